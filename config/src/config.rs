@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{
-    CrlPolicy, Digest, DnsName, Fault, Faults, GatewayId, Ha, HttpListen, Member, OrgId, Place,
-    PlacedPrefix, Policy, Prefix, SiteId, TunName, Tunnel, defaults,
+    Announce, CrlPolicy, Digest, DnsName, Fault, Faults, GatewayId, Ha, HttpListen, Member, OrgId,
+    Place, PlacedPrefix, Policy, Prefix, SiteId, TunName, Tunnel, defaults,
 };
 
 /// The configuration of `ringway run`. Paths are absolute or relative to the working directory.
@@ -50,6 +50,8 @@ pub struct Config {
     pub routes: Routes,
     /// Ranges in use around this gateway that no other site may use.
     pub reserved: Vec<PlacedPrefix>,
+    /// Sites that are announced only while the host has a way to them.
+    pub announce: Vec<Announce>,
     /// The DNS server.
     pub dns: Dns,
     /// What others may reach here, and our hosts elsewhere.

@@ -21,6 +21,7 @@ pub fn differences(before: &Config, after: &Config) -> Vec<String> {
     let new = &after.dns;
     let settings = [
         ("reserved", before.reserved == after.reserved),
+        ("[[announce]]", announced(before) == announced(after)),
         ("[tunnel]", before.tunnel == after.tunnel),
         ("[ha]", before.ha == after.ha),
         ("dns.ttl", old.ttl == new.ttl),
@@ -41,6 +42,11 @@ pub fn differences(before: &Config, after: &Config) -> Vec<String> {
         lines.push(format!("{name} has changed"));
     }
     lines
+}
+
+/// What is announced under a condition, wherever it is written.
+fn announced(config: &Config) -> BTreeSet<String> {
+    config.announce.iter().map(ToString::to_string).collect()
 }
 
 fn members(before: &Config, after: &Config) -> Vec<String> {

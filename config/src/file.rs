@@ -7,6 +7,7 @@
 //! Reading goes on after a fault; [`report`] keeps them all. Overlapping prefixes are not faults of
 //! a file: see [`crate::overlap`] and [`crate::verdict`].
 
+mod announce;
 mod consortium;
 mod crl;
 mod directory;

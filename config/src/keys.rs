@@ -79,6 +79,7 @@ pub mod gateway {
         pub(crate) POLICY = "policy", "[policy], then a [[policy.allow]] for each rule";
         pub(crate) TUNNEL = "tunnel", "[tunnel] with reset-after, fail-fast and held-syns";
         pub(crate) CRL = "crl", "[crl] with stale and none-from";
+        pub(crate) ANNOUNCE = "announce", "[[announce]] with site and watch";
         /// What this site's hosts follow when another of its gateways takes over.
         pub HA = "ha", "[ha] with addresses and interface, or on-active and on-standby";
         /// Where metrics and health are served.
@@ -114,6 +115,15 @@ pub(crate) mod ha {
             r#"on-active = ["/usr/local/sbin/take-over", "eth0"], a program and its arguments"#;
         pub(crate) ON_STANDBY = "on-standby",
             r#"on-standby = ["/usr/local/sbin/step-back"], a program and its arguments"#;
+    }
+}
+
+pub(crate) mod announce {
+    table! {
+        "announce", "[[announce]]";
+        pub(crate) SITE = "site",
+            r#"site = "idc", a site that is served here, or site = "beta/plant", another member's"#;
+        pub(crate) WATCH = "watch", r#"watch = "kernel""#;
     }
 }
 

@@ -3,7 +3,7 @@
 //! Reading order: the vocabulary ([`name`], [`prefix`], [`member`], [`config`],
 //! [`policy`], [`tunnel`], [`ha`]); the files it comes
 //! from (`file`, [`keys`], [`defaults`], [`limits`], [`fault`], [`text`]); whose gateways serve a
-//! site ([`via`], [`transit`], [`serving`]); which address ranges
+//! site ([`via`], [`transit`], [`serving`]) and when ([`mod@announce`]); which address ranges
 //! collide ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]);
 //! which record is the newest ([`newest`], kept in a [`ledger`]) and how one follows the other
 //! ([`mod@upgrade`], [`changes`]); what a reload has changed ([`difference`]), and what a refused
@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accepted;
+pub mod announce;
 pub mod bogon;
 pub mod changes;
 pub mod config;
@@ -50,6 +51,7 @@ pub mod verdict;
 pub mod via;
 
 pub use accepted::{Accepted, AcceptedError};
+pub use announce::{Announce, AnnounceWatch};
 pub use bogon::{bogon, is_private, is_private_range};
 pub use changes::{Changes, items};
 pub use config::{

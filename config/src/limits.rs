@@ -21,6 +21,8 @@ pub const GATEWAYS: usize = 1024;
 pub const ENDPOINTS: usize = 16;
 /// Sites of other organizations that one serves.
 pub const TRANSIT: usize = 256;
+/// `[[announce]]` blocks.
+pub const ANNOUNCE: usize = 256;
 /// Revoked gateways, and revoked keys, of one organization.
 pub const REVOKED: usize = 4096;
 /// Prefixes of all organizations together.

@@ -2,6 +2,7 @@
 //! the answer: JSON, or metrics as text. The drive makes the [`Report`]; the command line renders
 //! it.
 
+pub mod announcement;
 pub mod attention;
 pub mod daemon;
 pub mod metrics;

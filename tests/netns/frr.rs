@@ -17,15 +17,16 @@ use ringway_tests::{Background, Scene};
 use crate::RINGWAY;
 use crate::routing_daemons::{GATEWAY, MEMBER, ROUTER, directory, recipe, start_bird};
 
-/// FRR's programs of the router, and the directory with their sockets.
-struct Frr {
+/// FRR's programs of a node, and the directory with their sockets.
+pub(crate) struct Frr {
+    node: &'static str,
     dir: PathBuf,
     _daemons: Vec<Background>,
 }
 
 impl Frr {
-    fn start(scene: &Scene, config: &str) -> Frr {
-        let dir = directory(scene, ROUTER, "frr");
+    pub(crate) fn start(scene: &Scene, node: &'static str, config: &str) -> Frr {
+        let dir = directory(scene, node, "frr");
         // They change to a user of their own, and write their sockets there.
         let id = |option| {
             let printed = program::output(Command::new("id").args([option, "frr"]));
@@ -34,13 +35,14 @@ impl Frr {
         chown(&dir, id("-u"), id("-g")).expect("the package frr has made its user");
 
         let daemons = ["zebra", "bfdd", "bgpd"].map(|name| {
-            let daemon = start_daemon(scene, &dir, name);
+            let daemon = start_daemon(scene, node, &dir, name);
             eventually(name, 10, || dir.join(format!("{name}.vty")).exists());
             daemon
         });
         let file = dir.join("frr.conf");
         fs::write(&file, config).expect("the directory is writable");
         let frr = Frr {
+            node,
             dir,
             _daemons: daemons.into(),
         };
@@ -48,11 +50,11 @@ impl Frr {
         frr
     }
 
-    fn vtysh(&self, scene: &Scene, arguments: &[&str]) -> String {
+    pub(crate) fn vtysh(&self, scene: &Scene, arguments: &[&str]) -> String {
         let dir = self.dir.display().to_string();
         let socket = ["--vty_socket", &dir];
 
-        scene.output(ROUTER, "vtysh", &[&socket, arguments].concat())
+        scene.output(self.node, "vtysh", &[&socket, arguments].concat())
     }
 
     /// What BFD knows of the gateway.
@@ -73,7 +75,7 @@ impl Frr {
     }
 }
 
-fn start_daemon(scene: &Scene, dir: &Path, name: &str) -> Background {
+fn start_daemon(scene: &Scene, node: &str, dir: &Path, name: &str) -> Background {
     let dir = dir.display();
     let empty = format!("{dir}/{name}.conf");
     fs::write(&empty, "").expect("the directory is writable");
@@ -91,10 +93,10 @@ fn start_daemon(scene: &Scene, dir: &Path, name: &str) -> Background {
         arguments.push(&control);
     }
 
-    let label = format!("{ROUTER}-{name}");
+    let label = format!("{node}-{name}");
     Background::start(
         scene,
-        ROUTER,
+        node,
         &label,
         &format!("/usr/lib/frr/{name}"),
         &arguments,
@@ -109,7 +111,7 @@ fn frr_learns_the_living_routes_and_notices_a_dead_gateway_by_bfd() {
         recipe(&scene, "bird")
     );
     let (_bird, _) = start_bird(&scene, GATEWAY, &bird);
-    let frr = Frr::start(&scene, &recipe(&scene, "frr"));
+    let frr = Frr::start(&scene, ROUTER, &recipe(&scene, "frr"));
     eventually("the routes", 40, || frr.known(&scene) == MEMBER);
     eventually("BFD", 15, || frr.bfd(&scene).contains("Status: up"));
 

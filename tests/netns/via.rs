@@ -24,13 +24,13 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Limit for what is taken away to be out of force.
 const CONTRACT: Duration = Duration::from_secs(1);
 
-const HOST: &str = "orderer0.org0";
-const ADDRESS: &str = "10.10.0.11";
-const IDC: &str = "10.20.1.11";
+pub(crate) const HOST: &str = "orderer0.org0";
+pub(crate) const ADDRESS: &str = "10.10.0.11";
+pub(crate) const IDC: &str = "10.20.1.11";
 const PLANT: &str = "10.20.2.11";
 
 /// What others may reach behind gw.org1.
-const AT_ORG1: &str = "
+pub(crate) const AT_ORG1: &str = "
 [[policy.allow]]
 from = \"org0\"
 to = [\"10.20.1.0/24\", \"10.20.2.0/24\"]
@@ -65,7 +65,7 @@ ports = 9013
 ";
 
 /// Changes the record of an organization by a command, and hands it to the two others.
-fn change(scene: &Scene, owner: &str, arguments: &[&str]) {
+pub(crate) fn change(scene: &Scene, owner: &str, arguments: &[&str]) {
     program::output(&mut scene.ringway(owner, arguments)).expect("a sound change");
     scene.reload(owner);
 
@@ -98,7 +98,7 @@ fn reached(behind: &DataCentre, source: &str) -> Vec<u16> {
         .collect()
 }
 
-fn ping(scene: &Scene, to: &str, expected: &Outcome) {
+pub(crate) fn ping(scene: &Scene, to: &str, expected: &Outcome) {
     scene.ping_until(HOST, to, Family::V4, expected, LIMIT);
 }
 

@@ -229,6 +229,19 @@ impl Consortium {
         placed.any(|placed| placed.prefix.overlaps(prefix))
     }
 
+    /// Our sites; `None` if our record has faults.
+    pub(crate) fn own_sites(&self) -> Option<&[Site]> {
+        let own = self.own.as_ref().filter(|own| own.whole)?;
+        Some(&own.sites)
+    }
+
+    /// True if our record consents to serve this site; `None` if it has faults.
+    pub(crate) fn consents_to(&self, org: &OrgId, site: &SiteId) -> Option<bool> {
+        let own = self.own.as_ref().filter(|own| own.whole)?;
+        let mut transit = own.transit.iter();
+        Some(transit.any(|transit| transit.org == *org && transit.site == *site))
+    }
+
     /// True if our record lets our gateways serve sites of other organizations.
     pub(crate) fn has_transit(&self) -> bool {
         self.own.as_ref().is_some_and(|own| !own.transit.is_empty())

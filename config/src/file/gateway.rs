@@ -12,7 +12,7 @@ use super::local_gateway::LocalGateway;
 use super::report::Report;
 use super::source::Source;
 use super::table::{Table, Versions};
-use super::{crl, dns, ha, http, policy, tunnel};
+use super::{announce, crl, dns, ha, http, policy, tunnel};
 use crate::keys::{self, Key};
 use crate::{
     Config, GatewayId, Identity, OrgId, Place, PlacedPrefix, Prefix, Routes, TunName, defaults,
@@ -55,6 +55,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
 
     let consortium = Consortium::read(record.as_deref(), members_dir.as_deref(), report);
     consortium.check(&local, report);
+    let announce = announce::read(&table, &local, &consortium);
     let dns = dns::read(&table, dir, &local, &consortium);
     let policy = policy::read(&table, &local, &consortium);
     let tunnel = tunnel::read(&table);
@@ -84,6 +85,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         lanes: lanes?,
         routes,
         reserved,
+        announce,
         dns: dns?,
         policy,
         tunnel,

@@ -63,6 +63,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
             mark: 1,
         },
         reserved: Vec::new(),
+        announce: Vec::new(),
         dns: Dns {
             listen: listen.iter().map(|l| l.parse().unwrap()).collect(),
             ttl: 5,

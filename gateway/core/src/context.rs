@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use ringway_config::{Endpoint, GatewayId};
+use ringway_config::{Endpoint, GatewayId, Prefix};
 
 use crate::action::Action;
 use crate::close_reason::CloseReason;
@@ -33,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) announced: SiblingState,
     /// It claims its site's prefixes.
     pub(crate) claims_site: bool,
+    /// Prefixes that this gateway serves and does not announce now.
+    pub(crate) unannounced: BTreeSet<Prefix>,
     /// Where siblings can dial this gateway inside our site.
     pub(crate) addresses: BTreeSet<SocketAddr>,
     /// Messages between siblings: who sent each, and on which connection.
@@ -70,6 +72,7 @@ impl Context {
             siblings_stale: true,
             announced: SiblingState::default(),
             claims_site: true,
+            unannounced: BTreeSet::new(),
             addresses: BTreeSet::new(),
             relays: Vec::new(),
             settings,

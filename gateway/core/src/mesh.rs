@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ringway_config::GatewayId;
+use ringway_config::{GatewayId, Prefix};
 
 use crate::action::Action;
 use crate::close_reason::CloseReason;
@@ -248,6 +248,16 @@ impl Mesh {
         if self.siblings.prefer(preference, now) {
             self.settle(now);
         }
+    }
+
+    /// This gateway has no way to these of its prefixes: it claims the others only.
+    pub fn handle_unannounced(&mut self, prefixes: BTreeSet<Prefix>) {
+        if self.context.unannounced == prefixes {
+            return;
+        }
+
+        self.context.unannounced = prefixes;
+        self.on_all(Tunnel::announce_again);
     }
 
     /// Our own certificate has changed: the session of every peer that we can dial is replaced

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod announcement;
 mod families;
 mod guard;
 mod inquiry;
@@ -16,6 +17,7 @@ mod scope;
 mod situation;
 mod thing;
 
+pub use announcement::{UNANNOUNCED, Unannounced, announceable, unannounced};
 pub use families::Families;
 pub use guard::{GuardSpec, guard, has_siblings};
 pub use inquiry::{Inquiry, Way, tcp_ports, ways};

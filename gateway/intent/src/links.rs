@@ -33,6 +33,8 @@ pub struct HostRoute {
     pub interface: String,
     /// The next router; `None`: the destination is on the link.
     pub gateway: Option<IpAddr>,
+    /// False while the interface has no carrier, or the kernel knows the way to be dead.
+    pub is_live: bool,
 }
 
 impl HostRoute {
@@ -128,6 +130,17 @@ impl Links {
             .filter(|route| own.iter().any(|own| matches(own, &route.prefix)))
             .map(|route| route.interface.clone())
             .collect()
+    }
+
+    /// True if a living route leads to `prefix` or to a part of it, as for the aggregate of a BGP
+    /// speaker (RFC 4271, section 9.2.2.2). A default route leads nowhere in particular.
+    pub fn lead_to(&self, prefix: &Prefix) -> bool {
+        let mut routes = self.routes.iter();
+
+        routes.any(|route| {
+            let is_own = route.is_live && route.interface != "lo" && !route.is_default();
+            is_own && route.prefix.overlaps(prefix)
+        })
     }
 
     /// Families whose default routes all stay inside the site: the next router is one of the
@@ -307,6 +320,7 @@ mod tests {
             prefix: prefix.parse().unwrap(),
             interface: interface.into(),
             gateway: gateway.map(|gateway| gateway.parse().unwrap()),
+            is_live: true,
         }
     }
 
@@ -333,6 +347,29 @@ mod tests {
         assert_eq!(site, ["cali1", "eth1", "eth2", "eth6"]);
         let inside: Vec<_> = links.interfaces_inside(&own()).into_iter().collect();
         assert_eq!(inside, ["cali1", "eth1", "eth6"]);
+    }
+
+    #[test]
+    fn a_living_route_that_is_no_default_leads_to_a_prefix() {
+        let lead = |routes: &[HostRoute], prefix: &str| {
+            let links = Links::default().with_routes(routes.iter().cloned());
+            links.lead_to(&prefix.parse().unwrap())
+        };
+        let whole = route("10.9.0.0/16", "eth1", Some("10.1.0.9"));
+        assert!(lead(std::slice::from_ref(&whole), "10.9.0.0/16"));
+        assert!(lead(std::slice::from_ref(&whole), "10.9.4.0/24"), "covered");
+        assert!(lead(std::slice::from_ref(&whole), "10.8.0.0/15"), "a part");
+        assert!(!lead(std::slice::from_ref(&whole), "10.7.0.0/16"));
+
+        let dead = HostRoute {
+            is_live: false,
+            ..whole
+        };
+        let defaults = ["0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1", "2000::/3", "::/0"]
+            .map(|prefix| route(prefix, "wan0", None));
+        let routes = [&defaults[..], &[route("10.9.0.0/16", "lo", None), dead]].concat();
+        assert!(!lead(&routes, "10.9.0.0/16"));
+        assert!(!lead(&routes, "fd00:9::/48"));
     }
 
     #[test]

@@ -75,6 +75,7 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
             mark: 1,
         },
         reserved: Vec::new(),
+        announce: Vec::new(),
         dns: Dns {
             listen: Vec::new(),
             ttl: 5,
@@ -354,6 +355,7 @@ proptest! {
                 prefix: *prefix,
                 interface: format!("eth{number}"),
                 gateway: None,
+                is_live: true,
             }))
             .collect();
         let site = Links::default()

@@ -91,6 +91,7 @@ mod tests {
                 prefix: prefix.parse().unwrap(),
                 interface: interface.into(),
                 gateway: None,
+                is_live: true,
             }
         });
         Links::default()

@@ -34,6 +34,7 @@ impl Shell {
         let before = self.current.guard();
         let connected = links.connected();
         self.current.links = links;
+        self.announce();
 
         if connected != self.current.connected {
             tracing::info!("The host's networks changed");
@@ -91,6 +92,8 @@ impl Shell {
 
         current.rulings = rulings;
         let membership = (self.derive)(&current.config, &current.rulings);
+        // First, so that nothing is announced for a moment.
+        self.announce();
         self.apply_membership(Arc::new(membership), now);
     }
 

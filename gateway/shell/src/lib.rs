@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 mod alarms;
+mod announcer;
 mod carrier;
 mod challenges;
 mod changes;

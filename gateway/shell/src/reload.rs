@@ -243,6 +243,8 @@ impl Shell {
 
         // The tables hold some of the configuration's settings.
         self.is_stale = true;
+        // Before the membership follows, so that nothing is announced for a moment.
+        self.announce();
     }
 
     /// The mesh and the data plane follow `membership`.

@@ -20,6 +20,7 @@ use ringway_core::{
 };
 
 use crate::alarms::Alarms;
+use crate::announcer::Announcer;
 use crate::carrier::Carrier;
 use crate::challenges::Challenges;
 use crate::changes::{ChangeId, Changes, Request};
@@ -93,6 +94,7 @@ pub struct Shell {
     /// Why the reload under way is refused, until what it takes away is in force.
     pub(crate) refused: Option<Faults>,
     pub(crate) alarms: Alarms,
+    pub(crate) announcer: Announcer,
     pub(crate) carrier: Carrier,
     /// Bytes of the largest outer packet that reaches each peer whole, where that is known.
     pub(crate) path_mtus: BTreeMap<GatewayId, u16>,
@@ -150,6 +152,7 @@ impl Shell {
             refusal: None,
             refused: None,
             alarms: Alarms::default(),
+            announcer: Announcer::default(),
             carrier: Carrier::default(),
             path_mtus: BTreeMap::new(),
             changes: Changes::default(),
@@ -179,6 +182,7 @@ impl Shell {
         // and the dials.
         shell.plan_routes(now);
         shell.tell_addresses();
+        shell.announce();
         shell.settle_all(now);
         shell
     }

@@ -17,6 +17,7 @@
 //! | `never-meet` | neither this gateway nor the peer can be dialled |
 //! | `records-differ` | a peer holds other member records |
 //! | `site-refused` | a site is to be served via another one, whose gateways may not serve it |
+//! | `not-announced` | a site with `[[announce]]` to which this host has no route |
 //! | `prefix-conflict`, `prefix-refused`, `our-prefix-refused` | prefixes without a route |
 //! | `foreign-firewall`, `foreign-route` | what others have set drops or diverts packets |
 //! | `kernel-state`, `kernel-drift` | what is missing in the kernel, or changed again and again |

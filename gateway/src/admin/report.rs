@@ -8,6 +8,7 @@ use ringway_identity::certificate::rfc3339;
 use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
 
+use super::announcement::AnnouncementReport;
 use super::site::SiteReport;
 
 /// Everything `ringway status` shows.
@@ -35,6 +36,9 @@ pub struct Report {
     pub tunnels: Vec<TunnelReport>,
     /// One per prefix of every member's sites, except this site's.
     pub routes: Vec<RouteReport>,
+    /// Sites that are announced only while the host has a way to them.
+    #[serde(default)]
+    pub announce: Vec<AnnouncementReport>,
     /// Our zone and the others' replicas.
     pub zones: Vec<ZoneReport>,
     /// The addresses of our hosts that have a `check`.

@@ -17,6 +17,7 @@ use rustls_pki_types::UnixTime;
 
 use super::Drive;
 use super::policy_report;
+use crate::admin::announcement::AnnouncementReport;
 use crate::admin::daemon::rfc3339;
 use crate::admin::report::{
     AttentionReport, CertificateReport, CheckReport, DaemonReport, EndpointReport, FragmentReport,
@@ -50,6 +51,7 @@ impl Drive {
             last_reload: self.reloads.last().cloned(),
             tunnels,
             routes: self.routes(&status.routes),
+            announce: AnnouncementReport::all(&self.shell.current().situation()),
             zones: self.zones(),
             checks: self.health.list().into_iter().map(check).collect(),
             certificates: self.certificates(),

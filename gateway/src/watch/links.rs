@@ -1,9 +1,11 @@
 //! Watches the host's interfaces and addresses, and its routes to our site.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ringway_config::TunName;
 use ringway_host::links::{self, LinksError, SharedScope, Watch};
+use ringway_intent::{Links, Scope};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -34,15 +36,20 @@ async fn follow(
 ) -> Result<(), LinksError> {
     let mut watch = Watch::open(scope.clone())?;
     let mut routes = Watch::of_routes()?;
-    let mut last = None;
+    let mut last: Option<(Arc<Scope>, Links)> = None;
     // The first time too: something may have changed before the watch began.
     let mut always = true;
 
     loop {
-        let links = links::read(tun, &scope.load()).await?;
-        // Routes change for many reasons, our own tunnels among them.
-        if always || last.as_ref() != Some(&links) {
-            last = Some(links.clone());
+        let seen = scope.load_full();
+        let links = links::read(tun, &seen).await?;
+        // Routes change for many reasons, our own tunnels among them. What was read for another
+        // scope says nothing: a reload has read the links by itself, and they may differ by now.
+        let is_known = last
+            .as_ref()
+            .is_some_and(|(scope, last)| Arc::ptr_eq(scope, &seen) && *last == links);
+        if always || !is_known {
+            last = Some((seen.clone(), links.clone()));
             // The receiver is gone only when the daemon ends.
             let _ = events.send(Event::Links(links)).await;
         }
@@ -54,6 +61,14 @@ async fn follow(
                 sleep(ROUTES_PAUSE).await;
                 false
             }
+            () = replaced(scope, &seen) => false,
         };
+    }
+}
+
+/// Waits until a reload has stored another scope than `seen`.
+async fn replaced(scope: &SharedScope, seen: &Arc<Scope>) {
+    while Arc::ptr_eq(&scope.load_full(), seen) {
+        sleep(ROUTES_PAUSE).await;
     }
 }

@@ -56,8 +56,9 @@ impl Tunnel {
         }
     }
 
-    /// This gateway claims its site's prefixes again, or does not any more.
+    /// This gateway claims what it has not claimed before, or does not claim something any more.
     pub(crate) fn announce_again(&mut self, context: &mut Context) {
+        // On draining sessions too: one of them may serve again.
         for conn in self.live_conns() {
             self.announce(context, conn);
         }
@@ -70,14 +71,17 @@ impl Tunnel {
         }
     }
 
-    /// Announces and withdraws until the peer knows what we serve. The first announcement is sent
-    /// even if it is empty: routes move to a session only after it.
+    /// Announces and withdraws until the peer knows what we serve and have a way to. The first
+    /// announcement is sent even if it is empty: routes move to a session only after it.
     pub(super) fn announce(&mut self, context: &mut Context, conn: ConnId) {
         // A gateway of our own site needs no other to reach it.
         let serves = !context.membership.shares_site(&self.peer, &self.site);
         let prefixes = if serves && context.claims_site && context.is_running() {
             let local = context.membership.local_prefixes();
-            local.iter().copied().collect()
+            let announced = local
+                .iter()
+                .filter(|prefix| !context.unannounced.contains(prefix));
+            announced.copied().collect()
         } else {
             BTreeSet::new()
         };

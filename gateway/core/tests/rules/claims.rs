@@ -75,6 +75,52 @@ fn a_change_of_our_prefixes_is_announced_as_a_difference_with_growing_serials() 
 }
 
 #[test]
+fn what_we_have_no_way_to_is_withdrawn_until_we_have_one_again() {
+    let mut bench = Bench::new();
+    let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
+    let first = bench.actions.len();
+    bench.mesh.handle_unannounced(prefixes(&["10.1.0.0/16"]));
+    bench.collect();
+    bench.mesh.handle_unannounced(prefixes(&["10.1.0.0/16"]));
+    bench.collect();
+    // A new session starts without the claim, and with an announcement all the same: the routes
+    // move to it only then.
+    let next = bench.connect("gw.z", Role::Accepter);
+    bench.receive(next, hello(1, 0));
+    bench.mesh.handle_unannounced(prefixes(&[]));
+    bench.collect();
+
+    bench.actions.drain(..first);
+    let ours = prefixes(&["10.1.0.0/16"]);
+    let sent = bench.sent(conn);
+    let [
+        Message::Withdraw { prefixes: lost, .. },
+        Message::Announce {
+            prefixes: gained, ..
+        },
+    ] = announced(&sent)[..]
+    else {
+        panic!("{sent:?}")
+    };
+    assert_eq!((lost, gained), (&ours, &ours));
+    let sent = bench.sent(next);
+    let [
+        Message::Announce { prefixes: none, .. },
+        Message::Announce {
+            prefixes: gained, ..
+        },
+    ] = announced(&sent)[..]
+    else {
+        panic!("{sent:?}")
+    };
+    assert_eq!((none, gained), (&prefixes(&[]), &ours));
+
+    // It stays ours: nobody else becomes the way to it, and its packets are still taken.
+    assert_eq!(bench.fib.local, [prefix("10.1.0.0/16")]);
+    assert_eq!(bench.route("10.2.0.0/16"), Some(conn));
+}
+
+#[test]
 fn a_refused_claim_is_answered_and_shown_at_both_ends() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &["10.3.0.0/16"]);

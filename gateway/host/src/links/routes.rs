@@ -7,8 +7,16 @@ use ringway_config::Prefix;
 use ringway_intent::HostRoute;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteNextHop, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteNextHop, RouteNextHopFlags,
+    RouteType, RouteVia,
 };
+
+/// One next hop, as the message has it.
+struct Hop {
+    interface: u32,
+    gateway: Option<IpAddr>,
+    is_live: bool,
+}
 
 /// The ways of `message`, one for each next hop; none unless it forwards packets to an interface
 /// among `names`.
@@ -22,19 +30,20 @@ pub(super) fn read(message: &RouteMessage, names: &BTreeMap<u32, String>) -> Vec
     };
 
     let hops = hops(message).into_iter();
-    hops.filter_map(|(index, gateway)| {
-        let interface = names.get(&index)?.clone();
+    hops.filter_map(|hop| {
+        let interface = names.get(&hop.interface)?.clone();
         Some(HostRoute {
             prefix,
             interface,
-            gateway,
+            gateway: hop.gateway,
+            is_live: hop.is_live,
         })
     })
     .collect()
 }
 
 /// Interfaces and next routers.
-fn hops(message: &RouteMessage) -> Vec<(u32, Option<IpAddr>)> {
+fn hops(message: &RouteMessage) -> Vec<Hop> {
     let mut interface = None;
     let mut several = Vec::new();
     for attribute in &message.attributes {
@@ -46,12 +55,23 @@ fn hops(message: &RouteMessage) -> Vec<(u32, Option<IpAddr>)> {
     }
 
     // linux/rtnetlink.h: RTA_MULTIPATH takes the place of RTA_OIF and RTA_GATEWAY.
-    let single = interface.map(|index| (index, gateway(&message.attributes)));
-    several
-        .iter()
-        .map(|hop: &RouteNextHop| (hop.interface_index, gateway(&hop.attributes)))
-        .chain(single)
-        .collect()
+    let unusable = RouteFlags::Dead | RouteFlags::Linkdown;
+    let single = interface.map(|interface| Hop {
+        interface,
+        gateway: gateway(&message.attributes),
+        is_live: !message.header.flags.intersects(unusable),
+    });
+    several.iter().map(hop).chain(single).collect()
+}
+
+fn hop(hop: &RouteNextHop) -> Hop {
+    let unusable = RouteNextHopFlags::Dead | RouteNextHopFlags::Linkdown;
+
+    Hop {
+        interface: hop.interface_index,
+        gateway: gateway(&hop.attributes),
+        is_live: !hop.flags.intersects(unusable),
+    }
 }
 
 fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {

@@ -1,5 +1,7 @@
 //! Interfaces and their addresses.
 
+use std::time::{Duration, Instant};
+
 use ringway_host::links;
 use ringway_intent::Scope;
 
@@ -80,4 +82,50 @@ fn routes_to_the_site_are_found_in_every_table_and_over_every_hop() {
     gateway.ip("route replace default via 10.1.0.254");
     let links = gateway.wait(|| async { links::read(&tun_name(), &scope).await.unwrap() });
     assert!(links.defaults_inside(&own).v4);
+}
+
+#[test]
+fn a_route_leads_somewhere_while_one_of_its_hops_has_a_carrier() {
+    let gateway = Namespace::new("gw");
+    let routers = [Namespace::new("near"), Namespace::new("far")];
+    for (router, nic) in routers.iter().zip(["eth1", "eth2"]) {
+        gateway.join(nic, router, "lan");
+    }
+    for command in [
+        "addr add 10.7.0.1/24 dev eth1",
+        "addr add 10.8.0.1/24 dev eth2",
+        "addr add fd00:7::1/64 dev eth1 nodad",
+        "route add 10.1.8.0/24 via 10.7.0.9",
+        "route add 10.1.9.0/24 nexthop via 10.7.0.9 nexthop via 10.8.0.9",
+        "route add fd00:1::/48 via fd00:7::9",
+        "route add 0.0.0.0/1 via 10.8.0.9",
+    ] {
+        gateway.ip(command);
+    }
+
+    let own = ["10.1.8.0/24", "10.1.9.0/24", "10.1.7.0/24", "fd00:1::/48"]
+        .map(|prefix| prefix.parse().unwrap());
+    let scope = Scope {
+        own: own.to_vec(),
+        ..Scope::default()
+    };
+    let lead = || {
+        let links = gateway.wait(|| async { links::read(&tun_name(), &scope).await.unwrap() });
+        own.map(|prefix| links.lead_to(&prefix))
+    };
+    // The kernel marks its routes a moment after the carrier has changed.
+    let wait_for = |expected| {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while lead() != expected && Instant::now() < deadline {}
+        assert_eq!(lead(), expected);
+    };
+    wait_for([true, true, false, true]);
+
+    // Without a carrier, it keeps them.
+    routers[0].ip("link set lan down");
+    wait_for([false, true, false, false]);
+    routers[1].ip("link set lan down");
+    wait_for([false; 4]);
+    routers[0].ip("link set lan up");
+    wait_for([true, true, false, true]);
 }

@@ -15,6 +15,7 @@ use ringway_config::{
 use ringway_core::{GatewayInfo, HeldRecord, Membership, Passing};
 
 use crate::rng::Rng;
+use crate::ways;
 
 /// One version of one organization's member record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,12 +33,15 @@ pub(crate) struct Record {
 /// The records that one gateway holds.
 pub(crate) type Records = BTreeMap<OrgId, Rc<Record>>;
 
+/// A dozen organizations.
+pub(crate) const ORGS: usize = 12;
+
 /// At least 30 gateways of a dozen organizations: some sites with two gateways, some gateways
 /// without endpoints, some whose first endpoint leads nowhere. Every third organization has a data
 /// centre via its own second site; org1, org5 and org9 have one via the first site of the next
 /// organization, which consents but for org5's.
 pub(crate) fn found(rng: &mut Rng) -> Records {
-    (0..12)
+    (0..ORGS)
         .map(|org| Rc::new(record(org, rng)))
         .map(|record| (record.org.clone(), record))
         .collect()
@@ -101,7 +105,8 @@ fn add_data_centres(record: &mut Record, number: usize) {
     }
 }
 
-fn prefixes(org: usize, site: usize) -> Vec<Prefix> {
+/// Of a site, both families.
+pub(crate) fn prefixes(org: usize, site: usize) -> Vec<Prefix> {
     [
         format!("10.{org}.{site}.0/24"),
         format!("fd00:{org:x}:{site:x}::/64"),
@@ -157,6 +162,7 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
             mark: 0x1057,
         },
         reserved: Vec::new(),
+        announce: ways::announce(&me.org, &Place::whole(Path::new("gateway.toml"))),
         dns: Dns {
             listen: Vec::new(),
             ttl: 5,

@@ -1,5 +1,6 @@
 //! A guard that the kernel refuses, after a change of the host and after a reload.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ringway_config::Prefix;
@@ -27,6 +28,7 @@ fn in_the_site() -> Links {
         prefix,
         interface: "eth0".into(),
         gateway: None,
+        is_live: true,
     }])
 }
 
@@ -37,7 +39,7 @@ fn a_guard_that_was_refused_is_tried_again_every_five_seconds_until_it_is_in_for
         let node = world.find("gw.a");
         let before = world.nodes[node].kernel.guard.clone();
         world.nodes[node].kernel.refuses_guards = refusals;
-        Incident::HostChange(node, in_the_site()).strike(&mut world);
+        Incident::HostChange(node, in_the_site(), BTreeSet::new()).strike(&mut world);
 
         for tried in 1..=refusals {
             world.run_for(5 * SECOND - SECOND / 2).unwrap();

@@ -11,6 +11,7 @@ use ringway_shell::Input;
 use crate::consortium::Records;
 use crate::liar;
 use crate::rng::Rng;
+use crate::ways;
 use crate::world::{Event, World};
 
 /// How long a daemon is down at most, after it was stopped or died.
@@ -32,8 +33,10 @@ pub(crate) enum Incident {
     Break(usize),
     /// A laptop lid, a paused virtual machine.
     ClockJump(usize),
-    /// An address or an interface comes or goes.
-    HostChange(usize, Links),
+    /// An address or an interface comes or goes, and routes to data centres.
+    HostChange(usize, Links, BTreeSet<Prefix>),
+    /// Routes to data centres come or go, and the host is the same otherwise.
+    Ways(usize, BTreeSet<Prefix>),
     /// The TUN device is deleted.
     TakeDevice(usize),
     /// Another program removes the filter and every route; the kernel tells the daemon, or not.
@@ -70,9 +73,11 @@ impl Incident {
             Incident::Heal => world.network.heal(),
             Incident::Break(node) => world.break_one(node),
             Incident::ClockJump(node) => jump(world, node),
-            Incident::HostChange(node, links) => {
-                world.nodes[node].kernel.links = links.clone();
-                world.input(node, Input::HostChanged(links));
+            Incident::HostChange(node, links, ways) => change_host(world, node, links, ways),
+            Incident::Ways(node, ways) => {
+                let links = world.nodes[node].kernel.links.clone();
+                let links = ways::links(links, &ways, []);
+                change_host(world, node, links, ways);
             }
             Incident::TakeDevice(node) => {
                 let kernel = &mut world.nodes[node].kernel;
@@ -97,6 +102,14 @@ impl Incident {
             Incident::Lie(node) => liar::lie(world, node),
         }
     }
+}
+
+fn change_host(world: &mut World, node: usize, links: Links, ways: BTreeSet<Prefix>) {
+    let kernel = &mut world.nodes[node].kernel;
+    kernel.links = links.clone();
+    kernel.ways = ways;
+
+    world.input(node, Input::HostChanged(links));
 }
 
 fn jump(world: &mut World, node: usize) {
@@ -204,8 +217,12 @@ fn some_incident(rng: &mut Rng, count: usize) -> Incident {
 /// Something that changes what is in force at a node.
 fn another(rng: &mut Rng, node: usize) -> Incident {
     match rng.below(6) {
-        0 => Incident::HostChange(node, some_links(rng)),
+        0 => {
+            let ways = ways::some(rng);
+            Incident::HostChange(node, some_links(rng, &ways), ways)
+        }
         1 => Incident::Reload(node),
+        2 => Incident::Ways(node, ways::some(rng)),
         _ => Incident::Rotate(node, rng.next()),
     }
 }
@@ -214,7 +231,8 @@ impl Incident {
     fn node(&self) -> Option<usize> {
         match self {
             Incident::Stop(node)
-            | Incident::HostChange(node, _)
+            | Incident::HostChange(node, ..)
+            | Incident::Ways(node, _)
             | Incident::Rotate(node, _)
             | Incident::Reload(node) => Some(*node),
             _ => None,
@@ -223,26 +241,29 @@ impl Incident {
 }
 
 /// None, a network of nobody's, or one in the range of some site.
-fn some_links(rng: &mut Rng) -> Links {
+fn some_links(rng: &mut Rng, ways: &BTreeSet<Prefix>) -> Links {
     let number = rng.below(12);
     let text = match rng.below(4) {
-        0 => return Links::default(),
+        0 => return ways::links(Links::default(), ways, []),
         1 => format!("10.{number}.{}.17", rng.below(2)),
         _ => format!("192.168.{number}.17"),
     };
     let own = text.parse().unwrap();
+    let network = Prefix::holding(own, 28).unwrap();
 
-    Links::from_addresses([Address {
+    let address = Address {
         interface: "eth0".into(),
         own,
-        network: Prefix::holding(own, 28).unwrap(),
+        network,
         preferred: true,
-    }])
-    .with_routes([HostRoute {
-        prefix: Prefix::holding(own, 28).unwrap(),
+    };
+    let connected = HostRoute {
+        prefix: network,
         interface: "eth0".into(),
         gateway: None,
-    }])
+        is_live: true,
+    };
+    ways::links(Links::from_addresses([address]), ways, [connected])
 }
 
 /// Organizations and gateways leave, come back and change; not every gateway receives every record.

@@ -47,5 +47,6 @@ mod rng;
 mod scenario;
 mod seeds;
 mod siblings;
+mod ways;
 mod wire;
 mod world;

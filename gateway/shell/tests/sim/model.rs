@@ -11,6 +11,7 @@ use ringway_intent::{RouteState, Situation, Tunnelled, guard, plan_routes};
 
 use crate::invariant::peer_of;
 use crate::node::Node;
+use crate::ways;
 use crate::wire;
 use crate::world::{Violation, World};
 
@@ -159,8 +160,8 @@ fn drift(world: &World, a: usize, b: usize) -> Vec<OrgId> {
         .collect()
 }
 
-/// A prefix is reached if a linked gateway of another site serves it and our records give it to its
-/// site.
+/// A prefix is reached if a linked gateway of another site serves it and has a way to it, and our
+/// records give it to its site.
 fn routes(view: &View<'_>, node: usize) -> Option<String> {
     let world = view.world;
     let here = &world.nodes[node];
@@ -178,7 +179,8 @@ fn routes(view: &View<'_>, node: usize) -> Option<String> {
             .iter()
             .filter(|prefix| allowed.iter().any(|whole| whole.covers(prefix)))
         {
-            if !ours.local_prefixes().iter().any(|own| own.overlaps(prefix)) {
+            let has_way = ways::lead_to(&world.nodes[other].kernel.ways, prefix, served);
+            if has_way && !ours.local_prefixes().iter().any(|own| own.overlaps(prefix)) {
                 expected.entry(*prefix).or_default().insert(id.clone());
             }
         }

@@ -14,6 +14,7 @@ use ringway_intent::{
 use ringway_shell::{ChangeId, Shell, Tables};
 
 use crate::consortium::{self, Records};
+use crate::ways;
 
 /// What the wall clocks show when the simulation begins.
 pub(crate) const EPOCH: Duration = Duration::from_secs(1_800_000_000);
@@ -81,6 +82,8 @@ pub(crate) struct Disk {
 /// The host's side.
 pub(crate) struct Kernel {
     pub(crate) links: Links,
+    /// The data centres that it has routes to.
+    pub(crate) ways: BTreeSet<Prefix>,
     pub(crate) routes: RoutePlan,
     pub(crate) guard: Option<GuardSpec>,
     /// So many guards will be refused.
@@ -156,6 +159,8 @@ pub(crate) struct Expected {
 
 impl Node {
     pub(crate) fn new(id: GatewayId, site: SiteId, records: Records) -> Self {
+        let ways = ways::of(&records);
+
         Self {
             host: id.to_string(),
             id,
@@ -168,7 +173,8 @@ impl Node {
                 held: BTreeSet::new(),
             },
             kernel: Kernel {
-                links: Links::default(),
+                links: ways::links(Links::default(), &ways, []),
+                ways,
                 routes: RoutePlan::new(),
                 guard: None,
                 refuses_guards: 0,

@@ -1,6 +1,7 @@
 //! Two gateways of one site (`gw0.b`, `gw1.b`) and two peers: what each fault leads to. The table
 //! of gateway/PROTOCOL.md, "Siblings", promises it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ringway_config::Prefix;
@@ -90,7 +91,7 @@ impl Pair {
         }
 
         let links = in_the_site(has_carrier);
-        Incident::HostChange(gateway, links).strike(&mut self.world);
+        Incident::HostChange(gateway, links, BTreeSet::new()).strike(&mut self.world);
     }
 
     /// Lets time pass. Gives for how long none was active, and for how long both were.
@@ -157,6 +158,7 @@ fn in_the_site(has_carrier: bool) -> Links {
         prefix,
         interface: interface.clone(),
         gateway: None,
+        is_live: true,
     };
     let address = Address {
         interface: interface.clone(),

@@ -1,5 +1,7 @@
 //! [`Kind`]: the kinds of what needs attention. The words are those of `status --json`.
 
+use ringway_intent::UNANNOUNCED;
+
 /// Declares the kinds once: their words, and the list of all of them.
 macro_rules! kinds {
     ($($kind:ident = $word:literal,)*) => {
@@ -46,6 +48,7 @@ kinds! {
     NeverMeet = "never-meet",
     RecordsDiffer = "records-differ",
     SiteRefused = "site-refused",
+    NotAnnounced = "not-announced",
     PrefixConflict = "prefix-conflict",
     PrefixRefused = "prefix-refused",
     OurPrefixRefused = "our-prefix-refused",
@@ -80,6 +83,7 @@ impl Kind {
             ("clock", Kind::Clock),
             ("ha", Kind::Takeover),
             ("http", Kind::Http),
+            (UNANNOUNCED, Kind::NotAnnounced),
         ];
         let known = kinds.iter().find(|(prefix, _)| {
             // A finding is called by its kind's words, and after a blank by what it is about.

@@ -28,6 +28,7 @@ impl Collector for Mesh {
         self.tunnels(out)?;
         self.traffic(out)?;
         self.prefixes(out)?;
+        self.announcements(out)?;
         self.certificates(out)?;
         self.attention(out)
     }
@@ -146,6 +147,20 @@ impl Mesh {
             out,
             "prefix_reachable",
             "1: packets go through a tunnel; 0: hosts get an ICMP error",
+            series.collect(),
+        )
+    }
+
+    fn announcements(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let series = self.0.announce.iter().map(|site| {
+            let labels = [("site", site.site.clone()), ("org", site.org.clone())];
+            (labels, site.missing.len() as u64)
+        });
+
+        gauges(
+            out,
+            "site_unannounced_prefixes",
+            "Prefixes of a site with [[announce]] that are not announced, for want of a route",
             series.collect(),
         )
     }

@@ -10,7 +10,9 @@ use ringway_config::{Config, Escaped, Ruling};
 use ringway_host::links;
 use ringway_host::obstacles::{self, Obstacle, is_privileged};
 use ringway_host::watch::inquire;
-use ringway_intent::{Finding, Inquiry, Links, Scope, Situation, guard, tcp_ports, ways};
+use ringway_intent::{
+    Finding, Inquiry, Links, Scope, Situation, guard, tcp_ports, unannounced, ways,
+};
 
 use crate::admin::socket;
 use crate::prepare::Prepared;
@@ -64,11 +66,28 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     let mut findings = inquire(&config.tun, config.routes, inquiry)
         .await
         .unwrap_or_default();
+    findings.extend(not_announced(prepared, &links));
     findings.extend(read_only(prepared, &links));
     findings.extend(absent_dns(config, &links));
     findings.extend(takeover::find(config, &links).await);
     findings.extend(raw::find(config));
     findings
+}
+
+fn situation<'a>(prepared: &'a Prepared, links: &'a Links) -> Situation<'a> {
+    Situation {
+        config: &prepared.config,
+        rulings: &prepared.rulings,
+        connected: &prepared.connected,
+        links,
+        held: &prepared.held,
+    }
+}
+
+/// Sites that a gateway would not announce now.
+fn not_announced(prepared: &Prepared, links: &Links) -> Vec<Finding> {
+    let sites = unannounced(&situation(prepared, links)).into_iter();
+    sites.map(|site| site.finding()).collect()
 }
 
 /// Settings that are needed and cannot be written here, as in most containers.
@@ -77,13 +96,7 @@ fn read_only(prepared: &Prepared, links: &Links) -> Vec<Finding> {
     if !is_privileged() {
         return Vec::new();
     }
-    let spec = guard(&Situation {
-        config: &prepared.config,
-        rulings: &prepared.rulings,
-        connected: &prepared.connected,
-        links,
-        held: &prepared.held,
-    });
+    let spec = guard(&situation(prepared, links));
 
     let settings = obstacles::read_only_settings(&spec).into_iter();
     settings

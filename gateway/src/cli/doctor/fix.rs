@@ -39,6 +39,7 @@ impl Fix {
             | Kind::OurZoneRefused
             | Kind::TunnelDown
             | Kind::NeverMeet
+            | Kind::NotAnnounced
             | Kind::Grace => Fix::command_or(finding, || Fix::Command(status)),
             Kind::State => state(finding, config),
             Kind::CertificateExpiry | Kind::RevocationList => {

@@ -120,6 +120,7 @@ fn expected(kind: Kind) -> Expected {
         | Kind::OurZoneRefused
         | Kind::TunnelDown
         | Kind::NeverMeet
+        | Kind::NotAnnounced
         | Kind::Grace => Expected::Command,
         // Which program it is, is known; how it is stopped, is not.
         Kind::KernelDrift

@@ -35,7 +35,7 @@ fn routes(report: &Report, args: &Args, screen: &Screen) -> String {
     let summary = format!("{tunnelled} of {remote} prefixes reachable");
 
     let mut grid = Grid::new(&[("PREFIX", 0), ("ORG", 0), ("STATE", 0), ("THROUGH", 0)]);
-    let rows = routes.iter().map(|route| route_row(route));
+    let rows = routes.iter().map(|route| route_row(route, report));
     section(&mut grid, rows, &summary, args, screen)
 }
 
@@ -45,8 +45,11 @@ fn is_here(route: &RouteReport) -> bool {
 }
 
 /// The state is one word: what packets to the prefix meet now.
-fn route_row(route: &RouteReport) -> Row {
+fn route_row(route: &RouteReport, report: &Report) -> Row {
+    let mut announce = report.announce.iter();
+    let is_unannounced = announce.any(|site| site.lacks(&route.prefix));
     let (style, state) = match (route.verdict.as_str(), route.installed) {
+        _ if is_here(route) && is_unannounced => (Style::Bad, "unannounced"),
         _ if is_here(route) => (Style::Good, "here"),
         ("available", true) => (Style::Good, "reachable"),
         ("available", false) => (Style::Bad, "unreachable"),
@@ -60,6 +63,7 @@ fn route_row(route: &RouteReport) -> Row {
     let via = route.via.iter();
     let notes = via
         .map(|via| format!("site {} via {via}", route.site))
+        .chain(is_unannounced.then(|| "this host has no route to it".to_owned()))
         .chain(route.refused.iter().cloned())
         .chain(
             route

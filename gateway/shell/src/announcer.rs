@@ -1,0 +1,105 @@
+//! [`Announcer`]: what an operator sees about sites that are not announced, since the host has no
+//! route to them. The mesh withdraws and announces; a sibling that has a route serves the site.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ringway_config::Prefix;
+use ringway_intent::{Finding, Unannounced, unannounced};
+
+use crate::effect::Effect;
+use crate::shell::Shell;
+
+/// See the head of this file.
+#[derive(Debug, Default)]
+pub(crate) struct Announcer {
+    /// What was told, by name.
+    told: BTreeMap<String, Finding>,
+}
+
+/// What changes on the list of what needs attention.
+#[derive(Debug, PartialEq, Eq)]
+enum Advice {
+    Raise(Finding),
+    Clear(String),
+}
+
+impl Announcer {
+    fn follow(&mut self, sites: &[Unannounced]) -> Vec<Advice> {
+        let findings = sites.iter().map(Unannounced::finding);
+        let now: BTreeMap<String, Finding> = findings
+            .map(|finding| (finding.name.clone(), finding))
+            .collect();
+
+        let over = self.told.keys().filter(|name| !now.contains_key(*name));
+        let mut advice: Vec<Advice> = over.cloned().map(Advice::Clear).collect();
+        let new = now
+            .iter()
+            .filter(|(name, finding)| self.told.get(*name) != Some(finding));
+        advice.extend(new.map(|(_, finding)| Advice::Raise(finding.clone())));
+
+        self.told = now;
+        advice
+    }
+}
+
+impl Shell {
+    /// What is announced follows the configuration and the host's routes.
+    pub(crate) fn announce(&mut self) {
+        // Of most gateways nothing depends on routes.
+        let sites = unannounced(&self.current.situation());
+        let prefixes: BTreeSet<Prefix> = sites
+            .iter()
+            .flat_map(|site| &site.missing)
+            .copied()
+            .collect();
+        self.mesh.handle_unannounced(prefixes);
+
+        for advice in self.announcer.follow(&sites) {
+            self.effects.push_back(match advice {
+                Advice::Raise(finding) => Effect::Raise(finding),
+                Advice::Clear(name) => Effect::Clear(name),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(missing: &[&str], is_partial: bool) -> Unannounced {
+        Unannounced {
+            site: "idc".into(),
+            missing: missing.iter().map(|text| text.parse().unwrap()).collect(),
+            is_partial,
+        }
+    }
+
+    #[test]
+    fn each_change_is_told_once() {
+        let mut announcer = Announcer::default();
+        let whole = site(&["10.9.0.0/16"], false);
+        let [Advice::Raise(finding)] = &announcer.follow(std::slice::from_ref(&whole))[..] else {
+            panic!("it is news");
+        };
+        assert_eq!(finding.name, "announce idc");
+        assert_eq!(
+            finding.what,
+            "idc is not announced: no route to 10.9.0.0/16"
+        );
+        assert_eq!(announcer.follow(&[whole]), []);
+
+        let part = site(&["fd00:9::/48"], true);
+        let [Advice::Raise(finding)] = &announcer.follow(&[part])[..] else {
+            panic!("another one is missing");
+        };
+        assert_eq!(
+            finding.what,
+            "idc is not announced in part: no route to fd00:9::/48"
+        );
+        assert_eq!(
+            announcer.follow(&[]),
+            [Advice::Clear("announce idc".into())]
+        );
+    }
+}
