@@ -114,9 +114,9 @@ pub enum Verb {
     /// Query, list, export and check zones
     #[command(subcommand)]
     Dns(dns::Verb),
-    /// Print another program's configuration: a resolver's, keepalived's or BIRD's
+    /// Print another program's configuration: a resolver's, keepalived's, BIRD's or strongSwan's
     #[command(after_help = "Examples:\n  ringway recipe unbound -c gateway.toml\n  \
-        ringway recipe bird -c gateway.toml\n\n\
+        ringway recipe bird -c gateway.toml\n  ringway recipe ipsec --help\n\n\
         deploy/dns/README.md says why each line of a resolver's is there, and what was tried.")]
     Recipe(recipe::Args),
     /// Propose address ranges for a new site that nobody uses

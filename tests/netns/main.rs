@@ -10,6 +10,7 @@
 //! Unless a module draws its topology, it is that of `ringway lab`, drawn at the head of
 //! `ringway_lab`.
 
+mod announce;
 mod bridge;
 mod busy_siblings;
 mod certificates;
@@ -36,6 +37,7 @@ mod health;
 mod host;
 mod http;
 mod impaired_path;
+mod ipsec;
 mod lab;
 mod lanes;
 mod legacy_filter;

@@ -9,6 +9,7 @@ pub mod attention;
 pub mod background;
 pub mod capture;
 pub mod certificate;
+pub mod charon;
 pub mod confined;
 pub mod container;
 pub mod data_centre;
@@ -25,6 +26,7 @@ pub mod second_site;
 pub mod sequence;
 pub mod siblings;
 pub mod strangers;
+pub mod vpn;
 
 pub use background::Background;
 pub use capture::Capture;

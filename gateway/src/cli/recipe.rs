@@ -1,9 +1,10 @@
 //! `ringway recipe`: the configuration of another program of the site, with this consortium's
 //! values. Resolvers ask the gateways for the consortium's names; deploy/dns has the same with
 //! example values, and why each line is there. keepalived, BIRD and FRR have the site's hosts
-//! and routers use the gateways.
+//! and routers use the gateways; strongSwan brings data centres to them (`ipsec`).
 
 mod cloud;
+mod ipsec;
 mod keepalived;
 mod local;
 mod reverse;
@@ -47,16 +48,32 @@ pub enum For {
 
 /// Arguments of `ringway recipe`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
     /// The program: a resolver of this site, or what moves its hosts to the active gateway
-    #[arg(value_name = "PROGRAM")]
-    pub program: For,
+    #[arg(value_name = "PROGRAM", required = true)]
+    pub program: Option<For>,
+    /// What has options of its own
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
     /// The DNS address of another gateway of this site; may be repeated
     #[arg(long = "server", value_name = "ADDRESS")]
     pub servers: Vec<IpAddr>,
     /// The gateway
     #[command(flatten)]
     pub config: ConfigFile,
+}
+
+/// Recipes with options of their own.
+#[derive(Debug, clap::Subcommand)]
+pub enum Verb {
+    /// strongSwan towards a data centre's VPN device, and the form for its network team
+    #[command(after_help = "Examples:\n  \
+        ringway recipe ipsec --peer 198.51.100.20 --peer 198.51.100.21 -c gateway.toml\n  \
+        ringway recipe ipsec --form huawei --language zh -c gateway.toml\n  \
+        ringway recipe ipsec --cloud -c gateway.toml\n\n\
+        deploy/data-centres.md says which way fits, and what was tried.")]
+    Ipsec(ipsec::Args),
 }
 
 /// What a recipe needs.
@@ -71,11 +88,18 @@ struct Names {
 
 /// Runs `ringway recipe`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    if let Some(Verb::Ipsec(args)) = &args.verb {
+        return ipsec::run(args);
+    }
     let config = Config::load(&args.config.path)?;
     let servers = &args.servers;
+    // Without a verb, the program is required.
+    let Some(program) = args.program else {
+        return Err(Failure::Usage("name a program".into()));
+    };
 
     // Only resolvers need the gateways' addresses.
-    answer(match args.program {
+    answer(match program {
         For::Unbound => local::unbound(&Names::of(&config, servers)?),
         For::Bind => local::bind(&Names::of(&config, servers)?),
         For::Dnsmasq => local::dnsmasq(&Names::of(&config, servers)?),

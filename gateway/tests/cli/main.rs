@@ -25,6 +25,7 @@ mod own_record;
 mod plan;
 mod policy;
 mod recipe;
+mod recipe_ipsec;
 mod record;
 mod takeover;
 mod terminal;
