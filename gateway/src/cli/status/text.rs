@@ -133,7 +133,7 @@ fn head(report: &Report, screen: &Screen) -> String {
         None => "none since the start".to_owned(),
     };
     if let Some(line) = report.site.line() {
-        text.push_str(&screen.fact("siblings", 10, &line));
+        text.push_str(&screen.fact("sibling", 10, &line));
     }
     for (name, value) in [
         (
