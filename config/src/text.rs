@@ -87,9 +87,8 @@ mark = {mark:#010x}
 # The names of {org}'s hosts, for every member. Port 53 unless an address says otherwise.
 [dns]
 listen = {dns_listen}
-ttl = {ttl}   # seconds
-
 # zone-files = ["{org}.zone"]   # more records, in the format of RFC 1035
+ttl = {ttl}   # seconds
 
 # One block a host, or a record of any other type, here or at the end of the file:
 #

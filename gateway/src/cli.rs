@@ -39,6 +39,7 @@ pub mod purge;
 pub mod recipe;
 pub mod record;
 pub mod reload;
+mod remedy;
 pub mod revoke;
 pub mod role;
 pub mod run;

@@ -80,7 +80,8 @@ fn check_address(record: &Record, config: &Config) -> Option<Fault> {
         return Some(Fault {
             place: record.place.clone(),
             message: "the addresses in this record cannot be read, so that other members leave it \
-                      out; remove it, or write foreign-addresses = true in [dns]"
+                      out; remove it, or write foreign-addresses = true in [dns], which keeps it for \
+                      this site alone"
                 .to_owned(),
         });
     };
@@ -99,7 +100,8 @@ fn check_address(record: &Record, config: &Config) -> Option<Fault> {
         place: record.place.clone(),
         message: format!(
             "{foreign} is in no site of this organization; write an address in {}, \
-             or foreign-addresses = true in [dns]",
+             or foreign-addresses = true in [dns] for a name that this site alone is to have: \
+             other members leave such addresses out",
             examples(&prefixes)
         ),
     })

@@ -329,8 +329,10 @@ fn faults_of_contradicting_records_name_both_places() {
                 "acme.zone:7:1: d.{apex} has another DNAME at acme.zone:6:1; remove one of them"
             ),
             "acme.zone:8:1: 10.9.0.1 is in no site of this organization; \
-             write an address in 10.0.0.0/15, fd00:1::/48, or foreign-addresses = true in [dns]"
-                .into(),
+             write an address in 10.0.0.0/15, fd00:1::/48, or foreign-addresses = true in \
+             [dns] for a name that this site alone is to have: other members leave such addresses \
+             out"
+            .into(),
             format!("acme.zone:9:1: www.org2.consortium.example is outside the zone {apex}"),
             "gateway.toml:4:1: \"WHAT\" is no record type; write TYPE and its number if it is new"
                 .into(),

@@ -5,7 +5,8 @@
 //! that way. The engine loads the module that `PKCS11_MODULE_PATH` names, and asks for the PIN at
 //! the terminal unless the URI says where it is (RFC 7512: `pin-source=file:…`).
 
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 
@@ -50,6 +51,12 @@ pub enum TokenError {
          PKCS11_MODULE_PATH name the token's module?"
     )]
     Failed(String),
+    /// The token does not accept the PIN.
+    #[error("the token refuses the PIN: it is wrong{hint}")]
+    Pin {
+        /// What may be the matter with it.
+        hint: String,
+    },
 }
 
 impl Token {
@@ -103,6 +110,10 @@ impl TokenKey {
         let said = String::from_utf8_lossy(&output.stderr);
         let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
         let said: String = lines.collect::<Vec<_>>().join("; ");
+        if is_wrong_pin(&said) {
+            let hint = pin_hint(&self.uri);
+            return Err(TokenError::Pin { hint });
+        }
         let said: String = said.chars().take(MOST).collect();
         Err(TokenError::Failed(Escaped(&said).to_string()))
     }
@@ -131,6 +142,49 @@ impl TokenKey {
     }
 }
 
+/// True if openssl said so, in the words of its engine (libp11) or with the code of PKCS#11 2.40.
+fn is_wrong_pin(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+
+    [
+        "pin incorrect",
+        "incorrect pin",
+        "ckr_pin_incorrect",
+        "pin invalid",
+        "wrong pin",
+    ]
+    .iter()
+    .any(|words| said.contains(words))
+}
+
+/// A newline at the end of the PIN's file counts as a part of the PIN, and is not seen.
+fn pin_hint(uri: &str) -> String {
+    let Some(file) = pin_file(uri) else {
+        return String::new();
+    };
+    let has_newline = File::open(file).is_ok_and(|file| {
+        let mut pin = Vec::new();
+        // No PIN is longer.
+        file.take(1024).read_to_end(&mut pin).is_ok() && pin.ends_with(b"\n")
+    });
+
+    if has_newline {
+        format!("; {file} ends with a newline, which counts as a part of it: write it with printf")
+    } else {
+        format!("; it is read from {file}")
+    }
+}
+
+/// RFC 7512, 2.4: where the PIN is.
+fn pin_file(uri: &str) -> Option<&str> {
+    let attributes = uri.split(['?', '&', ';']);
+    let source = attributes
+        .into_iter()
+        .find_map(|attribute| attribute.strip_prefix("pin-source="))?;
+
+    Some(source.strip_prefix("file:").unwrap_or(source))
+}
+
 impl PublicKeyData for TokenKey {
     fn der_bytes(&self) -> &[u8] {
         self.public.der_bytes()
@@ -156,6 +210,22 @@ impl SigningKey for TokenKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_newline_in_the_file_of_the_pin_is_named() {
+        assert!(is_wrong_pin("error:82000A0:PKCS#11 module::PIN incorrect"));
+        assert!(!is_wrong_pin("no such token"));
+
+        let file = std::env::temp_dir().join(format!("ringway-pin-{}", std::process::id()));
+        let path = file.to_str().unwrap();
+        let uri = format!("pkcs11:token=ca;object=acme?pin-source=file:{path}");
+        std::fs::write(&file, "1234\n").unwrap();
+        assert!(pin_hint(&uri).contains("ends with a newline"));
+        std::fs::write(&file, "1234").unwrap();
+        assert_eq!(pin_hint(&uri), format!("; it is read from {path}"));
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(pin_hint("pkcs11:token=ca"), "");
+    }
 
     #[test]
     fn only_a_pkcs11_uri_in_one_line_is_passed_on() {

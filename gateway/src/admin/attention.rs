@@ -104,7 +104,7 @@ pub fn complete(report: &mut Report, now: SystemTime) {
 }
 
 /// `good`, `attention` or `down`.
-fn state(report: &Report) -> &'static str {
+pub fn state(report: &Report) -> &'static str {
     let mut tunnels = report.tunnels.iter();
     let is_waiting = report
         .attention
@@ -223,8 +223,19 @@ fn conflict(route: &RouteReport) -> Option<AttentionReport> {
             "{} of {} has no route: it overlaps {with}",
             route.prefix, route.org
         ),
-        "the two organizations must agree which of them uses the range",
+        agreement(with),
     ))
+}
+
+/// Who can end the overlap with this, which may be a member's range or one of this host.
+fn agreement(with: &str) -> &'static str {
+    if with.contains("(connected to ") {
+        "ip address show   # one of the two must be renumbered: this host's network or the member's"
+    } else if with.contains("(reserved, ") {
+        "this site reserves the range: take it out of reserved, or the organization uses another one"
+    } else {
+        "the two organizations must agree which of them uses the range"
+    }
 }
 
 /// One item for each site, whatever number of prefixes it has.

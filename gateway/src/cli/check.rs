@@ -48,7 +48,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
     }
 
     if let Ok(prepared) = &prepared {
-        answer(describe(prepared) + &host::describe(&findings))?;
+        answer(describe(prepared) + &host::describe(&findings, &args.config.path))?;
         for hint in &prepared.hints.0 {
             answer(format!("\nwarning: {hint}\n"))?;
         }

@@ -60,6 +60,9 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
     // A running gateway and the command find the same.
     let mut seen = BTreeSet::new();
     found.retain(|found: &Found| seen.insert(found.finding.name.clone()));
+    for found in &mut found {
+        found.fix.be_about(&args.config.path);
+    }
     if args.json {
         answer_json(&report(&found))?;
     } else {

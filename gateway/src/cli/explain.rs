@@ -9,6 +9,7 @@ use ringway_filter::{Asked, Opening};
 use serde::Serialize;
 
 use super::policy::{Files, Wanted};
+use super::remedy;
 use super::{ConfigFile, Failure, answer, answer_json};
 use crate::admin::report::ZoneReport;
 use crate::admin::rules::PeerVerdict;
@@ -97,6 +98,9 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         .steps
         .iter()
         .all(|step| step.state != State::Bad);
+    for step in &mut explanation.steps {
+        step.remedy = remedy::for_gateway(&step.remedy, &args.config.path);
+    }
     if args.json {
         answer_json(&explanation)?;
     } else {

@@ -25,7 +25,7 @@ use super::edit::{parse, set_list};
 use super::new_files::NewFiles;
 use super::own_record::fault;
 use super::site::refuse_public;
-use super::{Failure, answer};
+use super::{Failure, answer, remedy};
 
 /// The verbs of `ringway org`.
 #[derive(Debug, clap::Subcommand)]
@@ -132,11 +132,9 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     for site in &init.sites {
         refuse_public(&site.prefixes, init.public)?;
     }
+    init.refuse_second_record()?;
     let authority = match &init.ca.ca {
-        Some(dir) => {
-            init.refuse_second_record(dir)?;
-            init.ca.read(dir)?
-        }
+        Some(dir) => init.ca.read(dir)?,
         None => Authority::create(&init.org, now).context("cannot create a CA")?,
     };
     let issued = authority
@@ -203,18 +201,24 @@ impl Init {
     }
 
     /// A new record would have this gateway alone, and cut the others off wherever it is taken.
-    fn refuse_second_record(&self, ca: &Path) -> Result<(), Failure> {
+    fn refuse_second_record(&self) -> Result<(), Failure> {
         let name = self.record_name();
-        let beside_ca = ca.join("..");
+        let mut dirs = vec![self.dir.clone()];
+        // Beside another CA, a record of that name is another organization's matter.
+        if let Some(ca) = &self.ca.ca {
+            dirs.extend([ca.clone(), ca.join(".."), PathBuf::from(".")]);
+        }
 
-        for dir in [self.dir.as_path(), ca, &beside_ca, Path::new(".")] {
+        for dir in dirs {
             let record = dir.join(&name);
             // A link counts too, even one that leads nowhere.
             if record.symlink_metadata().is_ok() {
                 let message = format!(
                     "is the record of {} already, and a new one would leave its gateways out; add \
-                     this one to it with ringway gateway add {}",
-                    self.org, self.gateway
+                     this one to it with ringway gateway add {} --record {}",
+                    self.org,
+                    self.gateway,
+                    remedy::quoted(&record.display().to_string())
                 );
                 return Err(fault(&record, message));
             }

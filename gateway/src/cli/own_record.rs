@@ -15,7 +15,7 @@ use ringway_config::{
     Config, Fault, Faults, Ledger as _, Member, Newest, Place, Survey, UpgradeError, upgrade,
 };
 
-use super::{ConfigFile, Failure};
+use super::{ConfigFile, Failure, remedy};
 
 pub(super) use change::Change;
 pub(super) use draft::Draft;
@@ -114,6 +114,18 @@ impl OwnRecord {
     /// The files of the gateway beside the record, if nothing is wrong in them.
     pub(super) fn config(&self) -> Option<&Config> {
         self.gateway.as_ref()?.config.as_ref().ok()
+    }
+
+    /// What a command needs in order to be about the same record: ` -c FILE` or ` --record FILE`,
+    /// or nothing.
+    pub(super) fn option(&self) -> String {
+        match &self.gateway {
+            Some(gateway) => remedy::option_text(&gateway.path),
+            None => format!(
+                " --record {}",
+                remedy::quoted(&self.path.display().to_string())
+            ),
+        }
     }
 
     /// The record's text with the next serial, to be changed; one of version 1 as version 2.

@@ -88,10 +88,11 @@ fn key(digest: &Digest, record: &RecordFile) -> Result<ExitCode, Failure> {
     change.write()?;
     let mut text = hand_out(&change, &[], None)?;
     if own.config().and_then(super::cert::key_of) == Some(*digest) {
-        text.push_str(
+        text.push_str(&format!(
             "It is the key of the gateway here, which nobody accepts any more. Give it another \
-             one:\n  ringway cert renew --new-key\n",
-        );
+             one:\n  ringway cert renew --new-key{}\n",
+            own.option()
+        ));
     }
     answer(text)
 }

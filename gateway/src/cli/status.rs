@@ -8,6 +8,7 @@ mod sections;
 mod text;
 mod tunnels;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -19,7 +20,7 @@ use ringway_config::Escaped;
 use serde::Serialize;
 
 use super::{ConfigFile, Failure, answer, answer_json};
-use crate::admin::{Report, socket};
+use crate::admin::{Report, attention, socket};
 use screen::Screen;
 
 /// How often a gateway is asked while it is waited for.
@@ -94,7 +95,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.json {
         answer_json(&report)?;
     } else if args.check {
-        answer(text::line(&report))?;
+        answer(text::line(&narrow(&args, &report)))?;
     } else {
         answer(text::whole(&report, &args, &Screen::of_stdout()))?;
     }
@@ -124,6 +125,16 @@ fn require_known(args: &Args, report: &Report) -> Result<(), Failure> {
     if let Some(org) = args.org.as_ref().filter(|org| !orgs.contains(org.as_str())) {
         return Err(unknown("organization", org, &Vec::from_iter(orgs)));
     }
+    if let (Some(peer), Some(org)) = (&args.peer, &args.org)
+        && !report
+            .tunnels
+            .iter()
+            .any(|tunnel| text::is_asked_for(args, &tunnel.peer, &tunnel.org))
+    {
+        return Err(Failure::Usage(format!(
+            "{peer} is no gateway of {org}; leave out --org"
+        )));
+    }
     Ok(())
 }
 
@@ -141,10 +152,27 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> Failure {
     ))
 }
 
+/// The tunnels and findings that are asked for, and how the gateway is as far as those go.
+fn narrow<'a>(args: &Args, report: &'a Report) -> Cow<'a, Report> {
+    let is_whole = args.peer.is_none() && args.org.is_none();
+    // A gateway that waits for the right time knows nobody yet, and is down for all.
+    if is_whole || report.tunnels.is_empty() {
+        return Cow::Borrowed(report);
+    }
+
+    let mut report = report.clone();
+    report
+        .tunnels
+        .retain(|tunnel| text::is_asked_for(args, &tunnel.peer, &tunnel.org));
+    report.attention.retain(|item| text::concerns(args, item));
+    report.state = attention::state(&report).to_owned();
+    Cow::Owned(report)
+}
+
 /// 0, unless the caller has asked for something that is not so.
 fn exit_code(args: &Args, report: &Report) -> ExitCode {
     if args.check {
-        return match report.state.as_str() {
+        return match narrow(args, report).state.as_str() {
             "good" => ExitCode::SUCCESS,
             "down" => ExitCode::from(2),
             _ => ExitCode::from(1),
@@ -205,7 +233,7 @@ fn wait(args: &Args, socket: &Path) -> anyhow::Result<Report> {
 
 fn is_awaited(args: &Args, report: &Report) -> bool {
     if args.check {
-        return report.state == "good";
+        return require_known(args, report).is_ok() && narrow(args, report).state == "good";
     }
 
     // One that is not there yet may come with a reload.
@@ -243,7 +271,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::admin::report::{TunnelReport, ZoneReport};
+    use crate::admin::report::{AttentionReport, TunnelReport, ZoneReport};
 
     #[derive(clap::Parser)]
     struct Line {
@@ -291,6 +319,45 @@ mod tests {
             assert!(text.contains("known ones: "), "{text}");
             assert!(!is_awaited(&args, &one), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_check_judges_only_what_is_asked_for() {
+        let mut report = report(&["gw.beta", "gw.beta-two", "gw.gamma"]);
+        report.tunnels[1].state = "down".to_owned();
+        report.attention = vec![AttentionReport {
+            kind: "tunnel-down".to_owned(),
+            what: "the tunnel to gw.beta-two is down: no answer yet".to_owned(),
+            name: "tunnel-down gw.beta-two".to_owned(),
+            since: String::new(),
+            remedy: String::new(),
+        }];
+        report.state = "attention".to_owned();
+
+        for (words, state) in [
+            ("", "attention"),
+            ("--peer gw.beta", "good"),
+            ("--org gamma", "good"),
+            ("--org beta-two", "down"),
+            ("--peer gw.beta-two", "down"),
+            ("--peer gw.beta-two --org beta-two", "down"),
+        ] {
+            let args = args(&format!("{words} --check --wait"));
+            assert_eq!(narrow(&args, &report).state, state, "{words}");
+            assert_eq!(is_awaited(&args, &report), state == "good", "{words}");
+            let line = text::line(&narrow(&args, &report));
+            assert!(line.starts_with(state), "{words}: {line}");
+        }
+    }
+
+    #[test]
+    fn a_peer_of_another_organization_is_refused() {
+        let args = args("--peer gw.beta --org gamma");
+        let Err(Failure::Usage(text)) = require_known(&args, &report(&["gw.beta", "gw.gamma"]))
+        else {
+            panic!("it is accepted");
+        };
+        assert!(text.contains("gw.beta is no gateway of gamma"), "{text}");
     }
 
     #[test]

@@ -389,5 +389,12 @@ $ringway cert renew --ca ca --ca-key "$uri" -c acme/gateway.toml
     let wrong = ". ./token\n$ringway cert renew --ca ca --ca-key pkcs11:token=none \
                  -c acme/gateway.toml";
     refuses(workspace.offline(wrong), "the token did not sign");
+    let newline = ". ./token\necho 4321 > pin\n$ringway cert renew --ca ca --ca-key \
+                   'pkcs11:token=acme-ca;object=root;type=private?pin-source=file:pin' \
+                   -c acme/gateway.toml";
+    refuses(
+        workspace.offline(newline),
+        "the token refuses the PIN: it is wrong; pin ends with a newline",
+    );
     assert_eq!(workspace.read("acme/gateway.crt"), before);
 }

@@ -153,13 +153,19 @@ fn overwrites_nothing_and_says_what_is_in_the_way() {
     let again = workspace
         .ringway("org init acme --domain consortium.example --site east=10.211.0.0/16 --dir acme");
     again.refuses(&[
-        "acme/acme.member.toml: is there already; nothing is overwritten, choose another --dir",
-        "acme/ca/ca.crt: is there already; nothing is overwritten, choose another --dir",
-        "acme/ca/ca.key: is there already; nothing is overwritten, choose another --dir",
-        "acme/gateway.crt: is there already; nothing is overwritten, choose another --dir",
-        "acme/gateway.key: is there already; nothing is overwritten, choose another --dir",
-        "acme/gateway.toml: is there already; nothing is overwritten, choose another --dir",
+        "acme/acme.member.toml: is the record of acme already, and a new one would leave its \
+         gateways out; add this one to it with ringway gateway add gw --record \
+         acme/acme.member.toml",
     ]);
+    workspace
+        .ringway("org init beta --domain consortium.example --site west=10.212.0.0/16 --dir acme")
+        .refuses(&[
+            "acme/ca/ca.crt: is there already; nothing is overwritten, choose another --dir",
+            "acme/ca/ca.key: is there already; nothing is overwritten, choose another --dir",
+            "acme/gateway.crt: is there already; nothing is overwritten, choose another --dir",
+            "acme/gateway.key: is there already; nothing is overwritten, choose another --dir",
+            "acme/gateway.toml: is there already; nothing is overwritten, choose another --dir",
+        ]);
     let after: Vec<_> = ["ca/ca.key", "gateway.key", "gateway.toml"]
         .map(|name| workspace.read(&format!("acme/{name}")))
         .into();

@@ -100,6 +100,7 @@ fn a_second_gateway_of_a_site_has_the_rules_and_names_of_the_first() {
         .ringway(&format!("gateway add gw2 --dns-listen 10.211.0.3 {HERE}"))
         .succeeds();
     let second = workspace.read("acme/gw2/gateway.toml");
+    assert!(!second.contains("gw.acme"), "{second}");
     for part in [
         "gateway = \"gw2\"\n",
         "service = [\"fabric-ca\"]",
@@ -252,7 +253,7 @@ fn an_org_with_a_record_gets_no_second_one_and_the_command_is_named() {
             .ringway(&format!("org init acme {options} --ca acme/ca --dir {dir}"))
             .refuses(&[&format!(
                 "{record}: is the record of acme already, and a new one would leave its gateways \
-                 out; add this one to it with ringway gateway add gw2"
+                 out; add this one to it with ringway gateway add gw2 --record {record}"
             )]);
     }
     assert!(!workspace.exists("second"));

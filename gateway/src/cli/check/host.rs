@@ -5,6 +5,7 @@ mod raw;
 mod takeover;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use ringway_config::{Config, Escaped, Ruling};
 use ringway_host::links;
@@ -15,6 +16,7 @@ use ringway_intent::{
 };
 
 use crate::admin::socket;
+use crate::cli::remedy;
 use crate::prepare::Prepared;
 
 /// Why a start as this user would fail although the files are right.
@@ -138,13 +140,14 @@ pub(in crate::cli) fn absent_address(address: IpAddr) -> Finding {
 }
 
 /// One paragraph for each.
-pub(super) fn describe(findings: &[Finding]) -> String {
+pub(super) fn describe(findings: &[Finding], config: &Path) -> String {
     let mut text = String::new();
 
     for finding in findings {
         text.push_str(&format!("\nneeds attention: {}\n", Escaped(&finding.what)));
         if !finding.remedy.is_empty() {
-            text.push_str(&format!("  to fix it: {}\n", Escaped(&finding.remedy)));
+            let remedy = remedy::for_gateway(&finding.remedy, config);
+            text.push_str(&format!("  to fix it: {}\n", Escaped(&remedy)));
         }
     }
     text

@@ -1,9 +1,12 @@
 //! [`Fix`]: the command that fixes what was found, or why no command of this host's operator does.
 
+use std::path::Path;
+
 use ringway_config::Config;
 use ringway_intent::Finding;
 
 use crate::admin::attention::Kind;
+use crate::cli::remedy;
 use crate::state::REMEDY;
 
 /// What is done about a finding.
@@ -16,6 +19,13 @@ pub(super) enum Fix {
 }
 
 impl Fix {
+    /// Its commands of this program name the gateway's file.
+    pub(super) fn be_about(&mut self, config: &Path) {
+        if let Fix::Command(command) = self {
+            *command = remedy::for_gateway(command, config);
+        }
+    }
+
     /// That of a finding of this program, which names its command.
     pub(super) fn named(finding: &Finding) -> Fix {
         Fix::command_or(finding, || no_command(finding, "none is known"))
@@ -91,7 +101,7 @@ impl Fix {
 
     /// The command that `finding` names, or else this.
     fn command_or(finding: &Finding, other: impl FnOnce() -> Fix) -> Fix {
-        if is_command(&finding.remedy) {
+        if remedy::is_command(&finding.remedy) {
             Fix::Command(finding.remedy.clone())
         } else {
             other()
@@ -123,38 +133,4 @@ fn no_command(finding: &Finding, reason: &str) -> Fix {
     let given = Some(&finding.remedy).filter(|given| !given.is_empty());
 
     Fix::NoCommand(given.map_or(reason, |given| given).to_owned())
-}
-
-/// True for a command, and false for a sentence: it begins with the name of a program.
-pub(super) fn is_command(remedy: &str) -> bool {
-    const PROGRAMS: [&str; 25] = [
-        "apt-get",
-        "chmod",
-        "chown",
-        "date",
-        "df",
-        "du",
-        "ebtables",
-        "firewall-cmd",
-        "install",
-        "ip",
-        "ip6tables",
-        "ip6tables-legacy",
-        "iptables",
-        "iptables-legacy",
-        "ls",
-        "modprobe",
-        "mount",
-        "nft",
-        "ringway",
-        "sed",
-        "ss",
-        "sudo",
-        "sysctl",
-        "timedatectl",
-        "ufw",
-    ];
-
-    let first = remedy.split_whitespace().next();
-    first.is_some_and(|first| PROGRAMS.contains(&first))
 }

@@ -9,11 +9,12 @@ use ringway_host::obstacles::Obstacle;
 use ringway_intent::Finding;
 use serde_json::json;
 
-use super::fix::{Fix, is_command};
+use super::fix::Fix;
 use super::place::{Place, rights, start};
 use super::{Found, ipv6, masquerade, names, report, settings, text, tracking};
 use crate::admin::attention::Kind;
 use crate::cli::check::host;
+use crate::cli::remedy::is_command;
 use crate::state::{REMEDY, space};
 
 fn config() -> Config {

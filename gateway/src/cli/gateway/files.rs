@@ -74,7 +74,22 @@ fn copy(args: &Add, id: &GatewayId, config: &Config) -> Result<(String, Option<S
         &format!("Gateway {} of organization", id.name),
         1,
     );
+    let text = with_own_comments(&text, &config.id.to_string(), &id.to_string());
     Ok((text, Some(note)))
+}
+
+/// `text`, in which no comment names the gateway that it was copied from, such as a state directory
+/// that both would use once it is no comment any more.
+fn with_own_comments(text: &str, from: &str, to: &str) -> String {
+    let lines = text.split_inclusive('\n').map(|line| {
+        if line.trim_start().starts_with('#') {
+            line.replace(from, to)
+        } else {
+            line.to_owned()
+        }
+    });
+
+    lines.collect()
 }
 
 /// Where the DNS server answers at virtual addresses: those are every gateway's of the site.

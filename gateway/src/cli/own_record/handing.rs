@@ -65,13 +65,17 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// The gateways that have this record as theirs, but for the one here and the new one.
+/// The gateways that have this record as theirs, but for the one here, the new one, and those that
+/// are revoked.
 fn other_gateways(change: &Change<'_>, new: Option<&GatewayName>) -> Option<String> {
     let here = change.own.config().map(|config| &config.id.name);
-    let Member { gateways, .. } = &change.after;
+    let Member {
+        gateways, revoked, ..
+    } = &change.after;
     let others: Vec<&str> = gateways
         .iter()
         .filter(|gateway| Some(&gateway.name) != here && Some(&gateway.name) != new)
+        .filter(|gateway| !revoked.gateways.contains(&gateway.name))
         .map(|gateway| gateway.name.as_str())
         .collect();
 

@@ -15,8 +15,9 @@ pub(super) fn add(args: &Add) -> Result<ExitCode, Failure> {
     let name = &args.site.name;
     if own.member.site(name).is_some() {
         return Err(Failure::Usage(format!(
-            "site {name} is in {} already; ringway site set {name} changes its ranges",
-            own.path.display()
+            "site {name} is in {} already; ringway site set {name}{} changes its ranges",
+            own.path.display(),
+            own.option()
         )));
     }
     let prefixes = [args.site.prefixes.as_slice(), &args.prefixes].concat();
@@ -34,7 +35,8 @@ pub(super) fn add(args: &Add) -> Result<ExitCode, Failure> {
     let next = match &args.via {
         Some(via) => consent(&own, name, via),
         None => Some(format!(
-            "Add its gateway:\n     ringway gateway add <name> --site {name} --endpoint <host:port>"
+            "Add its gateway:\n     ringway gateway add <name> --site {name} --endpoint <host:port>{}",
+            own.option()
         )),
     };
     answer(hand_out(&change, &Vec::from_iter(next), None)?)
@@ -117,8 +119,9 @@ pub(super) fn remove(name: &SiteId, record: &RecordFile) -> Result<ExitCode, Fai
         .collect();
     if let Some(first) = serving.first() {
         return Err(Failure::Usage(format!(
-            "site {name} is served by {}; first ringway gateway remove {first}",
-            serving.join(", ")
+            "site {name} is served by {}; first ringway gateway remove {first}{}",
+            serving.join(", "),
+            own.option()
         )));
     }
 

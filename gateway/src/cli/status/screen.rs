@@ -86,14 +86,20 @@ impl Screen {
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }
 
+    /// `text` escaped in one line, however long: what is copied, as a command or a path.
+    pub(super) fn whole(&self, indent: usize, text: &str) -> String {
+        format!("{:indent$}{}\n", "", Escaped(text))
+    }
+
     /// `text` escaped and broken into lines of this screen's width, each after `indent` blanks.
+    /// Words stay whole, such as digests and paths, and so do commands ([`words`]).
     pub(super) fn fold(&self, indent: usize, text: &str) -> String {
         let escaped = Escaped(text).to_string();
         let room = self.width.saturating_sub(indent).max(LEAST / 2);
         let mut lines = String::new();
         let mut line = String::new();
 
-        for word in escaped.split(' ').flat_map(|word| pieces(word, room)) {
+        for word in words(&escaped) {
             let is_full = line.chars().count() + 1 + word.chars().count() > room;
             if !line.is_empty() && is_full {
                 lines.push_str(&format!("{:indent$}{line}\n", ""));
@@ -102,7 +108,7 @@ impl Screen {
             if !line.is_empty() {
                 line.push(' ');
             }
-            line.push_str(&word);
+            line.push_str(word);
         }
         let last = format!("{:indent$}{line}", "");
         lines.push_str(last.trim_end());
@@ -125,18 +131,38 @@ impl Screen {
             return text.to_owned();
         };
 
-        let room = height.saturating_sub(2);
+        let height = height.saturating_sub(2);
         // ECMA-48: go to the upper left corner, and erase everything.
         let mut page = String::from("\u{1b}[H\u{1b}[2J");
-        for line in text.lines().take(room) {
+        let mut rows = 0;
+        let mut shown = 0;
+        for line in text.lines() {
+            rows += self.rows(line);
+            if rows > height {
+                break;
+            }
             page.push_str(line);
             page.push('\n');
+            shown += 1;
         }
-        let more = text.lines().count().saturating_sub(room);
+        let more = text.lines().count() - shown;
         if more > 0 {
             page.push_str(&format!("{more} more lines"));
         }
         page
+    }
+
+    /// Rows of the terminal that `line` takes: a command may be longer than one.
+    fn rows(&self, line: &str) -> usize {
+        // ECMA-48: what sets a colour ends with an m, and takes no column.
+        let mut parts = line.split('\u{1b}');
+        let first = parts.next().unwrap_or_default();
+        let coloured = parts.map(|part| part.split_once('m').map_or(part, |(_, text)| text));
+        let columns: usize = coloured.map(|part| part.chars().count()).sum();
+
+        (first.chars().count() + columns)
+            .div_ceil(self.width)
+            .max(1)
     }
 }
 
@@ -152,12 +178,70 @@ fn size() -> Option<(usize, usize)> {
     (size.ws_col > 0).then_some((size.ws_row.into(), size.ws_col.into()))
 }
 
-/// A word that is longer than a line, in parts.
-fn pieces(word: &str, room: usize) -> Vec<String> {
-    let characters: Vec<char> = word.chars().collect();
-    if characters.is_empty() {
-        return vec![String::new()];
+/// The parts of a text between which a line may end: its words, what stands between backticks, and
+/// a command of this program after a colon.
+fn words(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut rest = text;
+
+    loop {
+        let quoted = rest.strip_prefix('`').and_then(|after| after.find('`'));
+        let is_command = rest.starts_with("ringway ")
+            && words.last().is_some_and(|word: &&str| word.ends_with(':'));
+        // After the closing backtick there may be a full stop or a comma.
+        let from = match quoted {
+            Some(end) => end + 2,
+            None if is_command => rest.len(),
+            None => 0,
+        };
+        let Some(end) = rest[from..].find(' ') else {
+            words.push(rest);
+            return words;
+        };
+
+        words.push(&rest[..from + end]);
+        rest = &rest[from + end + 1..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_digests_and_paths_are_not_folded() {
+        let screen = Screen::plain(40);
+        let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+        let path = format!("/etc/{}/gateway.toml", "directory".repeat(8));
+        for whole in [
+            digest.as_str(),
+            &path,
+            "`ringway member add organization2.member.toml`,",
+        ] {
+            let folded = screen.fold(4, &format!("some words, then {whole} and more of them"));
+            assert!(folded.contains(whole), "{folded}");
+            assert!(folded.lines().count() > 1, "{folded}");
+        }
+
+        let command = "ringway status --drops";
+        let folded = screen.fold(
+            0,
+            &format!("packets dropped so far: 123456; why: {command}"),
+        );
+        assert!(folded.ends_with(&format!("\n{command}\n")), "{folded}");
+        // A single backtick means nothing.
+        assert_eq!(screen.fold(0, "a `b c"), "a `b c\n");
     }
 
-    characters.chunks(room).map(String::from_iter).collect()
+    #[test]
+    fn a_long_line_takes_several_rows_of_a_page() {
+        let screen = Screen::terminal(40, 6);
+        let page = screen.page(&format!("{}\nb\nc\n", "a".repeat(120)));
+
+        assert!(
+            page.contains("\nb\n") && page.ends_with("1 more lines"),
+            "{page}"
+        );
+        assert_eq!(screen.rows("\u{1b}[1;31maaaa\u{1b}[0m"), 1);
+    }
 }

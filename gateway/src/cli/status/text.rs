@@ -1,9 +1,12 @@
 //! The report as text for people: attention, then a summary, then the tables.
 
+use std::path::Path;
+
 use super::screen::{Screen, Style};
 use super::{Args, drops, sections, tunnels};
 use crate::admin::Report;
 use crate::admin::report::{AttentionReport, PolicyReport, ReloadReport, VirtualAddressReport};
+use crate::cli::remedy;
 use sections::counted;
 
 /// Items of one kind that are written out; the JSON has all.
@@ -28,7 +31,7 @@ pub(super) fn whole(report: &Report, args: &Args, screen: &Screen) -> String {
     parts.join("\n")
 }
 
-/// The answer of `--check`.
+/// The answer of `--check`. `report` has only what was asked for.
 pub(super) fn line(report: &Report) -> String {
     let screen = Screen {
         has_colour: false,
@@ -51,13 +54,30 @@ pub(super) fn is_asked_for(args: &Args, peer: &str, org: &str) -> bool {
         && args.org.as_ref().is_none_or(|asked| asked == org)
 }
 
+/// True if `item` is about the peer or organization that is asked for.
+pub(super) fn concerns(args: &Args, item: &AttentionReport) -> bool {
+    let mut about = args.peer.iter().chain(&args.org);
+
+    about.all(|name| mentions(&item.what, name))
+}
+
+/// True if `name` stands in `text`, not as a part of another name.
+fn mentions(text: &str, name: &str) -> bool {
+    let belongs_to_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+
+    text.match_indices(name).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + name.len()..].chars().next();
+        !before.is_some_and(belongs_to_a_name) && !after.is_some_and(belongs_to_a_name)
+    })
+}
+
 /// What needs attention, each with the command that fixes it.
 fn attention(report: &Report, args: &Args, screen: &Screen) -> String {
-    let about: Vec<&String> = args.peer.iter().chain(&args.org).collect();
     let items: Vec<&AttentionReport> = report
         .attention
         .iter()
-        .filter(|item| about.iter().all(|about| item.what.contains(about.as_str())))
+        .filter(|item| concerns(args, item))
         .collect();
     if items.is_empty() {
         return "Nothing needs attention.\n".to_owned();
@@ -72,21 +92,27 @@ fn attention(report: &Report, args: &Args, screen: &Screen) -> String {
         of_kind = if item.kind == kind { of_kind + 1 } else { 0 };
         kind = &item.kind;
         if of_kind < MOST {
-            text.push_str(&one(item, screen));
+            text.push_str(&one(item, &args.config.path, screen));
         }
     }
     text.push_str(&left_out(report, screen));
     text
 }
 
-fn one(item: &AttentionReport, screen: &Screen) -> String {
+/// The remedy is copied and pasted: a line that was folded would be two commands.
+fn one(item: &AttentionReport, config: &Path, screen: &Screen) -> String {
     let kind = screen.show(Style::Bad, &item.kind);
     let since = screen.show(Style::Faint, &format!("since {}", item.since));
     let mut text = format!("  {kind} {since}\n");
 
     text.push_str(&screen.fold(4, &item.what));
     if !item.remedy.is_empty() {
-        text.push_str(&screen.fold(4, &format!("to fix it: {}", item.remedy)));
+        let fix = format!("to fix it: {}", remedy::for_gateway(&item.remedy, config));
+        if remedy::is_command(&item.remedy) {
+            text.push_str(&screen.whole(4, &fix));
+        } else {
+            text.push_str(&screen.fold(4, &fix));
+        }
     }
     text
 }
@@ -149,7 +175,10 @@ fn head(report: &Report, screen: &Screen) -> String {
         ("state", daemon.state_dir.clone()),
         ("reload", reload),
     ] {
-        if !value.is_empty() {
+        // Paths may have blanks, and are copied as a whole.
+        if matches!(name, "file" | "state") && !value.is_empty() {
+            text.push_str(&screen.whole(2, &format!("{name:<8}{value}")));
+        } else if !value.is_empty() {
             text.push_str(&screen.fact(name, 10, &value));
         }
     }
@@ -190,6 +219,7 @@ fn reload_line(reload: &ReloadReport) -> String {
     match (reload.adopted, reload.changes.len()) {
         (false, _) => format!("refused {at}: the files are not what runs"),
         (true, 0) => format!("{at}, nothing had changed"),
+        (true, 1) => format!("{at}, 1 change in force"),
         (true, changes) => format!("{at}, {changes} changes in force"),
     }
 }

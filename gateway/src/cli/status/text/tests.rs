@@ -120,12 +120,38 @@ fn attention_comes_first_then_a_summary_then_the_tunnels_in_natural_order() {
 fn nothing_is_wider_than_the_screen() {
     for width in [40, 60, 80, 132] {
         let text = whole(&many(), &args(""), &Screen::plain(width));
-        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        // Commands are never folded.
+        let folded = text.lines().filter(|line| !line.contains("to fix it: "));
+        let widest = folded.map(|line| line.chars().count()).max().unwrap();
         // The columns that say how the tunnels are stay, however narrow it is.
         assert!(widest <= width.max(62), "{width}: {widest}\n{text}");
     }
     assert!(shown(&many(), "").contains("  MTU"));
     assert!(whole(&many(), &args(""), &Screen::plain(132)).contains("RECEIVED"));
+}
+
+#[test]
+fn a_remedy_can_be_copied_in_one_line_and_names_the_file() {
+    let mut report = many();
+    let command = format!(
+        "iptables -I FORWARD -i {} -j ACCEPT",
+        "ringway0 ".repeat(20)
+    );
+    report.attention[0].remedy.clone_from(&command);
+    report.daemon.config = format!("/etc/a directory/{}", "x".repeat(80));
+    let text = shown(&report, "");
+
+    assert!(
+        text.contains(&format!("\n    to fix it: {command}\n")),
+        "{text}"
+    );
+    assert!(
+        text.contains(&format!("\n  file    {}\n", report.daemon.config)),
+        "{text}"
+    );
+    let text = shown(&many(), "");
+    let remedy = "to fix it: ringway status --peer gateway.organization50 -c x.toml   # shows";
+    assert!(text.contains(remedy), "{text}");
 }
 
 #[test]
