@@ -129,7 +129,7 @@ fn kept(id: &GatewayId) -> String {
 # "state" and "ringway.sock", but for a file below /etc:
 # state-dir = "{state_dir}/{id}"
 # socket = "{socket_dir}/{id}.sock"
-# socket-group = "ringway"   # may use the socket; without it, root alone
+# socket-group = "ringway"   # may ask the socket (status, metrics, role); without it, root alone
 "#
     )
 }

@@ -47,6 +47,8 @@ impl Attention {
             };
             items.insert(name.to_owned(), item);
         }
+        // Without a remedy, the log has no such field.
+        let remedy = Some(remedy).filter(|remedy| !remedy.is_empty());
         tracing::warn!(name, reason = what, remedy, "Something needs attention");
     }
 

@@ -32,7 +32,7 @@ use crate::drive::Stored;
 use crate::policy::former::{self, RulesFile};
 use crate::policy::judge::spec;
 use crate::policy::tests;
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, absent_listen};
 use crate::service_manager::ServiceManager;
 use crate::state::{NewestLists, RecordsFile, StateFiles};
 use gateway::{Gateway, State};
@@ -99,6 +99,9 @@ async fn run_prepared(
     }
 
     let kernel = Kernel::set_up(&prepared, Answers::DataPlane, &files).await?;
+    if let Some(absent) = absent_listen(&prepared.config, &kernel.links) {
+        tracing::warn!(reason = absent.what, "The tunnel's address is missing");
+    }
     // Only now: the device is the lock against a second daemon, which must not take the file.
     let pid_file = pid_file.map(PidFile::write).transpose()?;
     let reporting = Reporting { service, attention };

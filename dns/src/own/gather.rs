@@ -80,8 +80,8 @@ fn check_address(record: &Record, config: &Config) -> Option<Fault> {
         return Some(Fault {
             place: record.place.clone(),
             message: "the addresses in this record cannot be read, so that other members leave it \
-                      out; remove it, or write foreign-addresses = true in [dns], which keeps it for \
-                      this site alone"
+                      out; remove it, or write foreign-addresses = true in [dns], which keeps it \
+                      for this site alone"
                 .to_owned(),
         });
     };

@@ -33,6 +33,13 @@ pub enum Obstacle {
     DeviceExists(TunName),
     /// Another program has the tunnel port.
     PortTaken(SocketAddr),
+    /// The admin socket cannot be made.
+    Socket {
+        /// Why.
+        reason: String,
+        /// The command that helps.
+        remedy: String,
+    },
 }
 
 impl Obstacle {
@@ -53,6 +60,7 @@ impl Obstacle {
                 "ss -lunp 'sport = {}'   # the program to stop; or change [gateway] listen",
                 listen.port()
             ),
+            Obstacle::Socket { remedy, .. } => remedy.clone(),
         }
     }
 }
@@ -76,6 +84,7 @@ impl fmt::Display for Obstacle {
                 f,
                 "cannot listen on {listen}: is another program using the port?"
             ),
+            Obstacle::Socket { reason, .. } => f.write_str(reason),
         }
     }
 }
@@ -169,7 +178,29 @@ pub fn is_bound(listen: SocketAddr) -> bool {
     };
     let text = fs::read_to_string(file).unwrap_or_default();
 
-    text.lines().filter_map(local_address).any(|bound| {
+    meets(text.lines(), listen)
+}
+
+/// True if a TCP socket of this network namespace listens where `listen` would.
+pub fn is_listened_on(listen: SocketAddr) -> bool {
+    /// TCP_LISTEN, in the fourth column.
+    const LISTEN: &str = "0A";
+
+    let file = match listen {
+        SocketAddr::V4(_) => "/proc/thread-self/net/tcp",
+        SocketAddr::V6(_) => "/proc/thread-self/net/tcp6",
+    };
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let listening = text
+        .lines()
+        .filter(|line| line.split_whitespace().nth(3) == Some(LISTEN));
+
+    meets(listening, listen)
+}
+
+/// True if one of the sockets in `lines` keeps `listen` from being bound.
+fn meets<'a>(lines: impl Iterator<Item = &'a str>, listen: SocketAddr) -> bool {
+    lines.filter_map(local_address).any(|bound| {
         // bind(2): a socket for every address meets each single one.
         let meets = bound.ip() == listen.ip()
             || bound.ip().is_unspecified()
@@ -220,6 +251,16 @@ mod tests {
             drop(socket);
             assert!(!is_bound(bound), "{bound}");
         }
+    }
+
+    #[test]
+    fn a_listening_tcp_socket_is_seen_and_a_connection_is_not() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let bound = listener.local_addr().unwrap();
+        let client = std::net::TcpStream::connect(bound).unwrap();
+
+        assert!(is_listened_on(bound));
+        assert!(!is_listened_on(client.local_addr().unwrap()));
     }
 
     #[test]

@@ -33,7 +33,7 @@
 mod difference;
 mod digest;
 mod kernel;
-mod message;
+pub(crate) mod message;
 mod rule;
 
 use std::io;
@@ -43,7 +43,7 @@ use ringway_config::{Prefix, Routes as Numbers};
 pub use kernel::{KernelRoutes, purge};
 
 /// Metric of the routes through the TUN.
-const TUNNEL_METRIC: u32 = 100;
+pub(crate) const TUNNEL_METRIC: u32 = 100;
 /// Metric of the routes through the TUN while no tunnel is up.
 const DOWN_METRIC: u32 = 200;
 /// Metric of the `unreachable` routes: the worst but one, so that any other route is preferred.

@@ -12,6 +12,7 @@ mod events;
 mod foreign;
 mod held;
 mod inquire;
+mod strangers;
 pub(crate) mod table;
 
 pub use authors::Authors;

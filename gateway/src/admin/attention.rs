@@ -33,6 +33,7 @@ mod kind;
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
+use ringway_core::ByeCode;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -65,7 +66,13 @@ pub fn complete(report: &mut Report, now: SystemTime) {
 
     // A peer without endpoints is met all the same if it can dial us.
     let is_dialled = !report.daemon.endpoints.is_empty();
+    if !raised.contains("identity ours") {
+        items.extend(report.tunnels.iter().find_map(displaced));
+    }
     for tunnel in &report.tunnels {
+        if displaced(tunnel).is_some() {
+            continue;
+        }
         items.extend(down(tunnel, &report.gateway, is_dialled));
         if !raised.contains(&format!("records {}", tunnel.peer)) {
             items.extend(drift(tunnel));
@@ -131,6 +138,28 @@ fn item(kind: Kind, about: &str, what: &str, remedy: &str) -> AttentionReport {
         since: String::new(),
         remedy: remedy.to_owned(),
     }
+}
+
+/// A tunnel that is down because a peer has a session with another daemon that has our identity.
+fn displaced(tunnel: &TunnelReport) -> Option<AttentionReport> {
+    let elsewhere = ByeCode::DuplicateIdentity.to_string();
+    let reason = tunnel.last_error.as_deref().unwrap_or_default();
+    if tunnel.state != "down" || !reason.contains(&elsewhere) {
+        return None;
+    }
+
+    let mut found = item(
+        Kind::DuplicateIdentity,
+        "ours",
+        &format!(
+            "another daemon uses the identity of this gateway: {} has a session with it",
+            tunnel.peer
+        ),
+        "ringway cert renew --new-key   # if the key is in wrong hands: then revoke the earlier \
+         one; a machine that was copied needs a name of its own (ringway gateway add)",
+    );
+    found.since.clone_from(&tunnel.since);
+    Some(found)
 }
 
 /// What is wrong with a tunnel that is not up.
@@ -232,7 +261,7 @@ fn agreement(with: &str) -> &'static str {
     if with.contains("(connected to ") {
         "ip address show   # one of the two must be renumbered: this host's network or the member's"
     } else if with.contains("(reserved, ") {
-        "this site reserves the range: take it out of reserved, or the organization uses another one"
+        "this site reserves the range: take it out of reserved, or the organization uses another"
     } else {
         "the two organizations must agree which of them uses the range"
     }

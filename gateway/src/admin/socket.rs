@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::Group;
+use nix::unistd::{Group, Uid};
 use ringway_filter::Opening;
 use ringway_host::guard::SharedGuard;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -72,7 +72,7 @@ pub fn bind(path: &Path, group: Option<&str>) -> anyhow::Result<UnixListener> {
     Ok(UnixListener::from_std(socket.into())?)
 }
 
-fn group_of(name: &str) -> anyhow::Result<Group> {
+pub(crate) fn group_of(name: &str) -> anyhow::Result<Group> {
     let group = Group::from_name(name).with_context(|| format!("cannot look up group {name:?}"))?;
 
     group.with_context(|| {
@@ -175,9 +175,14 @@ async fn answer(
     guard: &SharedGuard,
     metrics: &Metrics,
 ) -> anyhow::Result<()> {
+    let asker = client.peer_cred()?.uid();
     let mut client = BufReader::new(client);
 
     let reply = match read_request(&mut client).await?.trim_end() {
+        request if !is_allowed(request, asker) => error_text(
+            "only root and the gateway's own user may change it; members of its socket-group may \
+             ask how it is",
+        ),
         "status" => {
             let mut report = requests.report().await?;
             // Asked here and not in the loop: `nft` takes a while.
@@ -195,6 +200,15 @@ async fn answer(
         },
     };
     write_reply(&mut client, &reply).await
+}
+
+/// True unless `request` changes something and `asker`, a user, is neither root nor the daemon's.
+/// The socket-group may look.
+fn is_allowed(request: &str, asker: u32) -> bool {
+    let is_question =
+        matches!(request, "status" | "role" | "metrics") || rules::read(request).is_some();
+
+    is_question || asker == 0 || asker == Uid::effective().as_raw()
 }
 
 async fn read_request(client: &mut BufReader<UnixStream>) -> anyhow::Result<String> {

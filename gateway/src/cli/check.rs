@@ -2,16 +2,18 @@
 //!
 //! The exit code is 64 for any fault, for any overlap, for any CA certificate that is not valid
 //! now, for any rule of the policy that matches nothing, and for any policy test that fails. A
-//! gateway starts in spite of all but the first. It is 1 for what of this host keeps it from
+//! gateway starts in spite of all but the first. An overdue revocation list is a warning, as `run`
+//! and `reload` say it. It is 1 for what of this host keeps it from
 //! starting, as a port in use.
 
+pub(in crate::cli) mod files;
 pub(in crate::cli) mod host;
 pub(in crate::cli) mod report;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use ringway_config::{Config, Escaped, Faults, Ruling, Verdict};
+use ringway_config::{Config, Escaped, Fault, Faults, Ruling, Verdict};
 use ringway_identity::certificate::date;
 use rustls_pki_types::UnixTime;
 
@@ -49,7 +51,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
 
     if let Ok(prepared) = &prepared {
         answer(describe(prepared) + &host::describe(&findings, &args.config.path))?;
-        for hint in &prepared.hints.0 {
+        for hint in &prepared.said() {
             answer(format!("\nwarning: {hint}\n"))?;
         }
         if let Some(unchecked) = host::unchecked() {
@@ -76,9 +78,27 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
 impl Prepared {
     /// Everything for which `check` fails, though the files load.
     fn faults(&self) -> Faults {
-        let faults = self.conflicts.0.iter().chain(&self.warnings.0);
+        let overdue = self.overdue();
+        let warnings = self.warnings.0.iter();
+        let warnings = warnings.filter(|warning| !overdue.contains(warning));
+        let faults = self.conflicts.0.iter().chain(warnings);
         let faults = faults.chain(&self.policy_tests.failed.0);
         Faults::from(faults.cloned().collect::<Vec<_>>())
+    }
+
+    /// Revocation lists that are overdue: their organizations' matter, and known to a gateway that
+    /// runs, which goes on.
+    fn overdue(&self) -> Vec<Fault> {
+        let lists = self.trust.stale_lists(UnixTime::now());
+
+        lists.into_iter().map(|(_, fault)| fault).collect()
+    }
+
+    /// What is said and is no fault.
+    fn said(&self) -> Vec<Fault> {
+        let mut said = self.overdue();
+        said.extend(self.hints.0.iter().cloned());
+        said
     }
 
     /// This gateway's certificate and every CA certificate.

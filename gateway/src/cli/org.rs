@@ -12,8 +12,8 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 use ringway_config::{
-    Config, Digest, Endpoint, Faults, GatewayId, GatewayName, NameError, NewGateway, NewMember,
-    OrgId, Prefix, ServiceName, SiteId, ZoneName, conflicts, gateway_text, member_text,
+    Config, Digest, Endpoint, Escaped, Faults, GatewayId, GatewayName, NameError, NewGateway,
+    NewMember, OrgId, Prefix, ServiceName, SiteId, ZoneName, conflicts, gateway_text, member_text,
 };
 use ringway_dns::Zone;
 use ringway_identity::create::{Authority, CreateError};
@@ -301,7 +301,7 @@ impl Init {
 
     fn summary(&self, files: &NewFiles, fingerprint: &Digest) -> String {
         // Paths as the user must type them from here.
-        let at = |name: &str| files.path(name).display().to_string();
+        let at = |name: &str| Escaped(&files.path(name).display().to_string()).to_string();
         let record = at(&self.record_name());
         let config = at("gateway.toml");
 

@@ -33,13 +33,16 @@ fn option(config: &Path) -> Option<String> {
 
 /// As a shell reads it as one word.
 pub(super) fn quoted(path: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
-
     if !path.is_empty() && path.chars().all(is_plain) {
         path.to_owned()
     } else {
         format!("'{}'", path.replace('\'', r"'\''"))
     }
+}
+
+/// True if a shell takes `c` as it is.
+fn is_plain(c: char) -> bool {
+    c.is_alphanumeric() || "/._-+,:@%=".contains(c)
 }
 
 fn with_option(remedy: &str, option: &str) -> String {
@@ -65,7 +68,7 @@ fn with_option(remedy: &str, option: &str) -> String {
 
 /// True for a command, and false for a sentence: it begins with the name of a program.
 pub(super) fn is_command(remedy: &str) -> bool {
-    const PROGRAMS: [&str; 26] = [
+    const PROGRAMS: [&str; 27] = [
         "apt-get",
         "chmod",
         "chown",
@@ -74,6 +77,7 @@ pub(super) fn is_command(remedy: &str) -> bool {
         "du",
         "ebtables",
         "firewall-cmd",
+        "groupadd",
         "install",
         "ip",
         "ip6tables",

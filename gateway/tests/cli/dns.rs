@@ -202,7 +202,8 @@ fn check_tells_every_fault_of_the_zone_with_both_places() {
         "acme/more.zone:1:1: a label must have 1 to 63 octets",
         "acme/more.zone:2:1: 10.212.0.1 is in no site of this organization; write an address in \
          10.211.0.0/16, \
-         fd00:211::/48, or foreign-addresses = true in [dns]",
+         fd00:211::/48, or foreign-addresses = true in [dns] for a name that this site alone is to \
+         have: other members leave such addresses out",
     ]);
 }
 

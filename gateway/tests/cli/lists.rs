@@ -49,6 +49,21 @@ fn refuses(workspace: &Workspace, fault: &str) {
 }
 
 #[test]
+fn an_overdue_list_is_a_warning_as_it_is_at_a_start() {
+    let workspace = workspace();
+    put(&workspace, "2A", &[]);
+    workspace.openssl(
+        "ca -config beta/ca.cnf -gencrl -keyfile beta/ca/ca.key -cert beta/ca/ca.crt \
+         -crl_lastupdate 20250101000000Z -crl_nextupdate 20250108000000Z \
+         -out acme/members/beta.crl",
+    );
+
+    let checked = workspace.ringway("check -c acme/gateway.toml").succeeds();
+    let warning = "\nwarning: acme/members/beta.crl: is overdue since";
+    assert!(checked.out.contains(warning), "{}", checked.out);
+}
+
+#[test]
 fn check_and_show_say_what_a_list_revokes_and_when_the_next_is_due() {
     let workspace = workspace();
     put(&workspace, "2A", &["ABCD", "03"]);

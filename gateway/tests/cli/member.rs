@@ -32,6 +32,7 @@ fn shows_the_fingerprint_and_the_contents_of_a_record() {
         "organization  beta\n\
          zone          beta.consortium.example\n\
          fingerprint   {fingerprint}\n\
+         serial        1\n\
          CA            O=beta, CN=Ringway CA, until 20"
     );
     assert!(shown.starts_with(&start), "{shown}");

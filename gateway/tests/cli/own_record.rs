@@ -147,15 +147,28 @@ fn a_gateway_at_a_new_site_brings_the_site_with_it() {
     workspace
         .ringway("check -c elsewhere/gateway.toml")
         .succeeds();
+    let out = changes(
+        &workspace,
+        &format!("gateway set north --site east {HERE}"),
+        &[],
+    );
+    assert!(
+        out.contains("No gateway serves site north any more"),
+        "{out}"
+    );
 }
 
 #[test]
 fn a_gateway_that_cannot_be_added_leaves_nothing() {
     let workspace = with_a_member();
-    changes(
+    let out = changes(
         &workspace,
         &format!("site add west=10.215.0.0/16 {HERE}"),
         &["+ site west"],
+    );
+    assert!(
+        out.contains(&format!("--endpoint <host:port> {HERE}")),
+        "{out}"
     );
     for (options, part) in [
         (
@@ -210,11 +223,12 @@ fn a_gateway_that_cannot_be_added_leaves_nothing() {
 fn a_revoked_name_is_not_used_again() {
     let workspace = with_a_member();
     changes(&workspace, &format!("gateway add gw2 {HERE}"), &[]);
-    changes(
+    let out = changes(
         &workspace,
         &format!("revoke gateway gw2 {HERE}"),
         &["+ revoked gateway gw2"],
     );
+    assert!(!out.contains("other gateways of acme"), "{out}");
     changes(
         &workspace,
         &format!("gateway remove gw2 {HERE}"),

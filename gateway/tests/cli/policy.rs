@@ -310,6 +310,10 @@ fn a_rule_is_added_behind_the_others_and_everything_else_stays() {
     for more in ["--port 7050-7054/udp", "--proto icmp", "--proto 132"] {
         let allow = format!("policy allow --from all --to 10.211.0.10 {more} -c {FILE}");
         workspace.ringway(&allow).succeeds();
+        let text = workspace.read(FILE);
+        let again = workspace.ringway(&allow).succeeds().out;
+        assert!(again.starts_with("Nothing changes"), "{again}");
+        assert_eq!(workspace.read(FILE), text);
     }
     assert_eq!(test(&workspace, "all orderer0 --proto 132").code, 0);
     workspace.ringway("check -c acme/gateway.toml").succeeds();

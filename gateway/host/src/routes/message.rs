@@ -12,7 +12,7 @@ use super::difference::{Hop, Route};
 use super::{DOWN_METRIC, TUNNEL_METRIC, UNREACHABLE_METRIC, down_protocol};
 
 /// A message that asks a dump for our routes of one family.
-pub(super) fn filter(numbers: &Numbers, family: AddressFamily) -> RouteMessage {
+pub(crate) fn filter(numbers: &Numbers, family: AddressFamily) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = family;
 
@@ -79,8 +79,8 @@ fn protocol(hop: Hop, numbers: &Numbers) -> u8 {
     }
 }
 
-/// True if `message` is of our table and protocols.
-pub(super) fn is_ours(message: &RouteMessage, numbers: &Numbers) -> bool {
+/// True if `message` is of our table.
+pub(crate) fn is_of_table(message: &RouteMessage, numbers: &Numbers) -> bool {
     let table = find(message, |attribute| match attribute {
         RouteAttribute::Table(table) => Some(*table),
         _ => None,
@@ -88,6 +88,11 @@ pub(super) fn is_ours(message: &RouteMessage, numbers: &Numbers) -> bool {
 
     // The header has room for numbers up to 255 only; a higher one is in the attribute.
     table.unwrap_or(message.header.table.into()) == numbers.table
+}
+
+/// True if `message` is of our table and protocols.
+pub(crate) fn is_ours(message: &RouteMessage, numbers: &Numbers) -> bool {
+    is_of_table(message, numbers)
         && [numbers.protocol, down_protocol(numbers)]
             .map(RouteProtocol::from)
             .contains(&message.header.protocol)
@@ -95,12 +100,7 @@ pub(super) fn is_ours(message: &RouteMessage, numbers: &Numbers) -> bool {
 
 /// The route in `message`, if it has the form that [`write`] gives it for interface `tun`.
 pub(super) fn read(message: &RouteMessage, numbers: &Numbers, tun: Option<u32>) -> Option<Route> {
-    let metric = find(message, |attribute| match attribute {
-        RouteAttribute::Priority(metric) => Some(*metric),
-        _ => None,
-    });
-
-    let hop = match (message.header.kind, metric?) {
+    let hop = match (message.header.kind, metric(message)?) {
         (RouteType::Unreachable, UNREACHABLE_METRIC) => Hop::Unreachable,
         (RouteType::Unicast, TUNNEL_METRIC) if is_on_link(message, tun?) => Hop::Tunnel {
             prefsrc: prefsrc(message),
@@ -125,8 +125,15 @@ pub(super) fn read(message: &RouteMessage, numbers: &Numbers, tun: Option<u32>) 
     })
 }
 
+pub(crate) fn metric(message: &RouteMessage) -> Option<u32> {
+    find(message, |attribute| match attribute {
+        RouteAttribute::Priority(metric) => Some(*metric),
+        _ => None,
+    })
+}
+
 /// The destination. The kernel leaves out the address of a default route.
-fn prefix(message: &RouteMessage) -> Option<Prefix> {
+pub(crate) fn prefix(message: &RouteMessage) -> Option<Prefix> {
     let unspecified = match message.header.address_family {
         AddressFamily::Inet => IpAddr::from([0; 4]),
         AddressFamily::Inet6 => IpAddr::from([0; 16]),

@@ -8,6 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::asked::{self, Questions};
 use super::foreign::{self, Traffic};
+use super::strangers;
 use crate::links;
 use crate::netlink::Netlink;
 
@@ -22,6 +23,9 @@ pub async fn inquire(
     let names = links::names(&netlink).await?;
     let index = names.iter().find(|(_, name)| *name == tun.as_str());
 
+    let prefixes = inquiry.ways.iter().map(|way| way.prefix).collect();
+    let strangers = strangers::find(&netlink, &numbers, &prefixes).await?;
+
     let mut findings = match index {
         Some((index, _)) => {
             let questions = Questions {
@@ -34,6 +38,7 @@ pub async fn inquire(
         None => Vec::new(),
     };
 
+    findings.extend(strangers);
     findings.extend(left_out(&inquiry));
 
     let traffic = Traffic {

@@ -191,6 +191,34 @@ fn rules_and_routes_of_others_that_lead_nowhere_are_found() {
 }
 
 #[test]
+fn routes_of_others_in_our_table_are_found_and_the_remedy_removes_them() {
+    let namespace = gateway();
+    let table = NUMBERS.table;
+    let ours = NUMBERS.protocol;
+    for route in [
+        format!("unreachable 10.2.0.0/16 table {table} metric 4294967294 proto {ours}"),
+        // Behind ours, and about nobody's prefix.
+        format!("blackhole 10.2.0.0/16 table {table} metric 300"),
+        format!("blackhole 10.77.0.0/16 table {table}"),
+    ] {
+        namespace.ip(&format!("route add {route}"));
+    }
+    assert_eq!(findings(&namespace, true), []);
+
+    for route in ["blackhole 10.2.0.0/16 metric 1", "unreachable 10.2.3.0/24"] {
+        namespace.ip(&format!("route add {route} table {table}"));
+        let found = findings(&namespace, true);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].name, format!("route table {table}"));
+        assert!(found[0].what.ends_with(route), "{found:?}");
+
+        let remedy = found[0].remedy.strip_prefix("ip ").unwrap();
+        namespace.ip(remedy);
+        assert_eq!(findings(&namespace, true), [], "{remedy}");
+    }
+}
+
+#[test]
 fn chains_that_drop_are_found_and_the_remedies_open_them() {
     let namespace = gateway();
     for (ruleset, name) in [

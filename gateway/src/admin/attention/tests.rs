@@ -55,6 +55,44 @@ fn a_gateway_alone_or_with_its_tunnels_up_is_good() {
 }
 
 #[test]
+fn a_gateway_whose_identity_is_used_elsewhere_says_so_once() {
+    let displaced = |peer| TunnelReport {
+        last_error: Some(format!(
+            "closed by the peer: {}",
+            ByeCode::DuplicateIdentity
+        )),
+        ..tunnel(peer, "down")
+    };
+    let mut report = of_tunnels(vec![displaced("gw.beta"), displaced("gw.gamma")]);
+    complete(&mut report, now());
+
+    let found = &report.attention;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].kind, "duplicate-identity");
+    assert!(
+        found[0]
+            .remedy
+            .starts_with("ringway cert renew --new-key   # ")
+    );
+
+    // Where the mesh has raised it, it is not said twice.
+    let mut report = of_tunnels(vec![displaced("gw.beta")]);
+    let raised = item(Kind::DuplicateIdentity, "ours", "raised", "");
+    report.attention = vec![AttentionReport {
+        name: "identity ours".to_owned(),
+        ..raised
+    }];
+    assert_eq!(kinds(report).0, ["duplicate-identity"]);
+}
+
+#[test]
+fn an_overlap_with_this_host_is_no_matter_of_two_organizations() {
+    assert!(agreement("10.9.0.0/16 (connected to lan0)").starts_with("ip address show"));
+    assert!(agreement("10.9.0.0/16 (reserved, gateway.toml:9:13)").contains("reserved"));
+    assert!(agreement("10.9.0.0/16 (org beta, site west, b.toml:1:1)").contains("two org"));
+}
+
+#[test]
 fn a_start_is_no_trouble_and_an_outage_is_at_once() {
     let mut first = tunnel("gw.beta", "down");
     first.age_s = 2;

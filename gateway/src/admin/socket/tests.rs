@@ -54,6 +54,23 @@ async fn a_group_may_use_the_socket_if_there_is_such_a_group() {
     assert!(error.contains("no group \"no-such-group\""), "{error}");
 }
 
+#[test]
+fn only_root_and_the_daemon_may_change_something() {
+    let own = Uid::effective().as_raw();
+    let stranger = own + 1000;
+
+    for request in ["status", "role", "metrics"] {
+        assert!(is_allowed(request, stranger), "{request}");
+    }
+    for request in ["reload", "drain", "drain cancel", "something new"] {
+        assert!(!is_allowed(request, stranger), "{request}");
+        assert!(
+            is_allowed(request, own) && is_allowed(request, 0),
+            "{request}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn silent_clients_keep_nobody_from_an_answer() {
     let path = path("many");

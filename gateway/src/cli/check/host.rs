@@ -4,10 +4,11 @@
 mod raw;
 mod takeover;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use ringway_config::{Config, Escaped, Ruling};
+use ringway_config::{Config, Escaped, Prefix, Ruling};
 use ringway_host::links;
 use ringway_host::obstacles::{self, Obstacle, is_privileged};
 use ringway_host::watch::inquire;
@@ -15,22 +16,42 @@ use ringway_intent::{
     Finding, Inquiry, Links, Scope, Situation, guard, tcp_ports, unannounced, ways,
 };
 
-use crate::admin::socket;
+use super::files;
+use crate::admin::{Report, socket};
 use crate::cli::remedy;
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, absent_listen};
 
 /// Why a start as this user would fail although the files are right.
 pub(in crate::cli) fn obstacles(config: &Config) -> Vec<Obstacle> {
     // Our own daemon has device and port.
     // A device or port in use is right then, and keeps nothing from running.
-    let running = socket::ask(&config.socket).ok();
-    let is_running = running.is_some_and(|report| report.gateway == config.id.to_string());
+    let is_running = running(config).is_some();
 
+    let mut found = Vec::new();
     if is_privileged() {
-        obstacles::obstacles(&config.tun, config.listen, is_running)
-    } else {
-        Vec::new()
+        found.extend(obstacles::obstacles(&config.tun, config.listen, is_running));
+        if !is_running {
+            found.extend(files::socket(config));
+        }
     }
+    found
+}
+
+/// The report of this gateway, if it runs.
+fn running(config: &Config) -> Option<Report> {
+    let report = socket::ask(&config.socket).ok()?;
+
+    (report.gateway == config.id.to_string()).then_some(report)
+}
+
+/// The prefixes that a tunnel serves now.
+fn tunnelled(running: Option<&Report>) -> BTreeSet<Prefix> {
+    let routes = running.into_iter().flat_map(|report| &report.routes);
+
+    routes
+        .filter(|route| route.gateway.is_some() && route.installed)
+        .filter_map(|route| route.prefix.parse().ok())
+        .collect()
 }
 
 /// What is not checked, for want of rights.
@@ -48,13 +69,15 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     };
 
     let own = config.served_prefixes();
-    // Whether a tunnel serves a prefix is not known here: what goes nowhere may be right.
+    let running = running(config);
+    // Only a gateway that runs knows: without it, what goes nowhere may be right.
+    let tunnelled = tunnelled(running.as_ref());
     let members = prepared
         .rulings
         .iter()
         .map(|ruling: &Ruling| ruling.prefix)
         .filter(|prefix| !own.iter().any(|own| own.overlaps(prefix)))
-        .map(|prefix| (prefix, false))
+        .map(|prefix| (prefix, tunnelled.contains(&prefix)))
         .collect();
     let (ways, unasked) = ways(&links, &own, &members);
     let inquiry = Inquiry {
@@ -70,7 +93,12 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
         .unwrap_or_default();
     findings.extend(not_announced(prepared, &links));
     findings.extend(read_only(prepared, &links));
+    findings.extend(absent_listen(config, &links));
     findings.extend(absent_dns(config, &links));
+    if running.is_none() && is_privileged() {
+        findings.extend(taken_dns(config));
+        findings.extend(files::state_dir(config));
+    }
     findings.extend(takeover::find(config, &links).await);
     findings.extend(raw::find(config));
     findings
@@ -114,6 +142,37 @@ pub(in crate::cli) fn read_only_setting(name: &str, now: &str, wanted: &str) -> 
              read-only)"
         ),
         remedy: format!("sysctl -w {name}={wanted}   # on the host, or when the container is made"),
+    }
+}
+
+/// DNS ports of another program. The gateway starts, and serves DNS there once it can.
+fn taken_dns(config: &Config) -> Vec<Finding> {
+    let mut found = Vec::new();
+
+    for listen in &config.dns.listen {
+        for (proto, flag, is_taken) in [
+            ("UDP", 'u', obstacles::is_bound(*listen)),
+            ("TCP", 't', obstacles::is_listened_on(*listen)),
+        ] {
+            if is_taken {
+                found.push(taken_port(*listen, proto, flag));
+            }
+        }
+    }
+    found
+}
+
+fn taken_port(listen: SocketAddr, proto: &str, flag: char) -> Finding {
+    Finding {
+        name: format!("dns {listen} {proto}"),
+        what: format!(
+            "[dns] listen {listen}: another program has the {proto} port, and DNS is not served \
+             there until it is free"
+        ),
+        remedy: format!(
+            "ss -l{flag}np 'sport = {}'   # the program to stop; or change [dns] listen",
+            listen.port()
+        ),
     }
 }
 

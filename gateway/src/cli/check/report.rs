@@ -89,13 +89,13 @@ impl Report {
             rulings.map(|ruling| PrefixReport::of(ruling, &prepared.config))
         });
         let certificates = prepared.into_iter().flat_map(Prepared::certificates);
-        let hints = prepared.into_iter().flat_map(|prepared| &prepared.hints.0);
+        let hints = prepared.map(Prepared::said).unwrap_or_default();
 
         Report {
             ok: faults.is_empty() && obstacles.is_empty(),
             obstacles: obstacles.iter().map(Obstacle::to_string).collect(),
             faults: faults.0.iter().map(FaultReport::of).collect(),
-            hints: hints.map(FaultReport::of).collect(),
+            hints: hints.iter().map(FaultReport::of).collect(),
             prefixes: prefixes.collect(),
             revocation_lists: prepared.map(lists).unwrap_or_default(),
             certificates: certificates

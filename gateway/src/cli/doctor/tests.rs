@@ -13,7 +13,7 @@ use super::fix::Fix;
 use super::place::{Place, rights, start};
 use super::{Found, ipv6, masquerade, names, report, settings, text, tracking};
 use crate::admin::attention::Kind;
-use crate::cli::check::host;
+use crate::cli::check::{files, host};
 use crate::cli::remedy::is_command;
 use crate::state::{REMEDY, space};
 
@@ -75,6 +75,8 @@ fn obstacles() -> Vec<Obstacle> {
         Obstacle::NoNft,
         Obstacle::DeviceExists("ringway0".parse().unwrap()),
         Obstacle::PortTaken("0.0.0.0:4600".parse().unwrap()),
+        files::no_group("no-such-group"),
+        files::no_place(Path::new("/nowhere/ringway.sock"), "/nowhere is missing"),
     ];
 
     for obstacle in &all {
@@ -84,7 +86,8 @@ fn obstacles() -> Vec<Obstacle> {
             | Obstacle::NoTun(_)
             | Obstacle::NoNft
             | Obstacle::DeviceExists(_)
-            | Obstacle::PortTaken(_) => {}
+            | Obstacle::PortTaken(_)
+            | Obstacle::Socket { .. } => {}
         }
     }
     all.into()

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use ringway_config::{Endpoint, Gateway, GatewayName};
+use ringway_config::{Endpoint, Gateway, GatewayName, SiteId};
 
 use super::Set;
 use crate::cli::list_change::ListChange;
-use crate::cli::own_record::{OwnRecord, RecordFile, hand_out};
+use crate::cli::own_record::{Change, OwnRecord, RecordFile, hand_out};
 use crate::cli::{Failure, answer};
 
 /// Runs `ringway gateway set`.
@@ -29,7 +29,18 @@ pub(super) fn set(args: &Set) -> Result<ExitCode, Failure> {
 
     let change = own.change(draft)?;
     change.write()?;
-    answer(hand_out(&change, &[], None)?)
+    let text = hand_out(&change, &[], None)?;
+    answer(text + &unserved(&change, &gateway.site))
+}
+
+/// A warning if no gateway serves `site` any more.
+fn unserved(change: &Change<'_>, site: &SiteId) -> String {
+    let mut gateways = change.after.gateways.iter();
+    if gateways.any(|gateway| gateway.site == *site) {
+        return String::new();
+    }
+
+    format!("No gateway serves site {site} any more.\n")
 }
 
 /// The endpoints after the change.
@@ -71,14 +82,7 @@ pub(super) fn remove(name: &GatewayName, record: &RecordFile) -> Result<ExitCode
         "Its certificate counts again if another gateway is called {name} some day: revoke its key \
          with\n  ringway revoke key sha256:… (ringway cert show prints it)\n"
     ));
-    if !change
-        .after
-        .gateways
-        .iter()
-        .any(|other| other.site == *site)
-    {
-        text.push_str(&format!("No gateway serves site {site} any more.\n"));
-    }
+    text.push_str(&unserved(&change, site));
     answer(text)
 }
 

@@ -38,10 +38,15 @@ fn describe(member: &Member, authorities: &[Certificate], lists: &[Crl]) -> Tabl
         member.domain.zone_of(&member.org).to_string(),
     ]);
     table.row(["fingerprint".into(), member.digest.to_string()]);
+    table.row(["serial".into(), member.serial.to_string()]);
 
     for ca in authorities {
         let until = date(ca.not_after);
-        table.row(["CA".into(), format!("{}, until {until}", ca.subject)]);
+        let validity = validity(ca, UnixTime::now());
+        table.row([
+            "CA".into(),
+            format!("{}, until {until}{validity}", ca.subject),
+        ]);
         table.row(["".into(), ca.fingerprint.to_string()]);
     }
 
@@ -64,6 +69,17 @@ fn describe(member: &Member, authorities: &[Certificate], lists: &[Crl]) -> Tabl
         describe_list(&mut table, list);
     }
     table
+}
+
+/// What is wrong with a CA certificate at the time `now`.
+fn validity(ca: &Certificate, now: UnixTime) -> String {
+    if now > ca.not_after {
+        ", EXPIRED".to_owned()
+    } else if now < ca.not_before {
+        format!(", NOT YET VALID (from {})", date(ca.not_before))
+    } else {
+        String::new()
+    }
 }
 
 /// The revocation list of a CA, which lies beside the record.

@@ -30,6 +30,10 @@ pub(super) fn run(args: &Allow) -> Result<ExitCode, Failure> {
     };
     let new = add(&old, &rule)?;
 
+    if new == old {
+        return answer("Nothing changes: the file has this rule already\n");
+    }
+
     let after = Files::of(Config::parse(&new, path)?)?;
     check(&before, &after)?;
 

@@ -1,7 +1,7 @@
 //! Adds a `[[policy.allow]]` to the text of a `gateway.toml`. Everything else stays as it is.
 
 use ringway_config::Escaped;
-use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use super::wanted::Words;
 use crate::cli::Failure;
@@ -34,6 +34,9 @@ pub(super) fn add(text: &str, rule: &NewRule<'_>) -> Result<String, Failure> {
     {
         policy.remove("allow");
     }
+    if is_there(policy.get("allow"), &entries) {
+        return Ok(text.to_owned());
+    }
     match policy
         .entry("allow")
         .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()))
@@ -59,6 +62,33 @@ pub(super) fn add(text: &str, rule: &NewRule<'_>) -> Result<String, Failure> {
     }
 
     Ok(document.to_string())
+}
+
+/// True if a rule says exactly this.
+fn is_there(rules: Option<&Item>, entries: &[(&str, Value)]) -> bool {
+    match rules {
+        Some(Item::ArrayOfTables(blocks)) => blocks.iter().any(|rule| says(rule, entries)),
+        Some(Item::Value(Value::Array(list))) => list
+            .iter()
+            .filter_map(Value::as_inline_table)
+            .any(|rule| says(rule, entries)),
+        _ => false,
+    }
+}
+
+fn says(rule: &dyn TableLike, entries: &[(&str, Value)]) -> bool {
+    rule.len() == entries.len()
+        && entries.iter().all(|(key, value)| {
+            let written = rule.get(key).and_then(Item::as_value);
+            written.is_some_and(|written| plain(written) == plain(value))
+        })
+}
+
+/// Without the comments and blanks around it.
+fn plain(value: &Value) -> String {
+    let mut value = value.clone();
+    value.decor_mut().clear();
+    value.to_string()
 }
 
 /// A table without a header of its own: `[[policy.allow]]` says it.

@@ -35,7 +35,8 @@ pub(super) fn add(args: &Add) -> Result<ExitCode, Failure> {
     let next = match &args.via {
         Some(via) => consent(&own, name, via),
         None => Some(format!(
-            "Add its gateway:\n     ringway gateway add <name> --site {name} --endpoint <host:port>{}",
+            "Add its gateway:\n     ringway gateway add <name> --site {name} --endpoint \
+             <host:port>{}",
             own.option()
         )),
     };

@@ -63,13 +63,15 @@ pub(super) fn concerns(args: &Args, item: &AttentionReport) -> bool {
 
 /// True if `name` stands in `text`, not as a part of another name.
 fn mentions(text: &str, name: &str) -> bool {
-    let belongs_to_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-
     text.match_indices(name).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = text[at + name.len()..].chars().next();
         !before.is_some_and(belongs_to_a_name) && !after.is_some_and(belongs_to_a_name)
     })
+}
+
+fn belongs_to_a_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
 }
 
 /// What needs attention, each with the command that fixes it.

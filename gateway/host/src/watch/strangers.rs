@@ -1,0 +1,111 @@
+//! [`find`]: routes of other programs in our table that come before ours. They are left alone, as
+//! all routes of other protocol numbers are, and so somebody has to be told.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use ringway_config::{Prefix, Routes as Numbers};
+use ringway_intent::Finding;
+use rtnetlink::packet_route::AddressFamily;
+use rtnetlink::packet_route::route::{RouteMessage, RouteType};
+
+use crate::netlink::{self, Netlink};
+use crate::routes::{TUNNEL_METRIC, message};
+
+/// One route of another program.
+#[derive(Debug)]
+struct Stranger {
+    prefix: Prefix,
+    /// As `ip route` writes it, without the table.
+    text: String,
+}
+
+/// Those that lead packets to `prefixes` elsewhere, as one finding.
+pub(super) async fn find(
+    netlink: &Netlink,
+    numbers: &Numbers,
+    prefixes: &BTreeSet<Prefix>,
+) -> io::Result<Option<Finding>> {
+    let mut strangers = Vec::new();
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        let filter = message::filter(numbers, family);
+        match netlink::dump(netlink.handle().route().get(filter).execute()).await {
+            Ok(found) => {
+                let found = found.iter();
+                strangers.extend(found.filter_map(|route| stranger(route, numbers, prefixes)));
+            }
+            // A table exists from its first route on, and IPv6 may be missing.
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+
+    Ok(finding(numbers, &strangers))
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOENT | libc::EAFNOSUPPORT | libc::EOPNOTSUPP)
+    )
+}
+
+/// `route`, if it is another program's and comes before ours for some of `prefixes`: longer, or
+/// with a lower metric.
+fn stranger(
+    route: &RouteMessage,
+    numbers: &Numbers,
+    prefixes: &BTreeSet<Prefix>,
+) -> Option<Stranger> {
+    if !message::is_of_table(route, numbers) || message::is_ours(route, numbers) {
+        return None;
+    }
+    let prefix = message::prefix(route)?;
+    let metric = message::metric(route).unwrap_or_default();
+
+    let is_in_the_way = prefixes.iter().any(|ours| {
+        let is_inside = ours.len() <= prefix.len() && ours.contains(prefix.address());
+        is_inside && (prefix.len() > ours.len() || metric < TUNNEL_METRIC)
+    });
+    is_in_the_way.then(|| Stranger {
+        prefix,
+        text: text(route, &prefix, metric),
+    })
+}
+
+fn text(route: &RouteMessage, prefix: &Prefix, metric: u32) -> String {
+    let kind = match route.header.kind {
+        RouteType::BlackHole => "blackhole ",
+        RouteType::Unreachable => "unreachable ",
+        RouteType::Prohibit => "prohibit ",
+        RouteType::Throw => "throw ",
+        _ => "",
+    };
+
+    // Without a metric, `ip route del` takes the first one of this prefix.
+    let metric = match metric {
+        0 => String::new(),
+        metric => format!(" metric {metric}"),
+    };
+    format!("{kind}{prefix}{metric}")
+}
+
+fn finding(numbers: &Numbers, strangers: &[Stranger]) -> Option<Finding> {
+    let first = strangers.first()?;
+    let table = numbers.table;
+    let flag = if first.prefix.is_ipv4() { "" } else { "-6 " };
+    let more = match strangers.len() {
+        1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+
+    Some(Finding {
+        name: format!("route table {table}"),
+        what: format!(
+            "a route of another program in this gateway's table {table} comes before its own: \
+             {}{more}",
+            first.text
+        ),
+        remedy: format!("ip {flag}route del {} table {table}", first.text),
+    })
+}

@@ -1,0 +1,122 @@
+//! What the daemon makes when it starts, and cannot make: its socket, its state directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
+use ringway_config::Config;
+use ringway_host::obstacles::Obstacle;
+use ringway_intent::Finding;
+use socket2::SockAddr;
+
+use crate::admin::socket;
+use crate::cli::remedy::quoted;
+
+/// Why a start would not have its socket.
+pub(super) fn socket(config: &Config) -> Vec<Obstacle> {
+    let path = config.socket.as_path();
+    let mut found = Vec::new();
+
+    if let Some(group) = &config.socket_group
+        && socket::group_of(group).is_err()
+    {
+        found.push(no_group(group));
+    }
+    // unix(7): 107 bytes at most.
+    if let Err(error) = SockAddr::unix(path) {
+        found.push(no_place(path, &error.to_string()));
+    } else if let Some(reason) = path.parent().and_then(cannot_make) {
+        found.push(no_place(path, &reason));
+    }
+    found
+}
+
+pub(in crate::cli) fn no_group(group: &str) -> Obstacle {
+    Obstacle::Socket {
+        reason: format!(
+            "socket-group: there is no group {group:?}; create it with groupadd {group}"
+        ),
+        remedy: format!("groupadd {}", quoted(group)),
+    }
+}
+
+pub(in crate::cli) fn no_place(path: &Path, reason: &str) -> Obstacle {
+    let dir = path.parent().unwrap_or(path);
+
+    Obstacle::Socket {
+        reason: format!("cannot make {}: {reason}", path.display()),
+        remedy: format!(
+            "ls -ld {}   # or change socket in gateway.toml",
+            quoted(&dir.display().to_string())
+        ),
+    }
+}
+
+/// A state directory that cannot be made. The gateway runs, and forgets everything when it ends.
+pub(super) fn state_dir(config: &Config) -> Option<Finding> {
+    let dir = config.state_dir.as_path();
+    let reason = cannot_make(dir)?;
+
+    Some(Finding {
+        name: "state directory".to_owned(),
+        what: format!(
+            "there can be no state directory {}: {reason}",
+            dir.display()
+        ),
+        remedy: format!(
+            "ls -ld {}   # or change state-dir in gateway.toml",
+            quoted(&dir.display().to_string())
+        ),
+    })
+}
+
+/// Why `dir` is not there and cannot be made, or cannot be written to.
+fn cannot_make(dir: &Path) -> Option<String> {
+    let here = PathBuf::from(".");
+    let mut nearest = if dir.as_os_str().is_empty() {
+        &here
+    } else {
+        dir
+    };
+    // What is a file lets nothing be made below it, and is found by the loop, too.
+    while fs::symlink_metadata(nearest).is_err() {
+        nearest = match nearest.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => &here,
+        };
+    }
+
+    if !nearest.is_dir() {
+        return Some(format!("{} is no directory", nearest.display()));
+    }
+    let is_writable = access(nearest, AccessFlags::W_OK | AccessFlags::X_OK);
+    is_writable.err().map(|error| {
+        format!(
+            "{} cannot be written to ({})",
+            nearest.display(),
+            error.desc()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_told_from_one_that_can() {
+        let dir = std::env::temp_dir().join(format!("ringway-files-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("file");
+        fs::write(&file, "").unwrap();
+
+        assert_eq!(cannot_make(&dir), None);
+        assert_eq!(cannot_make(&dir.join("a/b/c")), None);
+        assert_eq!(cannot_make(Path::new("")), None);
+        for below in [file.clone(), file.join("a/b")] {
+            let reason = cannot_make(&below).unwrap();
+            assert_eq!(reason, format!("{} is no directory", file.display()));
+        }
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
