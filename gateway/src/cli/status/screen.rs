@@ -153,7 +153,7 @@ impl Screen {
     }
 
     /// Rows of the terminal that `line` takes: a command may be longer than one.
-    fn rows(&self, line: &str) -> usize {
+    pub(super) fn rows(&self, line: &str) -> usize {
         // ECMA-48: what sets a colour ends with an m, and takes no column.
         let mut parts = line.split('\u{1b}');
         let first = parts.next().unwrap_or_default();
