@@ -154,11 +154,9 @@ impl Gateway {
     }
 
     pub(crate) fn next_report(&self) -> Reported {
-        self.reports.recv_timeout(TIMEOUT).unwrap_or_else(|_| {
-            let drops = self.peer.counters().snapshot();
-            let drops: Vec<_> = drops.drops().filter(|(_, count)| *count > 0).collect();
-            panic!("the sink receives nothing; dropped: {drops:?}")
-        })
+        self.reports
+            .recv_timeout(TIMEOUT)
+            .unwrap_or_else(|_| panic!("the sink receives nothing; {}", self.shown_drops()))
     }
 
     pub(crate) fn next_event(&self) -> Event {
@@ -170,7 +168,22 @@ impl Gateway {
 
     /// Waits for an IP packet at the host.
     pub(crate) fn next_packet(&self) -> Vec<u8> {
-        self.host.receive(TIMEOUT).expect("a packet arrives")
+        self.host
+            .receive(TIMEOUT)
+            .unwrap_or_else(|| panic!("no packet arrives; {}", self.shown_drops()))
+    }
+
+    /// What this gateway has dropped, and what of its peer, by reason.
+    fn shown_drops(&self) -> String {
+        let [ours, peers] = [&*self.counters, self.peer.counters()].map(|counters| {
+            let counts = counters.snapshot();
+            let drops = counts.drops().filter(|(_, count)| *count > 0);
+            drops
+                .map(|(reason, count)| format!("{reason} {count}"))
+                .collect::<Vec<_>>()
+        });
+
+        format!("dropped: {ours:?}, of its peer {peers:?}")
     }
 
     /// Drops for this reason, of the gateway and of its peer.
