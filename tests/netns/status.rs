@@ -1,7 +1,9 @@
 //! What an operator sees of a running gateway, and what `reload` answers, with the real program.
 
-use std::process::Output;
+use std::path::Path;
+use std::process::{Command, Output};
 
+use ringway_lab::program;
 use ringway_tests::Scene;
 use ringway_tests::scene::{append, eventually, replace};
 use serde_json::Value;
@@ -150,5 +152,61 @@ fn a_reload_answers_with_what_has_changed_or_every_fault() {
     assert_eq!(report["faults"].as_array().map(Vec::len), Some(2));
     assert_eq!(kinds(&scene), ["reload-refused"]);
     assert_eq!(scene.status(GATEWAY)["last_reload"]["adopted"], false);
+    scene.close();
+}
+
+/// What the admin socket answers a member of its group, who is neither root nor the daemon.
+fn answer_to_the_group(socket: &Path, request: &str) -> String {
+    const ASK: &str = "import socket, sys\n\
+        stream = socket.socket(socket.AF_UNIX)\n\
+        stream.connect(sys.argv[1])\n\
+        stream.sendall(sys.argv[2].encode() + b'\\n')\n\
+        print(stream.makefile().read())";
+    let mut asker = Command::new("setpriv");
+    asker.args([
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "/usr/bin/python3",
+        "-c",
+        ASK,
+    ]);
+
+    let output = asker
+        .arg(socket)
+        .arg(request)
+        .output()
+        .expect("setpriv runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("JSON")
+}
+
+#[test]
+fn the_group_of_the_admin_socket_may_ask_and_change_nothing() {
+    let mut scene = Scene::beside_others("socket-group", RINGWAY);
+    let socket = std::env::temp_dir().join(format!("ringway-group-{}.sock", std::process::id()));
+    scene.stop(GATEWAY);
+    let keys = format!("version = 1\nsocket = {socket:?}\nsocket-group = \"nogroup\"\n");
+    replace(&scene.config(GATEWAY), "version = 1\n", &keys);
+    scene.start(GATEWAY).expect("the gateway starts");
+    scene.wait_until_joined().expect("the tunnels come up");
+
+    for question in ["role", "metrics", "rules 10.10.0.11 10.10.1.11 tcp 22"] {
+        let answer = answer_to_the_group(&socket, question);
+        assert!(!answer.contains("\"error\""), "{question}: {answer}");
+    }
+    for change in ["reload", "drain", "drain cancel"] {
+        let answer = answer_to_the_group(&socket, change);
+        assert!(
+            answer.contains("only root and the gateway's own user"),
+            "{change}: {answer}"
+        );
+    }
+    let reloaded = program::output(&mut scene.ringway(GATEWAY, &["reload"]));
+    assert!(reloaded.is_ok(), "root may: {reloaded:?}");
     scene.close();
 }
