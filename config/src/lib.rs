@@ -76,8 +76,8 @@ pub use name::{GatewayId, GatewayName, NameError, OrgId, ServiceName, SiteId, Zo
 pub use newest::Newest;
 pub use overlap::{Claim, Connected, Overlap, Owner, claims, overlaps};
 pub use policy::{
-    Allow, AllowEgress, Egress, Expectation, OnDenied, Origin, Party, PartyError, Policy,
-    PolicyTest, PortRange, PortRangeError, Service, Target, fabric_services,
+    Allow, AllowEgress, Asked, Egress, Expectation, OnDenied, Opening, Origin, Party, PartyError,
+    Policy, PolicyTest, PortRange, PortRangeError, Service, Target, fabric_services,
 };
 pub use prefix::{Prefix, PrefixError};
 pub use serving::Unserved;

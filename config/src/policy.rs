@@ -4,6 +4,7 @@
 //! words.
 
 mod fabric;
+mod opening;
 mod origin;
 mod party;
 mod service;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use fabric::services as fabric_services;
+pub use opening::{Asked, Opening};
 pub use origin::Origin;
 pub use party::{Party, PartyError};
 pub use service::{PortRange, PortRangeError, Service};

@@ -12,7 +12,7 @@ pub mod rules;
 pub mod site;
 pub mod socket;
 
-use ringway_filter::Opening;
+use ringway_config::Opening;
 use tokio::sync::oneshot;
 
 pub use metrics::Metrics;

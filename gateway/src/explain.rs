@@ -13,8 +13,8 @@ mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 
-use ringway_config::Prefix;
-use ringway_filter::{Asked, Opening};
+use ringway_config::{Asked, Opening, Prefix};
+
 use serde::Serialize;
 
 use crate::admin::Report;
@@ -292,6 +292,7 @@ impl Way<'_> {
             Kind::ForeignFirewall,
             Kind::ForeignRoute,
             Kind::Takeover,
+            Kind::SiteNetwork,
         ];
         let items = self.report.attention.iter();
         let ours = items.filter(|item| kinds.contains(&Kind::named(&item.kind)));

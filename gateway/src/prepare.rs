@@ -19,7 +19,7 @@ use ringway_host::links;
 use ringway_host::traces::Traces;
 use ringway_identity::local::validity;
 use ringway_identity::{Identity, Trust};
-use ringway_intent::{Finding, Links, Scope, held};
+use ringway_intent::{Finding, Links, Scope, Situation, held};
 use rustls_pki_types::UnixTime;
 use tokio::task::spawn_blocking;
 
@@ -61,6 +61,19 @@ pub struct Prepared {
     pub warnings: Faults,
     /// What somebody should do some time, although nothing is wrong.
     pub hints: Faults,
+}
+
+impl Prepared {
+    /// From which the host's routes and guard follow, with these addresses and interfaces.
+    pub fn situation<'a>(&'a self, links: &'a Links) -> Situation<'a> {
+        Situation {
+            config: &self.config,
+            rulings: &self.rulings,
+            connected: &self.connected,
+            links,
+            held: &self.held,
+        }
+    }
 }
 
 /// What the files say by themselves.

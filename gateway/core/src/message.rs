@@ -40,7 +40,7 @@ pub use field::FieldError;
 pub use fragment::{FRAGMENTS, FragmentMessage, MAX_VERDICT_TEXT};
 pub use frame::{Decoder, FramingError, Incoming, Kind, MAX_FRAME};
 pub use hello::{Aead, Hello, Lane, VERSIONS, VersionMismatch};
-pub use policy::{POLICY_QUESTIONS, PolicyMessage, PolicyOpening, PolicyService, PolicyVerdict};
+pub use policy::{POLICY_QUESTIONS, PolicyMessage, PolicyVerdict};
 pub use prefix::MAX_PREFIXES;
 pub use records::MAX_RECORDS;
 pub use refuse::{Refuse, RefuseReason};

@@ -6,13 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
-use ringway_config::{Digest, OrgId, Prefix, ZoneName};
+use ringway_config::{Asked, Digest, Opening, OrgId, Prefix, ZoneName};
 use ringway_core::message::{MAX_CHUNK, MAX_FRAME, MAX_PREFIXES, MAX_RECORDS, MAX_VERDICT_TEXT};
 use ringway_core::{
     Aead, Answer, BootId, ByeCode, Decoder, FragmentMessage, FramingError, HeldRecord, Hello,
-    Incoming, Kind, Lane, Message, PolicyMessage, PolicyOpening, PolicyService, PolicyVerdict,
-    Rank, Refuse, RefuseReason, Relay, Secret, SessionIndex, SiblingMessage, SiblingState,
-    ZoneMessage,
+    Incoming, Kind, Lane, Message, PolicyMessage, PolicyVerdict, Rank, Refuse, RefuseReason, Relay,
+    Secret, SessionIndex, SiblingMessage, SiblingState, ZoneMessage,
 };
 
 fn prefix() -> impl Strategy<Value = Prefix> {
@@ -141,18 +140,16 @@ fn message() -> impl Strategy<Value = Message> {
 
 fn policy() -> impl Strategy<Value = PolicyMessage> {
     let service = (0..4_u8, any::<u16>()).prop_map(|(kind, value)| match kind {
-        0 => PolicyService::Tcp(value),
-        1 => PolicyService::Udp(value),
-        2 => PolicyService::Echo,
-        _ => PolicyService::Protocol(value as u8),
+        0 => Asked::Tcp(value),
+        1 => Asked::Udp(value),
+        2 => Asked::Echo,
+        _ => Asked::Protocol(value as u8),
     });
     let opening =
-        (any::<(IpAddr, IpAddr)>(), service).prop_map(|((source, destination), service)| {
-            PolicyOpening {
-                source,
-                destination,
-                service,
-            }
+        (any::<(IpAddr, IpAddr)>(), service).prop_map(|((source, destination), service)| Opening {
+            source,
+            destination,
+            service,
         });
     let verdict = prop_oneof![
         Just(PolicyVerdict::Allowed),

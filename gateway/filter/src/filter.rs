@@ -127,12 +127,7 @@ impl Filter {
         };
         match arrival.judge() {
             Verdict::Drop(reason) if hand_over(reason) => Verdict::HandedOver,
-            Verdict::Drop(reason) => {
-                rules.count_denied(site);
-                let number = Some(rules.number_of(site));
-                self.note_denied(Direction::Arriving, number, reason, &header, &view);
-                answer_wish(rules, reason, &header)
-            }
+            Verdict::Drop(reason) => self.refuse(rules, site, reason, &header, &view),
             verdict => verdict,
         }
     }
@@ -162,13 +157,8 @@ impl Filter {
             is_handed: true,
         };
         match arrival.judge() {
-            Verdict::Drop(reason) => {
-                // It has been counted nowhere yet.
-                rules.count_denied(site);
-                let number = Some(rules.number_of(site));
-                self.note_denied(Direction::Arriving, number, reason, &header, &view);
-                answer_wish(rules, reason, &header)
-            }
+            // It has been counted nowhere yet.
+            Verdict::Drop(reason) => self.refuse(rules, site, reason, &header, &view),
             verdict => verdict,
         }
     }
@@ -258,6 +248,23 @@ impl Filter {
     fn drop_unread(&self, reason: Reason) -> Verdict {
         self.drops[reason as usize].fetch_add(1, Relaxed);
         Verdict::Drop(reason)
+    }
+
+    /// Counts a packet from `site` that does not pass.
+    #[inline]
+    fn refuse(
+        &self,
+        rules: &Rules,
+        site: usize,
+        reason: Reason,
+        header: &Header<'_>,
+        view: &View<'_>,
+    ) -> Verdict {
+        rules.count_denied(site);
+        let number = Some(rules.number_of(site));
+        self.note_denied(Direction::Arriving, number, reason, header, view);
+
+        answer_wish(rules, reason, header)
     }
 
     #[inline]

@@ -48,7 +48,7 @@ pub use denied::{DeniedPacket, Direction};
 pub use filter::Filter;
 pub use neighbour::Neighbour;
 pub use record::{FlowProtocol, FlowRecord};
-pub use rules::{Asked, Explanation, Opening, Rules};
+pub use rules::{Explanation, Rules};
 pub use settings::Settings;
 pub use spec::{RemoteSite, RulesSpec};
 pub use tcp_flow::TcpFlow;

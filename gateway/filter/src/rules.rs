@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use ringway_config::{OnDenied, OrgId, PortRange, Prefix, Service, Target};
 
 use self::egress::{EgressRules, Far};
-pub use self::explain::{Asked, Explanation, Opening};
+pub use self::explain::Explanation;
 pub(crate) use self::services::{Wanted, can_be_named};
 use self::site::Site;
 use crate::counts::{OrgCounts, RuleCounts};

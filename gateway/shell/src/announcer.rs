@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ringway_config::Prefix;
 use ringway_intent::{Finding, Unannounced, unannounced};
 
-use crate::effect::Effect;
+use crate::inquirer::Advice;
 use crate::shell::Shell;
 
 /// See the head of this file.
@@ -14,13 +14,6 @@ use crate::shell::Shell;
 pub(crate) struct Announcer {
     /// What was told, by name.
     told: BTreeMap<String, Finding>,
-}
-
-/// What changes on the list of what needs attention.
-#[derive(Debug, PartialEq, Eq)]
-enum Advice {
-    Raise(Finding),
-    Clear(String),
 }
 
 impl Announcer {
@@ -45,7 +38,6 @@ impl Announcer {
 impl Shell {
     /// What is announced follows the configuration and the host's routes.
     pub(crate) fn announce(&mut self) {
-        // Of most gateways nothing depends on routes.
         let sites = unannounced(&self.current.situation());
         let prefixes: BTreeSet<Prefix> = sites
             .iter()
@@ -54,12 +46,8 @@ impl Shell {
             .collect();
         self.mesh.handle_unannounced(prefixes);
 
-        for advice in self.announcer.follow(&sites) {
-            self.effects.push_back(match advice {
-                Advice::Raise(finding) => Effect::Raise(finding),
-                Advice::Clear(name) => Effect::Clear(name),
-            });
-        }
+        let advice = self.announcer.follow(&sites);
+        self.pass_on(advice);
     }
 }
 

@@ -144,7 +144,13 @@ impl Shell {
             return self.inquirer.unanswered(now);
         };
 
-        for advice in self.inquirer.answered(findings, now) {
+        let advice = self.inquirer.answered(findings, now);
+        self.pass_on(advice);
+    }
+
+    /// Changes the list of what needs attention.
+    pub(crate) fn pass_on(&mut self, advice: Vec<Advice>) {
+        for advice in advice {
             self.effects.push_back(match advice {
                 Advice::Raise(finding) => Effect::Raise(finding),
                 Advice::Clear(name) => Effect::Clear(name),

@@ -23,6 +23,7 @@
 //! | `kernel-state`, `kernel-drift` | what is missing in the kernel, or changed again and again |
 //! | `state` | what cannot be stored, or could not be read; a disk that is nearly full |
 //! | `takeover` | the site's hosts may not follow this gateway's role |
+//! | `site-network` | this gateway's interfaces to the site's network have no carrier |
 //! | `http` | metrics and health are not served |
 //! | `clock` | the certificate is not valid by this clock |
 //! | `grace` | packets pass without a known connection |

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringway_filter::Opening;
+use ringway_config::Opening;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 

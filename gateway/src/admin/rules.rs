@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 
-use ringway_filter::{Asked, Explanation, Opening};
+use ringway_config::{Asked, Opening};
+use ringway_filter::Explanation;
 use serde::{Deserialize, Serialize};
 
 /// What the rules of both ends say about one connection.

@@ -16,7 +16,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Group, Uid};
-use ringway_filter::Opening;
+use ringway_config::Opening;
+
 use ringway_host::guard::SharedGuard;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};

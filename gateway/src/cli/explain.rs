@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 
-use ringway_config::{Escaped, Party, Prefix, Service};
-use ringway_filter::{Asked, Opening};
+use ringway_config::{Asked, Escaped, Opening, Party, Prefix, Service};
+
 use serde::Serialize;
 
 use super::policy::{Files, Wanted};

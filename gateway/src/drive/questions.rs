@@ -7,13 +7,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use ringway_config::GatewayId;
+use ringway_config::{GatewayId, Opening};
 use ringway_core::message::POLICY_QUESTIONS;
-use ringway_core::{
-    ConnId, Message, PolicyLetter, PolicyMessage, PolicyOpening, PolicyService, PolicyVerdict,
-    RouteStatus,
-};
-use ringway_filter::{Asked, Explanation, Opening, Rules};
+use ringway_core::{ConnId, Message, PolicyLetter, PolicyMessage, PolicyVerdict, RouteStatus};
+use ringway_filter::{Explanation, Rules};
 use tokio::sync::oneshot;
 
 use super::Drive;
@@ -150,8 +147,10 @@ impl Drive {
         }
 
         let number = self.questions.keep(conn, report, reply, Instant::now());
-        let opening = on_the_wire(opening);
-        let question = PolicyMessage::Question { number, opening };
+        let question = PolicyMessage::Question {
+            number,
+            opening: *opening,
+        };
         self.links.send(conn, &Message::Policy(question));
     }
 
@@ -210,7 +209,7 @@ fn answer(reply: oneshot::Sender<RulesReport>, report: RulesReport, theirs: Peer
 
 /// What `peer` may know about our rules: whether they allow what a host of its organization opens
 /// here, or what a host of ours opens there.
-fn verdict_for(peer: &GatewayId, rules: Option<&Rules>, opening: &PolicyOpening) -> PolicyVerdict {
+fn verdict_for(peer: &GatewayId, rules: Option<&Rules>, opening: &Opening) -> PolicyVerdict {
     let Some(rules) = rules else {
         return PolicyVerdict::NotTold;
     };
@@ -222,39 +221,16 @@ fn verdict_for(peer: &GatewayId, rules: Option<&Rules>, opening: &PolicyOpening)
         return PolicyVerdict::NotTold;
     }
 
-    let opening = Opening {
-        source: opening.source,
-        destination: opening.destination,
-        service: match opening.service {
-            PolicyService::Tcp(port) => Asked::Tcp(port),
-            PolicyService::Udp(port) => Asked::Udp(port),
-            PolicyService::Echo => Asked::Echo,
-            PolicyService::Protocol(number) => Asked::Protocol(number),
-        },
-    };
-    match rules.explain(&opening) {
+    match rules.explain(opening) {
         Explanation::NotOurs => PolicyVerdict::NotTold,
         explanation if explanation.is_allowed() => PolicyVerdict::Allowed,
         _ => PolicyVerdict::Denied,
     }
 }
 
-fn on_the_wire(opening: &Opening) -> PolicyOpening {
-    PolicyOpening {
-        source: opening.source,
-        destination: opening.destination,
-        service: match opening.service {
-            Asked::Tcp(port) => PolicyService::Tcp(port),
-            Asked::Udp(port) => PolicyService::Udp(port),
-            Asked::Echo => PolicyService::Echo,
-            Asked::Protocol(number) => PolicyService::Protocol(number),
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use ringway_config::{Policy, Prefix};
+    use ringway_config::{Asked, Policy, Prefix};
     use ringway_filter::{RemoteSite, RulesSpec};
 
     use super::*;
@@ -287,8 +263,8 @@ mod tests {
         })
     }
 
-    fn opening(source: &str, destination: &str, service: PolicyService) -> PolicyOpening {
-        PolicyOpening {
+    fn opening(source: &str, destination: &str, service: Asked) -> Opening {
+        Opening {
             source: source.parse().unwrap(),
             destination: destination.parse().unwrap(),
             service,
@@ -302,8 +278,8 @@ mod tests {
             verdict_for(&peer, Some(&rules), &opening(source, destination, service))
         };
 
-        let echo = PolicyService::Echo;
-        let tcp = PolicyService::Tcp(7051);
+        let echo = Asked::Echo;
+        let tcp = Asked::Tcp(7051);
         assert_eq!(
             verdict("10.2.0.1", "10.1.0.1", echo),
             PolicyVerdict::Allowed

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ringway_config::{Egress, Origin, PortRange, Prefix, Service, Target};
-use ringway_filter::{Asked, RulesSpec};
+use ringway_config::{Asked, Egress, Origin, PortRange, Prefix, Service, Target};
+use ringway_filter::RulesSpec;
 
 /// Where one part ends and the next begins.
 pub(super) struct Cells {

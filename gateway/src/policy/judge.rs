@@ -5,10 +5,10 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ringway_config::{
-    Config, DnsName, Fault, OrgId, Party, Place, Ruling, Service, SiteId, Target,
+    Asked, Config, DnsName, Fault, Opening, OrgId, Party, Place, Ruling, Service, SiteId, Target,
 };
 use ringway_dns::Zone;
-use ringway_filter::{Asked, Explanation, Opening, Rules, RulesSpec};
+use ringway_filter::{Explanation, Rules, RulesSpec};
 use ringway_intent::Links;
 use ringway_shell::{SiteNumber, membership, rules};
 

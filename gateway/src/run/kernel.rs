@@ -74,7 +74,7 @@ impl Kernel {
         let tun = create_tun(&config.tun, TUNNEL_MTU, config.lanes.get() as usize)?;
 
         let links = links::read(&config.tun, &Scope::of(config)).await?;
-        let situation = situation(prepared, &links);
+        let situation = prepared.situation(&links);
 
         let mut keeper = Guard::new(&config.tun, &config.state_dir.join("kernel-settings.json"));
         keeper.apply(&guard(&situation)).await?;
@@ -107,8 +107,8 @@ impl Kernel {
 
     /// True if guard and routes are the same for what the files say now as for `before`.
     pub(super) fn is_right_for(&self, before: &Prepared, now: &Prepared) -> bool {
-        let before = situation(before, &self.links);
-        let now = situation(now, &self.links);
+        let before = before.situation(&self.links);
+        let now = now.situation(&self.links);
 
         guard(&before) == guard(&now) && Answers::Kernel.plan(&before) == Answers::Kernel.plan(&now)
     }
@@ -123,7 +123,7 @@ impl Kernel {
             .hold(false, authors, &mut checked)
             .await;
 
-        let situation = situation(prepared, &self.links);
+        let situation = prepared.situation(&self.links);
         let plan = Answers::Kernel.plan(&situation);
         match self.routes.sync(&plan).await {
             Ok(restored) => checked.restored.extend(restored),
@@ -143,16 +143,6 @@ impl Kernel {
                 "Not as needed"
             );
         }
-    }
-}
-
-fn situation<'a>(prepared: &'a Prepared, links: &'a Links) -> Situation<'a> {
-    Situation {
-        config: &prepared.config,
-        rulings: &prepared.rulings,
-        connected: &prepared.connected,
-        links,
-        held: &prepared.held,
     }
 }
 

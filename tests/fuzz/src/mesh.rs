@@ -13,12 +13,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use harness::Harness;
-use ringway_config::Digest;
+use ringway_config::{Asked, Digest, Opening};
 use ringway_core::message::{Answer, Relay, SIBLINGS, SiblingMessage, SiblingState};
 use ringway_core::{
     Aead, BootId, ByeCode, ConnectionError, DialId, Hello, Lane, Message, PolicyMessage,
-    PolicyOpening, PolicyService, PolicyVerdict, Rank, Refuse, RefuseReason, Role, Secret,
-    SessionIndex, TrustError, ZoneMessage,
+    PolicyVerdict, Rank, Refuse, RefuseReason, Role, Secret, SessionIndex, TrustError, ZoneMessage,
 };
 
 /// Most inputs in one sequence, so that no sequence takes long.
@@ -150,10 +149,10 @@ fn policy(bytes: &mut Bytes<'_>) -> PolicyMessage {
     match bytes.next() % 2 {
         0 => PolicyMessage::Question {
             number,
-            opening: PolicyOpening {
+            opening: Opening {
                 source: [10, 1, 0, bytes.next()].into(),
                 destination: [10, 2, 0, bytes.next()].into(),
-                service: PolicyService::Tcp(bytes.next().into()),
+                service: Asked::Tcp(bytes.next().into()),
             },
         },
         _ => PolicyMessage::Answer {

@@ -12,6 +12,8 @@
 
 use std::net::IpAddr;
 
+use ringway_config::{Asked, Opening};
+
 use super::field::{FieldError, Fields, Writer};
 use super::wire::{Cursor, Wire};
 
@@ -32,7 +34,7 @@ pub enum PolicyMessage {
         /// Chosen by the asker.
         number: u64,
         /// What would be opened.
-        opening: PolicyOpening,
+        opening: Opening,
     },
     /// The answer to a question of the receiver.
     Answer {
@@ -41,30 +43,6 @@ pub enum PolicyMessage {
         /// What the rules say.
         verdict: PolicyVerdict,
     },
-}
-
-/// A connection that somebody might open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PolicyOpening {
-    /// Who opens.
-    pub source: IpAddr,
-    /// What is opened.
-    pub destination: IpAddr,
-    /// How.
-    pub service: PolicyService,
-}
-
-/// A single service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PolicyService {
-    /// A TCP port.
-    Tcp(u16),
-    /// A UDP port.
-    Udp(u16),
-    /// ICMP or ICMPv6 echo.
-    Echo,
-    /// A protocol by its number.
-    Protocol(u8),
 }
 
 /// What a gateway tells about its rules.
@@ -103,7 +81,7 @@ pub(super) fn get_question(body: &[u8]) -> Result<PolicyMessage, FieldError> {
 
     Ok(PolicyMessage::Question {
         number: fields.required(NUMBER)?,
-        opening: PolicyOpening {
+        opening: Opening {
             source: fields.required(SOURCE)?,
             destination: fields.required(DESTINATION)?,
             service: fields.required(SERVICE)?,
@@ -148,13 +126,13 @@ impl Wire for IpAddr {
     }
 }
 
-impl Wire for PolicyService {
+impl Wire for Asked {
     fn put(&self, out: &mut Vec<u8>) {
         let (kind, value): (u8, u16) = match self {
-            PolicyService::Tcp(port) => (1, *port),
-            PolicyService::Udp(port) => (2, *port),
-            PolicyService::Echo => (3, 0),
-            PolicyService::Protocol(number) => (4, (*number).into()),
+            Asked::Tcp(port) => (1, *port),
+            Asked::Udp(port) => (2, *port),
+            Asked::Echo => (3, 0),
+            Asked::Protocol(number) => (4, (*number).into()),
         };
         kind.put(out);
         value.put(out);
@@ -165,10 +143,10 @@ impl Wire for PolicyService {
         let value = u16::get(cursor)?;
 
         match (kind, value) {
-            (1, port) => Some(PolicyService::Tcp(port)),
-            (2, port) => Some(PolicyService::Udp(port)),
-            (3, 0) => Some(PolicyService::Echo),
-            (4, number) => Some(PolicyService::Protocol(number.try_into().ok()?)),
+            (1, port) => Some(Asked::Tcp(port)),
+            (2, port) => Some(Asked::Udp(port)),
+            (3, 0) => Some(Asked::Echo),
+            (4, number) => Some(Asked::Protocol(number.try_into().ok()?)),
             _ => None,
         }
     }
@@ -180,11 +158,11 @@ mod tests {
 
     #[test]
     fn services_have_one_encoding() {
-        let read = |bytes: &[u8]| PolicyService::get(&mut Cursor(bytes));
+        let read = |bytes: &[u8]| Asked::get(&mut Cursor(bytes));
 
-        assert_eq!(read(&[1, 0x1b, 0x8b]), Some(PolicyService::Tcp(7051)));
-        assert_eq!(read(&[3, 0, 0]), Some(PolicyService::Echo));
-        assert_eq!(read(&[4, 0, 47]), Some(PolicyService::Protocol(47)));
+        assert_eq!(read(&[1, 0x1b, 0x8b]), Some(Asked::Tcp(7051)));
+        assert_eq!(read(&[3, 0, 0]), Some(Asked::Echo));
+        assert_eq!(read(&[4, 0, 47]), Some(Asked::Protocol(47)));
         assert_eq!(read(&[3, 0, 1]), None);
         assert_eq!(read(&[4, 1, 0]), None);
         assert_eq!(read(&[5, 0, 0]), None);

@@ -1,38 +1,12 @@
 //! [`Explanation`]: what the rules say, for `policy test` and `check`.
 
-use std::net::IpAddr;
-
-use ringway_config::Place;
+use ringway_config::{Asked, Opening, Place};
 
 use super::egress::Permit;
 use super::services::Wanted;
 use super::{Rules, rule};
 use crate::holders::Holder;
 use crate::packet::bits;
-
-/// What somebody may want to open: the subject of `ringway policy test`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Opening {
-    /// Who opens.
-    pub source: IpAddr,
-    /// What is opened.
-    pub destination: IpAddr,
-    /// How.
-    pub service: Asked,
-}
-
-/// A single service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// A TCP port.
-    Tcp(u16),
-    /// A UDP port.
-    Udp(u16),
-    /// ICMP or ICMPv6 echo.
-    Echo,
-    /// A protocol by its number.
-    Protocol(u8),
-}
 
 /// What the rules say about an [`Opening`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -303,7 +303,7 @@ fn change(records: &mut Records, founding: &Records, step: u32, rng: &mut Rng) {
     };
     // A later change has a higher serial, and no two records have the same.
     let version = (step << 24) | (rng.next() as u32 >> 8);
-    match rng.below(4) {
+    match rng.below(6) {
         0 => _ = records.remove(org),
         1 => {
             let record = Rc::make_mut(record);

@@ -53,6 +53,7 @@ kinds! {
     PrefixRefused = "prefix-refused",
     OurPrefixRefused = "our-prefix-refused",
     Takeover = "takeover",
+    SiteNetwork = "site-network",
     Http = "http",
     Grace = "grace",
     Other = "other",
@@ -82,6 +83,7 @@ impl Kind {
             ("inquiry", Kind::ForeignRoute),
             ("clock", Kind::Clock),
             ("ha", Kind::Takeover),
+            ("site network", Kind::SiteNetwork),
             ("http", Kind::Http),
             (UNANNOUNCED, Kind::NotAnnounced),
         ];

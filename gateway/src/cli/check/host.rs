@@ -12,9 +12,7 @@ use ringway_config::{Config, Escaped, Prefix, Ruling};
 use ringway_host::links;
 use ringway_host::obstacles::{self, Obstacle, is_privileged};
 use ringway_host::watch::inquire;
-use ringway_intent::{
-    Finding, Inquiry, Links, Scope, Situation, guard, tcp_ports, unannounced, ways,
-};
+use ringway_intent::{Finding, Inquiry, Links, Scope, guard, tcp_ports, unannounced, ways};
 
 use super::files;
 use crate::admin::{Report, socket};
@@ -104,19 +102,9 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     findings
 }
 
-fn situation<'a>(prepared: &'a Prepared, links: &'a Links) -> Situation<'a> {
-    Situation {
-        config: &prepared.config,
-        rulings: &prepared.rulings,
-        connected: &prepared.connected,
-        links,
-        held: &prepared.held,
-    }
-}
-
 /// Sites that a gateway would not announce now.
 fn not_announced(prepared: &Prepared, links: &Links) -> Vec<Finding> {
-    let sites = unannounced(&situation(prepared, links)).into_iter();
+    let sites = unannounced(&prepared.situation(links)).into_iter();
     sites.map(|site| site.finding()).collect()
 }
 
@@ -126,7 +114,7 @@ fn read_only(prepared: &Prepared, links: &Links) -> Vec<Finding> {
     if !is_privileged() {
         return Vec::new();
     }
-    let spec = guard(&situation(prepared, links));
+    let spec = guard(&prepared.situation(links));
 
     let settings = obstacles::read_only_settings(&spec).into_iter();
     settings

@@ -50,6 +50,7 @@ impl Fix {
             | Kind::TunnelDown
             | Kind::NeverMeet
             | Kind::NotAnnounced
+            | Kind::SiteNetwork
             | Kind::Grace => Fix::command_or(finding, || Fix::Command(status)),
             Kind::State => state(finding, config),
             Kind::CertificateExpiry | Kind::RevocationList => {

@@ -125,6 +125,7 @@ fn expected(kind: Kind) -> Expected {
         | Kind::TunnelDown
         | Kind::NeverMeet
         | Kind::NotAnnounced
+        | Kind::SiteNetwork
         | Kind::Grace => Expected::Command,
         // Which program it is, is known; how it is stopped, is not.
         Kind::KernelDrift

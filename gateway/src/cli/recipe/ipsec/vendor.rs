@@ -28,7 +28,7 @@ pub enum Vendor {
 pub(super) struct Template {
     common: &'static str,
     tunnel: &'static str,
-    /// With `{network}`, `{mask}`, `{length}` and `{preference}`.
+    /// The route of a prefix by a tunnel; the active one's is preferred.
     route: fn(&Prefix, &Tunnel) -> String,
     comment: &'static str,
 }
@@ -123,15 +123,7 @@ interface Tunnel{n}
  tcp adjust-mss {mss}
  ipsec profile ringway{n}
 ",
-    route: |prefix, tunnel| {
-        let command = family(prefix, "ip route-static", "ipv6 route-static");
-        let preference = 50 + 10 * tunnel.number;
-        let place = place(prefix);
-        format!(
-            "{command} {place} Tunnel{} preference {preference}\n",
-            tunnel.number
-        )
-    },
+    route: route_static,
     comment: "#",
 };
 
@@ -174,15 +166,7 @@ interface Tunnel{n} mode ipsec
  tcp mss {mss}
  tunnel protection ipsec profile ringway{n}
 ",
-    route: |prefix, tunnel| {
-        let command = family(prefix, "ip route-static", "ipv6 route-static");
-        let preference = 50 + 10 * tunnel.number;
-        let place = place(prefix);
-        format!(
-            "{command} {place} Tunnel{} preference {preference}\n",
-            tunnel.number
-        )
-    },
+    route: route_static,
     comment: "#",
 };
 
@@ -280,6 +264,18 @@ end
     },
     comment: "#",
 };
+
+/// Of VRP and of Comware.
+fn route_static(prefix: &Prefix, tunnel: &Tunnel) -> String {
+    let command = family(prefix, "ip route-static", "ipv6 route-static");
+    let preference = 50 + 10 * tunnel.number;
+    let place = place(prefix);
+
+    format!(
+        "{command} {place} Tunnel{} preference {preference}\n",
+        tunnel.number
+    )
+}
 
 fn family<'t>(prefix: &Prefix, v4: &'t str, v6: &'t str) -> &'t str {
     if prefix.is_ipv4() { v4 } else { v6 }
