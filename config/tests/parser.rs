@@ -164,6 +164,23 @@ fn a_record_ends_with_an_empty_table_that_stands_alone_on_the_last_line() {
 }
 
 #[test]
+fn a_record_whose_last_line_has_no_end_says_so() {
+    let file = Path::new("acme.member.toml");
+    let text = fs::read_to_string(example("acme.member.toml")).unwrap();
+    for end in ["[end]", "[end]\r"] {
+        let text = text.replace("\n[end]\n", &format!("\n{end}"));
+        let faults = Member::parse(&text, file).unwrap_err().to_string();
+        assert!(faults.contains("last byte must be a newline"), "{faults}");
+    }
+
+    let faults = Member::parse(&format!("{text}\n"), file).unwrap_err();
+    assert!(
+        faults.to_string().contains("nothing may follow"),
+        "{faults}"
+    );
+}
+
+#[test]
 fn a_serial_is_a_number_from_1_and_version_1_has_none() {
     let file = Path::new("acme.member.toml");
     let text = fs::read_to_string(example("acme.member.toml")).unwrap();

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 
+use super::end;
 use super::item::{Item, Placed};
 use super::nearest::did_you_mean;
 use super::pem;
@@ -24,9 +25,6 @@ use crate::{
 /// Characters of a zone's name that leave room for a label below it (RFC 1035, section 2.3.4: a
 /// name has at most 253 characters, a label 63 and a dot).
 const LONGEST_ZONE: usize = 253 - 64;
-
-/// The last line of a record. One that was cut short does not have it.
-const END: &str = "[end]";
 
 const VERSIONS: &Versions = &[(2, &keys::member::SCHEMA), (1, &keys::member::SCHEMA_1)];
 
@@ -92,7 +90,7 @@ impl Record {
             via::check(&record.sites, &record.gateways, &table);
         }
         if version > 1 {
-            check_end(&table, &source);
+            end::check(&table, &source);
         }
         // Files that were read before may have had faults; they do not count.
         record.whole = report.len() == before;
@@ -135,28 +133,6 @@ fn read_serial(table: &Table<'_>, version: u32) -> Option<u64> {
     }
 
     table.required(&keys::member::SERIAL)?.number(SERIALS)
-}
-
-/// Reports a record that was cut short, or to whose end something was added.
-fn check_end(table: &Table<'_>, source: &Source<'_>) {
-    let Some(end) = table.optional(&keys::member::END) else {
-        return table.fault("the record does not end with the line [end]; it is not whole");
-    };
-    // A key in it is reported as unknown.
-    end.table(&keys::end::SCHEMA);
-
-    // A line that is exactly this is the table's header: in no text that is TOML can a string or
-    // an array that holds such a line end the file.
-    let line = source.text.strip_suffix('\n').map(last_line);
-    if line != Some(END) {
-        end.fault("[end] is not the last line; nothing may follow it but the line's end");
-    }
-}
-
-/// Without the carriage return that some editors write.
-fn last_line(text: &str) -> &str {
-    let line = text.rsplit('\n').next().unwrap_or_default();
-    line.strip_suffix('\r').unwrap_or(line)
 }
 
 fn read_org(item: &Item<'_>) -> Option<Placed<OrgId>> {

@@ -4,7 +4,7 @@
 //! [`verify`](super::verify) for peers, [`trust`](super::trust) for CA certificates and
 //! [`local`](super::local) for this gateway's certificate. webpki verifies signatures.
 
-use ringway_config::{Digest, Escaped};
+use ringway_config::Digest;
 use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -13,11 +13,14 @@ use x509_parser::extensions::{GeneralName, KeyUsage};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::X509Version;
 
+use super::shown::shown;
+use super::whole::{Short, whole};
+
 /// The contents of one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// Subject, as printable text: `CN=gw.acme`. Its issuer chose the characters, so it is kept
-    /// escaped.
+    /// escaped and short.
     pub subject: String,
     /// Its serial number, in hexadecimal.
     pub serial: String,
@@ -60,6 +63,9 @@ pub enum Malformed {
     /// Not DER, or not a certificate; the parser's message.
     #[error("{0}")]
     Unreadable(String),
+    /// Its end is missing.
+    #[error(transparent)]
+    Short(#[from] Short),
     /// So many bytes follow the certificate.
     #[error("{0} bytes follow it")]
     TrailingBytes(usize),
@@ -77,6 +83,7 @@ impl Malformed {
 impl Certificate {
     /// Reads one DER certificate.
     pub fn read(der: &[u8]) -> Result<Certificate, Malformed> {
+        whole(der)?;
         let (rest, x509) = X509Certificate::from_der(der).map_err(Malformed::unreadable)?;
         // The fingerprint covers all of `der`: with bytes after it, a certificate could have many.
         if !rest.is_empty() {
@@ -102,7 +109,7 @@ impl Certificate {
         let constraints = x509.basic_constraints()?.map(|extension| extension.value);
 
         Ok(Certificate {
-            subject: Escaped(&x509.subject().to_string()).to_string(),
+            subject: shown(&x509.subject().to_string()),
             serial: serial(x509.raw_serial()),
             uris: uris(x509)?,
             is_ca: constraints.is_some_and(|constraints| constraints.ca),
@@ -218,6 +225,26 @@ mod tests {
         assert_eq!(
             Certificate::read(der.der()).unwrap().subject,
             r"CN=\u{1b}[A\u{1b}[22G7ccb\r\n\u{202e}\u{9b}K"
+        );
+    }
+
+    #[test]
+    fn a_long_subject_is_cut_and_a_part_of_a_certificate_is_called_one() {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "x".repeat(40_000));
+        let key = rcgen::KeyPair::generate().unwrap();
+        let der = params.self_signed(&key).unwrap();
+        let der = der.der();
+        let subject = Certificate::read(der).unwrap().subject;
+        assert!(subject.ends_with("xx…") && subject.len() < 210, "{subject}");
+
+        let error = Certificate::read(&der[..1000]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("it is cut short: 1000 of {} bytes are there", der.len())
         );
     }
 }

@@ -25,7 +25,9 @@ use time::{Duration, OffsetDateTime, PrimitiveDateTime};
 
 use super::certificate::{Certificate, Malformed};
 use super::key::{CaKey, GatewayKey};
+use super::strength::{Weakness, judge};
 use super::token::{Token, TokenError};
+use super::whole::unread;
 
 /// Lifetime of a CA certificate.
 const CA_LIFETIME: Duration = Duration::days(3652);
@@ -38,11 +40,14 @@ const BACKDATED: Duration = Duration::minutes(5);
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// The CA certificate is not PEM.
-    #[error("the CA certificate cannot be used: {0}")]
+    #[error("the CA certificate {}; take it again from the CA", unread(.0))]
     Pem(#[from] rustls_pki_types::pem::Error),
     /// The CA certificate cannot be read.
     #[error("the CA certificate cannot be used: {0}")]
     Malformed(#[from] Malformed),
+    /// Nobody would accept what it signs.
+    #[error("the CA certificate is for {0}; make another CA, best with ECDSA P-256")]
+    Key(#[from] Weakness),
     /// The certificate may not issue others.
     #[error(
         "the CA certificate cannot be used: \
@@ -215,6 +220,7 @@ fn read_certificate(
         return Err(CreateError::Usages);
     }
 
+    judge(&parsed.public_key)?;
     Ok((der, parsed))
 }
 

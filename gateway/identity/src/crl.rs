@@ -10,15 +10,17 @@ mod file;
 use std::fmt;
 use std::sync::Arc;
 
-use ringway_config::{Digest, Escaped, Place};
+use ringway_config::{Digest, Place};
 use rustls_pki_types::UnixTime;
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::certificate::{serial, unix};
+use super::shown::shown;
 use super::trust::TrustedRoot;
 use super::verify::signature_algorithms;
+use super::whole::{Short, whole};
 
 pub use file::path_beside;
 pub(super) use file::{read, read_valid};
@@ -61,6 +63,9 @@ pub enum CrlError {
     /// Not readable.
     #[error("is no certificate revocation list ({0}); openssl ca -gencrl writes one, PEM or DER")]
     Unreadable(String),
+    /// Its end is missing.
+    #[error("holds a part of a list: {0}; take the whole list again from the organization")]
+    Short(#[from] Short),
     /// So many bytes follow.
     #[error("has {0} bytes after the certificate revocation list; remove them")]
     TrailingBytes(usize),
@@ -97,6 +102,7 @@ impl Crl {
         roots: &[TrustedRoot],
         place: Place,
     ) -> Result<Crl, CrlError> {
+        whole(der)?;
         let list = OwnedCertRevocationList::from_der(der)
             .map_err(|error| CrlError::Unreadable(error.to_string()))?;
         let (rest, x509) = CertificateRevocationList::from_der(der)
@@ -153,7 +159,7 @@ fn signer<'r>(
         .iter()
         .filter(|root| root.anchor.subject.as_ref() == list.issuer())
         .collect();
-    let issuer = Escaped(&x509.issuer().to_string()).to_string();
+    let issuer = shown(&x509.issuer().to_string());
     if named.is_empty() {
         let org = org.to_owned();
         return Err(CrlError::Issuer { issuer, org });

@@ -12,12 +12,10 @@ use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::X509Name;
 
 use super::certificate::Malformed;
+use super::shown::shown;
 
 /// Alternative names that are shown.
 const MOST_NAMES: usize = 20;
-
-/// Characters of a text that are shown.
-const MOST_CHARACTERS: usize = 200;
 
 /// One certificate or request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,15 +110,6 @@ fn general_name(name: &GeneralName<'_>) -> String {
 
 fn name(name: &X509Name<'_>) -> String {
     shown(&name.to_string())
-}
-
-fn shown(text: &str) -> String {
-    let mut start: String = text.chars().take(MOST_CHARACTERS).collect();
-    if start.len() < text.len() {
-        start.push('…');
-    }
-    // Escaped last: what is cut off must not take a part of an escape with it.
-    Escaped(&start).to_string()
 }
 
 fn seconds(since_1970: i64) -> UnixTime {

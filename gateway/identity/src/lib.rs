@@ -1,7 +1,8 @@
 //! Which certificates a gateway presents, and which it accepts.
 //!
 //! Owns certificates and their verification: creating them ([`create`], [`key`], [`request`],
-//! [`token`]), describing them to people ([`description`]), loading this gateway's ([`local`]),
+//! [`token`]), describing them to people ([`description`]),
+//! judging keys ([`strength`]) and telling a part from the whole ([`whole`]), loading this gateway's ([`local`]),
 //! deciding on a peer's ([`trust`], [`verify`], [`crl`]), and the TLS settings that carry the
 //! decision ([`tls`]). It opens no socket and holds no session: the gateway dials and accepts with
 //! these settings, and verifies the chains of its sessions again when a reload changes the trust.
@@ -25,10 +26,13 @@ pub mod key;
 pub mod local;
 pub mod refusal;
 pub mod request;
+mod shown;
+pub mod strength;
 pub mod tls;
 pub mod token;
 pub mod trust;
 pub mod verify;
+pub mod whole;
 
 pub use crl::{Crl, CrlNumber};
 pub use local::Identity;

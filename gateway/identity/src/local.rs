@@ -14,13 +14,15 @@ use ringway_config::disk::open_to_others_than;
 use ringway_config::{Digest, Fault, Faults, GatewayId, Place};
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::pem::{self, PemObject as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use super::certificate::Certificate;
 use super::refusal::{Code, Refusal};
+use super::strength::judge;
 use super::trust::Trust;
 use super::verify::Role;
+use super::whole::unread;
 
 /// A checked certificate chain and its key. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -197,7 +199,7 @@ fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
         )),
         Err(error) => Err(fault(
             file,
-            format!("is not PEM ({error}); put the gateway's certificate first"),
+            format!("{}; put the gateway's certificate first", unread(&error)),
         )),
     }
 }
@@ -225,7 +227,12 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
         fault(
             file,
-            format!("holds no private key ({error}); it must be unencrypted PEM"),
+            match &error {
+                pem::Error::NoItemsFound => {
+                    "holds no private key; it must be unencrypted PEM".to_owned()
+                }
+                error => format!("{}; it must be an unencrypted private key", unread(error)),
+            },
         )
     })
 }
@@ -235,6 +242,14 @@ fn pair(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, Fault> {
+    // rustls says only that it cannot read the key.
+    if let Some(leaf) = chain.first().and_then(|der| Certificate::read(der).ok()) {
+        judge(&leaf.public_key).map_err(|weakness| {
+            let message = format!("is for {weakness}; ringway cert renew --new-key makes another");
+            fault(&paths.certificate, message)
+        })?;
+    }
+
     let provider: Arc<CryptoProvider> = super::tls::provider();
     // rustls compares the public keys. A pair that does not match would fail at every peer.
     CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {

@@ -15,12 +15,11 @@ use x509_parser::prelude::FromDer as _;
 
 use super::certificate::Malformed;
 use super::description::Description;
+use super::strength::{Weakness, judge};
+use super::whole::unread;
 
 /// The largest request that is read, in bytes of PEM.
 pub const MOST_BYTES: usize = 16 * 1024;
-
-/// Bits of an RSA key that peers accept.
-const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// A request that has proved to have its key.
 #[derive(Debug, Clone)]
@@ -38,7 +37,7 @@ pub enum RequestError {
     #[error("is larger than 16 KiB; a request has about 500 bytes")]
     Size,
     /// Not PEM.
-    #[error("is no certificate request in PEM ({0}); ringway cert request makes one")]
+    #[error("is no certificate request: it {}; ringway cert request makes one", unread(.0))]
     Pem(#[from] pem::Error),
     /// Not a request.
     #[error("is no certificate request ({0}); ringway cert request makes one")]
@@ -50,8 +49,8 @@ pub enum RequestError {
     #[error("is not signed with the key that it is for; it was damaged or forged")]
     Signature,
     /// Peers would refuse such a key.
-    #[error("is for a key that peers refuse; make one of ECDSA P-256")]
-    Key,
+    #[error("is for {0}; make another key, best one of ECDSA P-256")]
+    Key(#[from] Weakness),
 }
 
 /// Why a request is not for a gateway of the organization.
@@ -85,18 +84,15 @@ impl Request {
             return Err(RequestError::TrailingBytes);
         }
         let description = Description::of_request(&der)?;
+        let public = &request.certification_request_info.subject_pki;
+        // First: a signature with such a key counts for false.
+        judge(public.raw)?;
         // RFC 2986, section 3: the signature proves that who asks has the private key.
         if request.verify_signature().is_err() {
             return Err(RequestError::Signature);
         }
 
-        let public = &request.certification_request_info.subject_pki;
-        let key = SubjectPublicKeyInfo::from_der(public.raw).map_err(|_| RequestError::Key)?;
-        if let Ok(x509_parser::public_key::PublicKey::RSA(rsa)) = public.parsed()
-            && !RSA_BITS.contains(&rsa.key_size())
-        {
-            return Err(RequestError::Key);
-        }
+        let key = SubjectPublicKeyInfo::from_der(public.raw).map_err(|_| Weakness::Algorithm)?;
         Ok(Request {
             description,
             uris: uris(&request),

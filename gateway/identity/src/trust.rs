@@ -19,6 +19,8 @@ use x509_parser::prelude::FromDer as _;
 
 use super::certificate::{Certificate, date};
 use super::crl::{self, Crl};
+use super::strength::judge;
+use super::whole::unread;
 
 /// What certificates are verified against.
 #[derive(Debug, Clone)]
@@ -307,9 +309,8 @@ impl OrgTrust {
 impl TrustedRoot {
     /// Reads one PEM block. The error is a fault's message: what is wrong, and the remedy.
     fn read(root: &Root) -> Result<TrustedRoot, String> {
-        let der = CertificateDer::from_pem_slice(root.pem.as_bytes()).map_err(|error| {
-            format!("CA certificate is not a PEM block ({error}); paste the CA's ca.crt")
-        })?;
+        let der = CertificateDer::from_pem_slice(root.pem.as_bytes())
+            .map_err(|error| format!("CA certificate {}; paste the CA's ca.crt", unread(&error)))?;
         let certificate = Certificate::read(&der).map_err(|error| {
             format!("CA certificate is malformed ({error}); paste the CA's ca.crt")
         })?;
@@ -329,6 +330,14 @@ impl TrustedRoot {
                 "{subject} may not sign certificates; it needs keyUsage keyCertSign"
             ));
         }
+
+        judge(&certificate.public_key).map_err(|weakness| {
+            let subject = &certificate.subject;
+            format!(
+                "{subject} is for {weakness}: nothing that it signs counts; the organization has \
+                 to make another CA, best with ECDSA P-256"
+            )
+        })?;
 
         let anchor = webpki::anchor_from_trusted_cert(&der)
             .map_err(|error| format!("CA certificate cannot be used ({error})"))?

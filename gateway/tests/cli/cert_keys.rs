@@ -107,3 +107,68 @@ fn a_pair_that_cannot_be_written_whole_is_the_one_of_before() {
     assert_eq!(workspace.mode(KEY), 0o600);
     workspace.ringway(&format!("check {HERE}")).succeeds();
 }
+
+/// A CA certificate for an RSA key of so many bits, in `dir`.
+fn rsa_authority(workspace: &Workspace, dir: &str, bits: u32) {
+    workspace.make_directory(dir);
+    workspace.openssl(&format!(
+        "req -x509 -newkey rsa:{bits} -nodes -keyout {dir}/ca.key -out {dir}/ca.crt -subj /CN=rsa \
+         -days 90 -addext keyUsage=critical,keyCertSign,cRLSign"
+    ));
+}
+
+#[test]
+fn a_key_that_is_too_short_is_called_so_wherever_it_comes_in() {
+    let workspace = acme();
+    let short = "for an RSA key of 1024 bits, and gateways accept 2048 to 8192";
+    rsa_authority(&workspace, "short", 1024);
+    let init = "org init gamma --domain consortium.example --site a=10.213.0.0/16 --dir gamma";
+    refused(workspace.ringway(&format!("{init} --ca short")), short);
+
+    // The record of an organization that has made its CA otherwise.
+    rsa_authority(&workspace, "long", 2048);
+    workspace.ringway(&format!("{init} --ca long")).succeeds();
+    let record = workspace.read("gamma/gamma.member.toml");
+    let pem = |file: &str| {
+        let lines = workspace.read(file);
+        let lines: Vec<String> = lines.lines().map(|line| line.trim().to_owned()).collect();
+        lines.join("\n")
+    };
+    let begin = record.find("-----BEGIN").unwrap();
+    let end = record.find("-----END CERTIFICATE-----").unwrap() + 25;
+    let record = format!(
+        "{}{}{}",
+        &record[..begin],
+        pem("short/ca.crt"),
+        &record[end..]
+    );
+    workspace.write("gamma.member.toml", &record);
+    refused(workspace.add("gamma.member.toml"), short);
+
+    // Our own key, and a request for a certificate.
+    workspace.write(
+        "ext",
+        "subjectAltName=URI:spiffe://gamma.consortium.example/gateway/gw\n\
+         extendedKeyUsage=serverAuth,clientAuth\nkeyUsage=critical,digitalSignature\n",
+    );
+    workspace.openssl(
+        "req -newkey rsa:1024 -nodes -keyout gamma/gateway.key -subj /CN=gw -out gamma/r.csr",
+    );
+    workspace.openssl(
+        "x509 -req -in gamma/r.csr -CA long/ca.crt -CAkey long/ca.key -days 30 -extfile ext \
+         -out gamma/gateway.crt",
+    );
+    workspace.set_mode("gamma/gateway.key", 0o600);
+    let answer = workspace.ringway("check -c gamma/gateway.toml");
+    assert!(
+        answer.err.contains("ringway cert renew --new-key"),
+        "{answer:?}"
+    );
+    refused(answer, short);
+    refused(
+        workspace.ringway(
+            "cert sign gamma/r.csr --ca long --record gamma/gamma.member.toml --out a.crt",
+        ),
+        short,
+    );
+}

@@ -253,7 +253,7 @@ fn files_that_are_missing_or_no_pem_are_all_named() {
         "acme/gateway.crt: cannot be read (No such file or directory (os error 2)); ringway org \
          init makes it, \
          or set [identity] certificate",
-        "acme/gateway.key: holds no private key (no items found); it must be unencrypted PEM",
+        "acme/gateway.key: holds no private key; it must be unencrypted PEM",
     ]);
 }
 

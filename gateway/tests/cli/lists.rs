@@ -197,3 +197,32 @@ fn the_list_of_a_ca_that_counts_no_more_is_not_missed() {
     workspace.copy("beta2/beta.member.toml", "acme/members/beta.member.toml");
     workspace.ringway("check -c acme/gateway.toml").succeeds();
 }
+
+#[test]
+fn a_list_that_was_cut_short_says_so() {
+    let workspace = workspace();
+    put(&workspace, "2A", &[]);
+    let list = "acme/members/beta.crl";
+    let whole = workspace.read(list);
+    let lines: Vec<&str> = whole.lines().collect();
+    workspace.openssl(&format!("crl -in {list} -outform DER -out beta/list.der"));
+    let der = std::fs::read(workspace.path().join("beta/list.der")).unwrap();
+
+    workspace.write(list, &whole[..whole.len() / 2]);
+    refuses(
+        &workspace,
+        "is cut short: the line -----END X509 CRL----- is missing; take the whole list again",
+    );
+    workspace.write(list, &[&lines[..2], &lines[3..]].concat().join("\n"));
+    refuses(&workspace, &format!("of {} bytes are there", der.len()));
+    std::fs::write(workspace.path().join(list), &der[..100]).unwrap();
+    refuses(
+        &workspace,
+        &format!(
+            "a part of a list: it is cut short: 100 of {} bytes are there",
+            der.len()
+        ),
+    );
+    workspace.write(list, "");
+    refuses(&workspace, "is empty; take the list again");
+}

@@ -10,6 +10,7 @@ use rustls_pki_types::{CertificateRevocationListDer, UnixTime};
 
 use super::Crl;
 use crate::trust::TrustedRoot;
+use crate::whole::unread;
 
 /// Bytes of a file: some 25,000 revoked certificates.
 const MOST_BYTES: u64 = 1 << 20;
@@ -122,6 +123,10 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
 
 /// The DER of each list in a PEM file, or the whole file.
 fn split(bytes: &[u8]) -> Vec<Result<Vec<u8>, String>> {
+    if bytes.is_empty() {
+        let message = "is empty; take the list again from the organization";
+        return vec![Err(message.to_owned())];
+    }
     // A DER list begins with a SEQUENCE, a PEM file with text.
     if bytes.first() == Some(&0x30) {
         return vec![Ok(bytes.to_owned())];
@@ -130,7 +135,10 @@ fn split(bytes: &[u8]) -> Vec<Result<Vec<u8>, String>> {
     let lists: Vec<Result<Vec<u8>, String>> = CertificateRevocationListDer::pem_slice_iter(bytes)
         .map(|der| match der {
             Ok(der) => Ok(der.to_vec()),
-            Err(error) => Err(format!("is not PEM ({error}); take the list again")),
+            Err(error) => Err(format!(
+                "{}; take the whole list again from the organization",
+                unread(&error)
+            )),
         })
         .collect();
     if lists.is_empty() {
