@@ -133,7 +133,9 @@ pub fn kind_from_text(text: &str) -> Option<u16> {
     let text = text.to_ascii_uppercase();
     match text.strip_prefix("TYPE") {
         Some(number) => plain_number(number),
-        None => RecordType::from_str(&text).ok().map(u16::from),
+        None => {
+            mnemonic::other_type(&text).or_else(|| RecordType::from_str(&text).ok().map(u16::from))
+        }
     }
 }
 

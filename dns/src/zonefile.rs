@@ -8,16 +8,17 @@
 mod data;
 mod field;
 mod generate;
+mod head;
 mod include;
 mod lexer;
 mod location;
 mod prefixes;
 mod service;
+mod ttl;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hickory_proto::serialize::txt::parse_ttl;
 pub(crate) use include::Files;
 use include::Unread;
 use lexer::{Entry, Token};
@@ -27,7 +28,7 @@ use crate::draft::{Draft, ZoneError};
 use crate::lint::refuse_delegations;
 use crate::name::{Name, wire_from_text};
 use crate::own::soa;
-use crate::rdata::{kind, plain_number};
+use crate::rdata::kind;
 use crate::replica::check_counts;
 use crate::reverse::take_in;
 use crate::source::{Record, Sources, merge};
@@ -336,10 +337,7 @@ impl<'f> Reader<'f> {
                 self.scope.origin = Some(name(origin, self.scope.origin.as_deref())?)
             }
             ("$TTL", [ttl]) => {
-                let seconds = parse_ttl(ttl.text);
-                self.scope.default_ttl = Some(
-                    seconds.map_err(|_| ttl.at.fault("this is no TTL; write seconds or 1h30m"))?,
-                );
+                self.scope.default_ttl = Some(ttl::read(ttl)?);
             }
             ("$INCLUDE", [file]) => self.include(file, None)?,
             ("$INCLUDE", [file, origin]) => self.include(file, Some(origin))?,
@@ -415,24 +413,9 @@ impl<'f> Reader<'f> {
             .last_owner
             .ok_or_else(|| at.fault("the first record needs an owner"))?;
 
-        let mut ttl = None;
-        let kind = loop {
-            let [token, rest @ ..] = tokens else {
-                return Err(at.fault("the record has no type"));
-            };
-            tokens = rest;
-
-            match parse_ttl(token.text) {
-                Ok(seconds) if ttl.is_none() => ttl = Some(seconds),
-                _ => match class(token.text) {
-                    Some(Class::Internet) => {}
-                    Some(Class::Other) => {
-                        return Err(token.at.fault("only records of class IN are served"));
-                    }
-                    None => break data::kind(token)?,
-                },
-            }
-        };
+        let head = head::read(at, &mut tokens)?;
+        let kind = head.kind;
+        let ttl = head.ttl;
 
         let data = data::parse(at, kind, tokens, scope.origin.as_deref())?;
         // RFC 2308, section 4: in files older than $TTL, the SOA's MINIMUM is the default TTL.
@@ -484,26 +467,6 @@ fn expanded(token: &Token<'_>, number: u32) -> Result<Expanded, ZoneFileError> {
         text: generate::expand(token.text, number).map_err(|error| token.at.fault(error))?,
         quoted: token.quoted,
     })
-}
-
-/// The class of a record.
-enum Class {
-    /// IN, the only one that is served.
-    Internet,
-    Other,
-}
-
-/// The class that `text` names (RFC 1035, section 3.2.4; RFC 3597, section 5); `None` if it is not
-/// a class.
-fn class(text: &str) -> Option<Class> {
-    match &*text.to_ascii_uppercase() {
-        "IN" => Some(Class::Internet),
-        "CS" | "CH" | "HS" => Some(Class::Other),
-        other => match plain_number::<u16>(other.strip_prefix("CLASS")?)? {
-            1 => Some(Class::Internet),
-            _ => Some(Class::Other),
-        },
-    }
 }
 
 /// A name in wire format, case kept; `@` is the origin.

@@ -33,10 +33,10 @@ pub(super) fn parse(
         ([mark, len, hex @ ..], _) if mark.text == "\\#" && !mark.quoted => generic(len, hex)?,
         (_, Some(fields)) => by_fields(at, fields, tokens, origin)?,
         (_, None) => {
-            return Err(at.fault(
-                "data of this type must have the generic form of RFC 3597: \
-                 \\# <length> <hexadecimal digits>",
-            ));
+            return Err(at.fault(format!(
+                "the fields of this type are not supported; write its data in the generic form of \
+                 RFC 3597: TYPE{kind} \\# <length> <hexadecimal digits>"
+            )));
         }
     };
 

@@ -3,10 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use hickory_proto::serialize::txt::parse_ttl;
-
 use super::lexer::Token;
-use super::{ZoneFileError, name};
+use super::{ZoneFileError, name, ttl};
 use crate::name::escaped;
 use crate::rdata::{self, Field, plain_number};
 
@@ -23,8 +21,7 @@ pub(super) fn put_field(
         Field::U16 => data.extend(number::<u16>(token, "number up to 65535")?.to_be_bytes()),
         Field::U32 => data.extend(number::<u32>(token, "number of 32 bits")?.to_be_bytes()),
         Field::Time => {
-            let seconds = parse_ttl(token.text).map_err(|_| fault(token, "number or time"))?;
-            data.extend(seconds.to_be_bytes());
+            data.extend(ttl::read(token)?.to_be_bytes());
         }
         Field::Algorithm => {
             let known = rdata::algorithm(token.text);

@@ -167,8 +167,8 @@ fn every_fault_is_reported_at_its_place() {
             "4:16: the length and the hexadecimal digits do not agree",
             "5:6: this is no number up to 65535",
             "6:1: type 255 cannot stand in a zone",
-            "7:1: data of this type must have the generic form of RFC 3597: \
-             \\# <length> <hexadecimal digits>",
+            "7:1: the fields of this type are not supported; write its data in the generic form of \
+             RFC 3597: TYPE47 \\# <length> <hexadecimal digits>",
             "8:11: a label must have 1 to 63 octets",
             "9:7: this is no angle; write degrees, minutes, seconds and N or S",
             "10:21: port: this is no port",
@@ -179,5 +179,58 @@ fn every_fault_is_reported_at_its_place() {
     assert_eq!(
         faults("a 5 A 10.0.0.1"),
         ["1:1: the file has no SOA record that can be read"]
+    );
+}
+
+#[test]
+fn a_type_that_exists_is_not_called_none_and_the_generic_form_serves() {
+    let soa = "@ 5 SOA ns h 1 1 1 1 5\n";
+    for (kind, number) in [
+        ("IPSECKEY", 45),
+        ("HIP", 55),
+        ("amtrelay", 260),
+        ("WKS", 11),
+    ] {
+        let found = faults(&format!("{soa}a {kind} 1 2 3\n"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(&format!("TYPE{number} \\#")), "{found:?}");
+
+        let generic = format!("{soa}a {kind} \\# 1 0a\n");
+        let zone = Zone::from_text(&generic, Some(&origin())).unwrap();
+        assert_eq!(zone.records(), 2);
+    }
+    assert_eq!(
+        faults(&format!("{soa}a TKEY x\n")),
+        ["2:1: type 249 cannot stand in a zone"]
+    );
+}
+
+#[test]
+fn ttl_and_class_stand_once_before_the_type_in_either_order() {
+    let soa = "@ 5 SOA ns h 1 1 1 1 5\n";
+    for good in ["5 IN A", "IN 5 A", "5 A", "IN A", "CLASS1 1h30m A", "A"] {
+        let text = format!("{soa}a {good} 10.0.0.1\n");
+        assert!(Zone::from_text(&text, Some(&origin())).is_ok(), "{good}");
+    }
+
+    let class = "the class is there already; leave one of them";
+    let twice = "the record has two TTLs; leave one of them";
+    let large = "this TTL is too large; write at most 2147483647 seconds";
+    let none = "this is no TTL; write seconds or 1h30m";
+    for (head, column, fault) in [
+        ("IN IN A", 6, class),
+        ("IN 5 CLASS1 A", 8, class),
+        ("5 IN 6 A", 8, twice),
+        ("4294967296 A", 3, large),
+        ("99999999999999999999999 A", 3, large),
+        ("99999w A", 3, large),
+        ("1hm A", 3, none),
+    ] {
+        let found = faults(&format!("{soa}a {head} 10.0.0.1\n"));
+        assert_eq!(found, [format!("2:{column}: {fault}")], "{head}");
+    }
+    assert_eq!(
+        faults(&format!("$TTL 4294967296\n{soa}")),
+        [format!("1:6: {large}")]
     );
 }
