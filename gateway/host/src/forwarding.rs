@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::firewall::Restriction;
-use crate::sysctl::{self, Setting, SysctlError, Written};
+use crate::sysctl::{self, Setting, SysctlError, Written, dotted};
 use plan::Plan;
 
 /// Forwarding as this daemon needs it, and what of it is ours.
@@ -150,15 +150,16 @@ impl Forwarding {
     }
 
     /// Takes everything back for good, unless another program has changed it since, and removes the
-    /// file.
-    pub fn undo(self) {
-        for change in self.plan.changes.iter().rev() {
-            take_back(change);
-        }
+    /// file. Gives what was taken back, in dotted names.
+    pub fn undo(self) -> Vec<String> {
+        let changes = self.plan.changes.iter().rev();
+        let undone = changes.filter(|change| take_back(change));
+        let undone = undone.map(|change| dotted(&change.key)).collect();
 
         if let Err(error) = disk::remove(&self.memory) {
             warn!(path = %self.memory.display(), %error, "A file was not removed");
         }
+        undone
     }
 }
 
@@ -179,19 +180,26 @@ pub(crate) fn wrong_settings(spec: &GuardSpec) -> Vec<(Setting, String)> {
         .collect()
 }
 
-fn take_back(change: &Change) {
+/// False if it stays.
+fn take_back(change: &Change) -> bool {
     // Another program has changed it since, so that it is not ours to undo.
     if !sysctl::read(&change.key).is_ok_and(|now| now == change.after) {
-        return;
+        return false;
     }
 
     match sysctl::write(&change.key, &change.before) {
-        Ok(_) => info!(
-            key = change.key,
-            before = change.after,
-            "Restored a kernel setting"
-        ),
-        Err(error) => warn_of(&error),
+        Ok(_) => {
+            info!(
+                key = change.key,
+                before = change.after,
+                "Restored a kernel setting"
+            );
+            true
+        }
+        Err(error) => {
+            warn_of(&error);
+            false
+        }
     }
 }
 

@@ -146,10 +146,12 @@ impl Guard {
         self.nft.drops().await
     }
 
-    /// Removes everything: forwarding that was switched on first, then the table.
-    pub async fn remove(mut self) -> Result<(), FirewallError> {
-        self.forwarding.undo();
-        self.nft.remove().await
+    /// Removes everything: forwarding that was switched on first, then the table. Gives the
+    /// settings that were put back, and whether there was a table.
+    pub async fn remove(mut self) -> Result<(Vec<String>, bool), FirewallError> {
+        let settings = self.forwarding.undo();
+
+        Ok((settings, self.nft.remove().await?))
     }
 }
 

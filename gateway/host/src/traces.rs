@@ -101,7 +101,8 @@ impl Traces {
         // A device of that name is another daemon's by now, and so is the table.
         if self.tun != current.tun && !tun::exists(&self.tun) {
             match Nft::new(&self.tun).remove().await {
-                Ok(()) => info!(table = %self.tun, "Removed the guard of an earlier run"),
+                Ok(false) => {}
+                Ok(true) => info!(table = %self.tun, "Removed the guard of an earlier run"),
                 Err(error) => warn!(table = %self.tun, %error, "The guard of an earlier run stays"),
             }
         }
@@ -110,7 +111,7 @@ impl Traces {
         if before != (current.routes.table, current.routes.protocol) {
             let (table, protocol) = before;
             match routes::purge(self.routes, &self.own, Some(current.routes)).await {
-                Ok(()) => info!(table, protocol, "Removed the routes of an earlier run"),
+                Ok(_) => info!(table, protocol, "Removed the routes of an earlier run"),
                 Err(error) => warn!(table, protocol, %error, "Routes of an earlier run stay"),
             }
         }

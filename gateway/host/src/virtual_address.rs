@@ -103,6 +103,16 @@ impl VirtualAddresses {
         }
     }
 
+    /// Those of these addresses that interface `index` has from a daemon.
+    pub async fn ours(&self, index: u32, addresses: &[IpAddr]) -> io::Result<BTreeSet<IpAddr>> {
+        let found = self.find(index, addresses).await?.into_iter();
+
+        Ok(found
+            .filter(|found| found.is_ours)
+            .map(|found| found.address)
+            .collect())
+    }
+
     /// Takes these addresses from interface `index`, but for those without an end: another program
     /// has set them. Returns these.
     pub async fn remove(&self, index: u32, addresses: &[IpAddr]) -> io::Result<BTreeSet<IpAddr>> {

@@ -4,6 +4,7 @@
 //! the state says what is there.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -41,47 +42,99 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         },
     };
 
-    block_on(async {
-        purge(&state_dir, current).await?;
-        remove_addresses(&ha).await
+    let removed = block_on(async {
+        let mut removed = Removed::default();
+        removed.kernel(&state_dir, current).await?;
+        removed.addresses(&ha).await?;
+        anyhow::Ok(removed)
     })??;
-    answer("removed from the kernel: guard, forwarding, rules and routes\n")
+    answer(removed.to_string())
 }
 
-/// A daemon that was killed a moment ago leaves its virtual addresses to the kernel, which ends
-/// them by itself.
-async fn remove_addresses(ha: &Ha) -> anyhow::Result<()> {
-    let addresses: Vec<_> = ha.hosts().collect();
-    if addresses.is_empty() {
-        return Ok(());
-    }
-
-    let kernel = VirtualAddresses::open()?;
-    if let Some(interface) = kernel.interface(&ha.interface).await? {
-        kernel.remove(interface.index, &addresses).await?;
-    }
-    Ok(())
+/// What was there.
+#[derive(Debug, Default)]
+struct Removed {
+    /// Names of the tables of nftables.
+    guards: Vec<String>,
+    /// Kernel settings that have their earlier value again.
+    settings: Vec<String>,
+    rules: usize,
+    routes: usize,
+    addresses: Vec<String>,
 }
 
-async fn purge(state_dir: &Path, current: Option<Traces>) -> anyhow::Result<()> {
-    let earlier = Traces::load(state_dir);
-    let all: Vec<Traces> = earlier.into_iter().chain(current).collect();
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = |count: usize, one: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            count => Some(format!("{count} {one}s")),
+        };
+        let guards = self.guards.iter();
+        let parts = guards
+            .map(|guard| format!("nftables table inet {guard}"))
+            .chain(counted(self.rules, "rule"))
+            .chain(counted(self.routes, "route"))
+            .chain(self.addresses.iter().map(|one| format!("address {one}")));
+        let parts: Vec<String> = parts.collect();
 
-    // The device is the lock: it exists as long as its daemon runs.
-    for device in all.iter().map(|traces| &traces.tun) {
-        anyhow::ensure!(
-            !tun::exists(device),
-            "a gateway is running: device {device} exists; stop it first"
-        );
+        if parts.is_empty() && self.settings.is_empty() {
+            return f.write_str("nothing of this gateway is in the kernel\n");
+        }
+        if !parts.is_empty() {
+            writeln!(f, "removed from the kernel: {}", parts.join(", "))?;
+        }
+        if !self.settings.is_empty() {
+            writeln!(f, "set back: {}", self.settings.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl Removed {
+    /// A daemon that was killed a moment ago leaves its virtual addresses to the kernel, which ends
+    /// them by itself.
+    async fn addresses(&mut self, ha: &Ha) -> anyhow::Result<()> {
+        let addresses: Vec<_> = ha.hosts().collect();
+        if addresses.is_empty() {
+            return Ok(());
+        }
+
+        let kernel = VirtualAddresses::open()?;
+        if let Some(interface) = kernel.interface(&ha.interface).await? {
+            let ours = kernel.ours(interface.index, &addresses).await?;
+            kernel.remove(interface.index, &addresses).await?;
+            self.addresses = ours.iter().map(ToString::to_string).collect();
+        }
+        Ok(())
     }
 
-    // The guard goes last: without the routes, nothing else keeps packets off the default route.
-    for traces in &all {
-        routes::purge(traces.routes, &traces.own, None).await?;
+    async fn kernel(&mut self, state_dir: &Path, current: Option<Traces>) -> anyhow::Result<()> {
+        let earlier = Traces::load(state_dir);
+        let all: Vec<Traces> = earlier.into_iter().chain(current).collect();
+
+        // The device is the lock: it exists as long as its daemon runs.
+        for device in all.iter().map(|traces| &traces.tun) {
+            anyhow::ensure!(
+                !tun::exists(device),
+                "a gateway is running: device {device} exists; stop it first"
+            );
+        }
+
+        // The guard goes last: without the routes, nothing else keeps packets off the default route.
+        for traces in &all {
+            let (routes, rules) = routes::purge(traces.routes, &traces.own, None).await?;
+            self.routes += routes;
+            self.rules += rules;
+        }
+        let settings = state_dir.join("kernel-settings.json");
+        for traces in &all {
+            let (undone, had_table) = Guard::new(&traces.tun, &settings).remove().await?;
+            self.settings.extend(undone);
+            if had_table {
+                self.guards.push(traces.tun.to_string());
+            }
+        }
+        Traces::forget(state_dir).context("cannot forget what was left in the kernel")
     }
-    let settings = state_dir.join("kernel-settings.json");
-    for traces in &all {
-        Guard::new(&traces.tun, &settings).remove().await?;
-    }
-    Traces::forget(state_dir).context("cannot forget what was left in the kernel")
 }

@@ -190,12 +190,17 @@ impl Nft {
         }
     }
 
-    /// Removes the table; no error if there is none. The TUN must be gone before, and forwarding
-    /// that is ours off: fail closed.
-    pub async fn remove(&mut self) -> Result<(), FirewallError> {
-        transact(&rules::remove(&self.table)).await?;
+    /// Removes the table; false if there is none. The TUN must be gone before, and forwarding that
+    /// is ours off: fail closed.
+    pub async fn remove(&mut self) -> Result<bool, FirewallError> {
+        // If the kernel does not say, it may be there; to remove what is not is no error.
+        let is_gone = matches!(self.content.compare(&self.table), Ok(Compared::Gone));
+        if !is_gone {
+            transact(&rules::remove(&self.table)).await?;
+        }
+
         self.applied = false;
-        Ok(())
+        Ok(!is_gone)
     }
 
     /// Packets dropped so far. [`Nft::apply`] does not reset the counts.

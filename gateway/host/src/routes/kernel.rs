@@ -65,29 +65,31 @@ struct Refusal {
 
 /// Removes every route and rule of ours, those that a daemon leaves behind on purpose among them;
 /// `own` are our site's prefixes. Other protocols' routes in the table stay, and so do those with
-/// the numbers `kept`: of two neighbouring protocol numbers, one is the other's second. Needs a
-/// tokio runtime.
+/// the numbers `kept`: of two neighbouring protocol numbers, one is the other's second. Gives the
+/// numbers of routes and of rules. Needs a tokio runtime.
 pub async fn purge(
     numbers: Numbers,
     own: &BTreeSet<Prefix>,
     kept: Option<Numbers>,
-) -> Result<(), RoutesError> {
+) -> Result<(usize, usize), RoutesError> {
     let mut routes = KernelRoutes::new(numbers, None)?;
     routes.kept = kept;
     routes.own.clone_from(own);
 
-    routes.change(&BTreeMap::new()).await?;
+    let removed = routes.change(&BTreeMap::new()).await?;
 
+    let mut rules = 0;
     for family in families() {
-        rule::purge(&routes.netlink, &numbers, family)
+        rules += rule::purge(&routes.netlink, &numbers, family)
             .await
             .map_err(|source| routes.rule_error(source))?;
     }
     // They name no table: with one protocol number they are the other configuration's as well.
     if kept.is_none_or(|kept| kept.protocol != numbers.protocol) {
-        routes.ensure_own(BTreeSet::new()).await?;
+        let changes = routes.ensure_own(BTreeSet::new()).await?;
+        rules += changes.iter().map(|(_, count)| count).sum::<usize>();
     }
-    Ok(())
+    Ok((removed, rules))
 }
 
 impl KernelRoutes {
@@ -116,19 +118,22 @@ impl KernelRoutes {
     }
 
     /// Makes the rules for our own prefixes those of `own`. Gives the families of those that were
-    /// changed.
-    async fn ensure_own(&mut self, own: BTreeSet<Prefix>) -> Result<Vec<IpVersion>, RoutesError> {
+    /// changed, and how many.
+    async fn ensure_own(
+        &mut self,
+        own: BTreeSet<Prefix>,
+    ) -> Result<Vec<(IpVersion, usize)>, RoutesError> {
         let known = self.own.clone();
         let mut changed = Vec::new();
         // Whatever comes of it, some may have been added.
         self.own.extend(&own);
 
         for family in families() {
-            let is_changed = rule::ensure_own(&self.netlink, &self.numbers, family, &own, &known)
+            let changes = rule::ensure_own(&self.netlink, &self.numbers, family, &own, &known)
                 .await
                 .map_err(|source| self.rule_error(source))?;
-            if is_changed {
-                changed.push(family.clone());
+            if changes > 0 {
+                changed.push((family.clone(), changes));
             }
         }
 
@@ -324,7 +329,7 @@ impl KernelRoutes {
             .iter()
             .filter(|(_, state)| **state == RouteState::Site)
             .map(|(prefix, _)| *prefix);
-        for family in self.ensure_own(own.collect()).await? {
+        for (family, _) in self.ensure_own(own.collect()).await? {
             if !changed.rules.contains(&family) {
                 changed.rules.push(family);
             }

@@ -55,14 +55,16 @@ pub(super) async fn ensure(
     Ok(is_changed)
 }
 
-/// Removes every rule of ours.
+/// Removes every rule of ours; gives their number.
 pub(super) async fn purge(
     netlink: &Netlink,
     numbers: &Numbers,
     family: &IpVersion,
-) -> io::Result<()> {
+) -> io::Result<usize> {
     let rules = ours(netlink, numbers, family).await?;
-    remove(netlink, rules).await
+    let count = rules.len();
+    remove(netlink, rules).await?;
+    Ok(count)
 }
 
 async fn ours(
@@ -76,7 +78,7 @@ async fn ours(
 }
 
 /// Makes the rules for our own prefixes those of `own`; of others, only those of `known` are
-/// removed. True if it changed anything. Another daemon on this host may serve the same site with
+/// removed. Gives the number of changes. Another daemon on this host may serve the same site with
 /// the same protocol number.
 pub(super) async fn ensure_own(
     netlink: &Netlink,
@@ -84,8 +86,8 @@ pub(super) async fn ensure_own(
     family: &IpVersion,
     own: &BTreeSet<Prefix>,
     known: &BTreeSet<Prefix>,
-) -> io::Result<bool> {
-    let mut is_changed = false;
+) -> io::Result<usize> {
+    let mut changes = 0;
     let rules = netlink::dump(netlink.handle().rule().get(family.clone()).execute()).await?;
 
     for prefix in own.iter().filter(|prefix| is_of(family, prefix)) {
@@ -96,7 +98,7 @@ pub(super) async fn ensure_own(
                 *request.message_mut() = wanted;
                 let added = netlink::answer(request.execute()).await;
                 ignore(added, libc::EEXIST)?;
-                is_changed = true;
+                changes += 1;
             }
         }
     }
@@ -110,11 +112,11 @@ pub(super) async fn ensure_own(
                 .filter(|rule| is_same(rule, &superfluous))
                 .cloned()
                 .collect();
-            is_changed |= !found.is_empty();
+            changes += found.len();
             remove(netlink, found).await?;
         }
     }
-    Ok(is_changed)
+    Ok(changes)
 }
 
 /// The two rules for our own prefix `prefix`, in the order of adding.
