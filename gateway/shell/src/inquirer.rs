@@ -13,16 +13,23 @@ use ringway_intent::Finding;
 const FIRST: Duration = Duration::from_secs(5);
 /// The kernel is asked at least this often.
 const PERIOD: Duration = Duration::from_secs(30);
-/// A finding is looked at again after this time.
-const CONFIRM: Duration = Duration::from_secs(2);
-/// Least time between two inquiries: a host with many rules takes a while to list them.
-const PAUSE: Duration = Duration::from_secs(5);
+/// Least time between two inquiries. What a change was found to do is looked at again after it.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The pause after an inquiry is so many times as long as that took: a host with very many rules
+/// takes a while to list them.
+const SHARE: u32 = 10;
+/// The kernel is asked again so long after it has not answered.
+const RETRY: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Inquirer {
-    is_asking: bool,
+    /// Since when an inquiry is under way.
+    asking: Option<Instant>,
+    /// Something was changed meanwhile, so that its answer may be old.
+    is_old: bool,
     next: Instant,
-    last: Instant,
+    /// No inquiry before.
+    quiet: Instant,
     /// Found once.
     suspected: BTreeMap<String, Finding>,
     /// Found at least twice, and told.
@@ -39,9 +46,10 @@ pub(crate) enum Advice {
 impl Inquirer {
     pub(crate) fn new(now: Instant) -> Inquirer {
         Inquirer {
-            is_asking: false,
+            asking: None,
+            is_old: false,
             next: now + FIRST,
-            last: now,
+            quiet: now + FIRST,
             suspected: BTreeMap::new(),
             told: BTreeMap::new(),
         }
@@ -49,25 +57,24 @@ impl Inquirer {
 
     /// Something was changed on the host.
     pub(crate) fn changed(&mut self, now: Instant) {
-        let soon = (now + CONFIRM).max(self.last + PAUSE);
-
-        self.next = self.next.min(soon);
+        self.is_old = self.asking.is_some();
+        self.next = self.next.min(now.max(self.quiet));
     }
 
     /// True if the kernel must be asked now. The answer goes to [`Inquirer::answered`].
     pub(crate) fn poll(&mut self, now: Instant) -> bool {
-        if self.is_asking || now < self.next {
+        if self.asking.is_some() || now < self.next {
             return false;
         }
 
-        self.is_asking = true;
+        self.asking = Some(now);
+        self.is_old = false;
         true
     }
 
     /// The kernel has answered.
     pub(crate) fn answered(&mut self, findings: Vec<Finding>, now: Instant) -> Vec<Advice> {
-        self.is_asking = false;
-        self.last = now;
+        self.rest(now);
 
         let found: BTreeMap<String, Finding> = findings
             .into_iter()
@@ -93,21 +100,32 @@ impl Inquirer {
 
         // What was found once is looked at again soon.
         let is_open = self.suspected.len() > self.told.len();
-        self.next = now + if is_open { CONFIRM } else { PERIOD };
+        self.next = if is_open || self.is_old {
+            self.quiet
+        } else {
+            now + PERIOD
+        };
         told
+    }
+
+    /// An inquiry is over.
+    fn rest(&mut self, now: Instant) {
+        let began = self.asking.take().unwrap_or(now);
+        let took = now.saturating_duration_since(began);
+
+        self.quiet = now + PAUSE.max(took * SHARE);
     }
 
     /// The kernel has not answered: what is known of it stays.
     pub(crate) fn unanswered(&mut self, now: Instant) {
-        self.is_asking = false;
-        self.last = now;
+        self.rest(now);
 
-        self.next = now + PAUSE;
+        self.next = self.quiet.max(now + RETRY);
     }
 
     /// When to poll again, at the latest.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        (!self.is_asking).then_some(self.next)
+        self.asking.is_none().then_some(self.next)
     }
 }
 
@@ -132,13 +150,13 @@ mod tests {
         assert!(inquirer.poll(now) && !inquirer.poll(now));
 
         assert!(inquirer.answered(vec![docker()], now).is_empty());
-        now += CONFIRM;
+        now += PAUSE;
         assert!(inquirer.poll(now));
         assert_eq!(
             inquirer.answered(vec![docker()], now),
             [Advice::Raise(docker())]
         );
-        assert!(!inquirer.poll(now + CONFIRM));
+        assert!(!inquirer.poll(now + PAUSE));
         now += PERIOD;
         assert!(inquirer.poll(now));
         assert!(inquirer.answered(vec![docker()], now).is_empty());
@@ -159,8 +177,8 @@ mod tests {
         inquirer.answered(vec![docker()], start);
 
         inquirer.unanswered(start);
-        assert_eq!(inquirer.poll_timeout(), Some(start + PAUSE));
-        assert!(inquirer.poll(start + PAUSE));
+        assert_eq!(inquirer.poll_timeout(), Some(start + RETRY));
+        assert!(inquirer.poll(start + RETRY));
         assert!(inquirer.answered(vec![docker()], start).is_empty());
         assert_eq!(
             inquirer.answered(Vec::new(), start),
@@ -169,18 +187,57 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_the_host_is_looked_at_soon_but_not_all_the_time() {
+    fn what_a_change_does_is_told_a_second_later_at_one_look_a_second() {
         let start = Instant::now();
         let mut inquirer = Inquirer::new(start);
-        let now = start + FIRST;
-        inquirer.poll(now);
-        inquirer.answered(Vec::new(), now);
+        let first = start + FIRST;
+        inquirer.changed(start);
+        assert!(!inquirer.poll(start), "tunnels come up first");
+        assert!(inquirer.poll(first));
+        inquirer.answered(Vec::new(), first);
 
-        for millis in 0..4000 {
+        let mut now = first + PAUSE;
+        inquirer.changed(now);
+        assert!(inquirer.poll(now), "at once");
+        assert!(inquirer.answered(vec![docker()], now).is_empty());
+        for millis in 0..1000 {
             let later = now + Duration::from_millis(millis);
             inquirer.changed(later);
             assert!(!inquirer.poll(later));
         }
-        assert!(inquirer.poll(now + PAUSE + CONFIRM));
+        now += PAUSE;
+        assert!(inquirer.poll(now));
+        let told = inquirer.answered(vec![docker()], now);
+        assert_eq!(told, [Advice::Raise(docker())]);
+
+        // What opens it again counts at once.
+        now += PAUSE;
+        inquirer.changed(now);
+        assert!(inquirer.poll(now));
+        let told = inquirer.answered(Vec::new(), now);
+        assert_eq!(told, [Advice::Clear(docker().name)]);
+    }
+
+    #[test]
+    fn a_change_during_an_inquiry_is_not_missed() {
+        let start = Instant::now();
+        let mut inquirer = Inquirer::new(start);
+        let now = start + FIRST;
+        assert!(inquirer.poll(now));
+        inquirer.changed(now);
+        inquirer.answered(Vec::new(), now);
+        assert_eq!(inquirer.poll_timeout(), Some(now + PAUSE));
+    }
+
+    #[test]
+    fn a_host_whose_rules_take_long_is_asked_less_often() {
+        let start = Instant::now();
+        let mut inquirer = Inquirer::new(start);
+        let now = start + FIRST;
+        assert!(inquirer.poll(now));
+        let end = now + Duration::from_secs(2);
+        inquirer.answered(Vec::new(), end);
+        inquirer.changed(end);
+        assert_eq!(inquirer.poll_timeout(), Some(end + Duration::from_secs(20)));
     }
 }
