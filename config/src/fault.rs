@@ -13,6 +13,17 @@ pub struct Place {
     pub file: Arc<PathBuf>,
     /// Line and column; `None` for the whole file, as when it cannot be read.
     pub position: Option<Position>,
+    /// The line, if a command was about to write it: the file has none that could be looked up.
+    pub unwritten: Option<Unwritten>,
+}
+
+/// A line of a text that was refused before it was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unwritten {
+    /// Where it would have been, which only orders the faults.
+    pub(crate) position: Position,
+    /// The line, without the blanks around it.
+    pub line: Arc<str>,
 }
 
 /// A character in a file.
@@ -62,6 +73,7 @@ impl Place {
         Place {
             file: Arc::new(file.to_owned()),
             position: None,
+            unwritten: None,
         }
     }
 
@@ -70,6 +82,7 @@ impl Place {
         Place {
             file,
             position: Some(Position { line, column }),
+            unwritten: None,
         }
     }
 }
@@ -78,9 +91,10 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.to_string_lossy();
         let file = Escaped(&file);
-        match self.position {
-            None => write!(f, "{file}"),
-            Some(position) => write!(f, "{file}:{position}"),
+        match (&self.unwritten, self.position) {
+            (Some(unwritten), _) => write!(f, "{file} (new line: {})", Escaped(&unwritten.line)),
+            (None, Some(position)) => write!(f, "{file}:{position}"),
+            (None, None) => write!(f, "{file}"),
         }
     }
 }

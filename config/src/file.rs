@@ -12,6 +12,7 @@ mod consortium;
 mod crl;
 mod directory;
 mod dns;
+mod end;
 mod gateway;
 mod ha;
 mod home;
@@ -31,17 +32,13 @@ mod tunnel;
 mod via;
 pub(crate) mod zone;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use record::Record;
 use report::Report;
 pub(crate) use survey::survey;
 
-use crate::{Config, Faults, Member};
-
-/// Texts that are to replace files, by the files' paths as the loader names them.
-pub type Edits = BTreeMap<PathBuf, String>;
+use crate::{Config, Edits, Faults, Member};
 
 impl Config {
     /// Reads `gateway.toml` at `path`, the member record of this organization that it names, and
@@ -63,13 +60,6 @@ impl Config {
         let report = Report::of_edits(edits);
         let text = source::read(path, &report);
         let config = text.and_then(|text| gateway::read(&text, path, &report));
-        report.conclude(config)
-    }
-
-    /// Reads `text` in the place of what the file `path` says; the rest as [`Config::load`] does.
-    pub fn parse(text: &str, path: &Path) -> Result<Config, Faults> {
-        let report = Report::default();
-        let config = gateway::read(text, path, &report);
         report.conclude(config)
     }
 }
@@ -100,6 +90,14 @@ impl Member {
             Some((record.into_member()?, text))
         });
         report.conclude(member)
+    }
+
+    /// What [`Member::load`] would read once `edits` are written.
+    pub fn load_edited(path: &Path, edits: &Edits) -> Result<Member, Faults> {
+        let report = Report::of_edits(edits);
+        let text = source::read(path, &report);
+        let record = text.and_then(|text| Record::read(&text, path, &report));
+        report.conclude(record.and_then(Record::into_member))
     }
 
     /// Reads the text of a member record; `file` is the name of the file in faults.

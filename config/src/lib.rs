@@ -1,13 +1,12 @@
 //! Ringway's vocabulary and its files: `gateway.toml` and the member records.
 //!
-//! Reading order: the vocabulary ([`name`], [`prefix`], [`member`], [`config`],
-//! [`policy`], [`tunnel`], [`ha`]); the files it comes
-//! from (`file`, [`keys`], [`defaults`], [`limits`], [`fault`], [`text`]); whose gateways serve a
-//! site ([`via`], [`transit`], [`serving`]) and when ([`mod@announce`]); which address ranges
-//! collide ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]);
-//! which record is the newest ([`newest`], kept in a [`ledger`]) and how one follows the other
-//! ([`mod@upgrade`], [`changes`]); what a reload has changed ([`difference`]), and what a refused
-//! one still takes away ([`survey`], [`mod@meet`]).
+//! Reading order: the vocabulary ([`name`], [`prefix`], [`member`], [`config`], [`policy`],
+//! [`tunnel`], [`ha`]); the files it comes from (`file`, [`edits`], [`keys`], [`defaults`],
+//! [`limits`], [`fault`], [`text`]); whose gateways serve a site ([`via`], [`transit`],
+//! [`serving`]) and when ([`mod@announce`]); which address ranges collide ([`overlap`]) and who may
+//! use them ([`verdict`], [`conflict`], [`accepted`]); which record is the newest ([`newest`], kept
+//! in a [`ledger`]) and how one follows the other ([`mod@upgrade`], [`changes`]); what a reload has
+//! changed ([`difference`]), and what a refused one still takes away ([`survey`], [`mod@meet`]).
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +21,7 @@ pub mod defaults;
 pub mod difference;
 pub mod disk;
 pub mod dns_name;
+pub mod edits;
 pub mod endpoint;
 pub mod escape;
 pub mod fault;
@@ -62,10 +62,11 @@ pub use conflict::conflicts;
 pub use crl_policy::CrlPolicy;
 pub use difference::differences;
 pub use dns_name::{DnsName, DnsNameError, reverse_name};
+pub use edits::Edits;
 pub use endpoint::{Endpoint, EndpointError, Host};
 pub use escape::{Escaped, is_printable};
-pub use fault::{Fault, Faults, Place, Position};
-pub use file::{Edits, socket_of};
+pub use fault::{Fault, Faults, Place, Position, Unwritten};
+pub use file::socket_of;
 pub use ha::{Ha, Hook, VirtualAddress, VirtualAddressError};
 pub use host_name::{HostName, HostNameError};
 pub use http::HttpListen;

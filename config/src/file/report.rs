@@ -33,7 +33,12 @@ impl Report {
 
     /// The text that is to replace the file `path`.
     pub(crate) fn edited(&self, path: &Path) -> Option<&String> {
-        self.edits.get(path)
+        self.edits.text(path)
+    }
+
+    /// For each line of that text, the line of the file that it is.
+    pub(crate) fn written_lines(&self, path: &Path) -> Option<Vec<Option<u32>>> {
+        self.edits.lines(path)
     }
 
     /// Adds a fault: what is wrong, and after a semicolon the correct form.

@@ -11,11 +11,14 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::report::Report;
-use crate::{Place, limits};
+use crate::{Place, Position, Unwritten, limits};
 
 /// Bytes between two places whose characters were counted. A file may be one long line, and
 /// counting from its start for each fault would take quadratic time.
 const BLOCK: usize = 1024;
+
+/// Characters of a line that are quoted.
+const MOST_OF_A_LINE: usize = 120;
 
 /// Syntax errors that are reported of one file.
 const MOST_SYNTAX_ERRORS: usize = 3;
@@ -29,6 +32,8 @@ pub(crate) struct Source<'a> {
     lines: Vec<usize>,
     /// Characters before each block of [`BLOCK`] bytes.
     blocks: Vec<usize>,
+    /// Of a text that is to be written: for each line, that of the file.
+    written: Option<Vec<Option<u32>>>,
     pub(crate) report: &'a Report,
 }
 
@@ -51,6 +56,7 @@ impl<'a> Source<'a> {
             file: Arc::new(file.to_owned()),
             lines,
             blocks,
+            written: report.written_lines(file),
             report,
         }
     }
@@ -65,7 +71,38 @@ impl<'a> Source<'a> {
         let column = self.characters_before(offset) - self.characters_before(start) + 1;
 
         // A file has at most `limits::FILE_BYTES`, far less than u32::MAX.
-        Place::at(Arc::clone(&self.file), line as u32, column as u32)
+        let position = Position {
+            line: line as u32,
+            column: column as u32,
+        };
+        match &self.written {
+            None => self.at(position),
+            Some(written) => match written.get(line - 1).copied().flatten() {
+                Some(line) => self.at(Position { line, ..position }),
+                None => self.unwritten(position, start),
+            },
+        }
+    }
+
+    fn at(&self, position: Position) -> Place {
+        Place::at(Arc::clone(&self.file), position.line, position.column)
+    }
+
+    /// The place in a line that begins at `start` and is in no file.
+    fn unwritten(&self, position: Position, start: usize) -> Place {
+        let line = self.text[start..].lines().next().unwrap_or_default().trim();
+        let mut shown: String = line.chars().take(MOST_OF_A_LINE).collect();
+        if shown.len() < line.len() {
+            shown.push('…');
+        }
+
+        Place {
+            unwritten: Some(Unwritten {
+                position,
+                line: shown.into(),
+            }),
+            ..self.whole()
+        }
     }
 
     fn characters_before(&self, offset: usize) -> usize {
@@ -94,7 +131,8 @@ impl<'a> Source<'a> {
                 None => self.whole(),
             };
             // The first error of a line often causes the others.
-            let line = place.position.map(|position| position.line);
+            let unwritten = place.unwritten.as_ref().map(|unwritten| unwritten.position);
+            let line = place.position.or(unwritten).map(|position| position.line);
             first_of_lines.entry(line).or_insert((place, error));
         }
 
@@ -110,6 +148,7 @@ impl<'a> Source<'a> {
         Place {
             file: Arc::clone(&self.file),
             position: None,
+            unwritten: None,
         }
     }
 

@@ -1,5 +1,5 @@
-//! What stands before a record's data: `[<TTL>] [<class>] <type>`, TTL and class in either order and
-//! each at most once (RFC 1035, section 5.1).
+//! What stands before a record's data: `[<TTL>] [<class>] <type>`, TTL and class in either order
+//! and each at most once (RFC 1035, section 5.1).
 
 use super::lexer::Token;
 use super::{Place, ZoneFileError, data, ttl};
@@ -19,7 +19,7 @@ enum Class {
 }
 
 /// Takes the head from `tokens`; `at` is where the record starts.
-pub(super) fn read<'t>(at: Place, tokens: &mut &'t [Token<'_>]) -> Result<Head, ZoneFileError> {
+pub(super) fn read(at: Place, tokens: &mut &[Token<'_>]) -> Result<Head, ZoneFileError> {
     let mut found = None;
     let mut has_class = false;
     loop {

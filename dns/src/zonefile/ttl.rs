@@ -7,11 +7,10 @@ use super::lexer::Token;
 
 /// True if `token` is meant to be a time: digits, with units or without.
 pub(super) fn looks_like_one(token: &Token<'_>) -> bool {
-    let is_unit = |byte: u8| b"smhdw".contains(&byte.to_ascii_lowercase());
     let mut bytes = token.text.bytes();
 
     bytes.next().is_some_and(|first| first.is_ascii_digit())
-        && bytes.all(|byte| byte.is_ascii_digit() || is_unit(byte))
+        && bytes.all(|byte| byte.is_ascii_digit() || b"smhdwSMHDW".contains(&byte))
 }
 
 /// The seconds.

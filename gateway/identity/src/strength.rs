@@ -49,7 +49,7 @@ pub(crate) fn judge(key: &[u8]) -> Result<(), Weakness> {
 /// of the first element, which are two octets since no accepted algorithm needs more.
 fn algorithm(key: &[u8]) -> Option<&[u8]> {
     let first = *key.get(1)?;
-    let header = 2 + usize::from(first.checked_sub(0x80).unwrap_or(0));
+    let header = 2 + usize::from(first.saturating_sub(0x80));
     let inner = key.get(header..)?;
     let length = usize::from(*inner.get(1)?);
 

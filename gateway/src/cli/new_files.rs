@@ -6,7 +6,7 @@ use std::{fs, io};
 
 use anyhow::Context as _;
 use ringway_config::disk::{self, Access};
-use ringway_config::{Fault, Faults, Place};
+use ringway_config::{Edits, Fault, Faults, Place};
 
 use crate::cli::Failure;
 
@@ -70,6 +70,17 @@ impl NewFiles {
     fn entry(&mut self, name: &str, entry: Entry) -> &mut NewFiles {
         self.entries.push((self.path(name), entry));
         self
+    }
+
+    /// The texts, as the loader may read them before or while they are there.
+    pub(super) fn edits(&self) -> Edits {
+        let mut edits = Edits::default();
+        for (path, entry) in &self.entries {
+            if let Entry::File { text, .. } = entry {
+                edits.create(path, text);
+            }
+        }
+        edits
     }
 
     /// Creates everything, unless one of the files exists already.

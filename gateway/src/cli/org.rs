@@ -12,8 +12,9 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 use ringway_config::{
-    Config, Digest, Endpoint, Escaped, Faults, GatewayId, GatewayName, NameError, NewGateway,
-    NewMember, OrgId, Prefix, ServiceName, SiteId, ZoneName, conflicts, gateway_text, member_text,
+    Config, Digest, Edits, Endpoint, Escaped, Faults, GatewayId, GatewayName, NameError,
+    NewGateway, NewMember, OrgId, Prefix, ServiceName, SiteId, ZoneName, conflicts, gateway_text,
+    member_text,
 };
 use ringway_dns::Zone;
 use ringway_identity::create::{Authority, CreateError};
@@ -159,10 +160,11 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
 
     let summary = init.summary(&files, &Digest::of(record.as_bytes()));
     let config = files.path("gateway.toml");
+    let edits = files.edits();
     let created = files.create()?;
 
     // Wrong options leave nothing behind, so that the corrected command finds no file in its way.
-    if let Err(faults) = load(&config) {
+    if let Err(faults) = load(&config, &edits) {
         created.remove();
         return Err(faults.into());
     }
@@ -172,9 +174,9 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
 }
 
 /// Loads the created files as `run` will: a combination of options may have faults that none has
-/// alone.
-fn load(path: &Path) -> Result<(), Faults> {
-    let config = Config::load(path)?;
+/// alone. They quote the lines, which are gone again when somebody reads them.
+fn load(path: &Path, edits: &Edits) -> Result<(), Faults> {
+    let config = Config::load_edited(path, edits)?;
     // The hosts may have addresses outside the sites.
     Zone::from_config(&config, 0).map_err(Faults::from)?;
     match conflicts(&config, &[], &BTreeSet::new()) {

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use ringway_config::defaults::STATE_DIR;
 use ringway_config::{
     Config, Fault, Faults, Ledger as _, Member, Newest, Place, Survey, UpgradeError, upgrade,
 };
@@ -20,6 +21,9 @@ use super::{ConfigFile, Failure, remedy};
 pub(super) use change::Change;
 pub(super) use draft::Draft;
 pub(super) use handing::hand_out;
+
+/// What a gateway's file is called.
+const CONFIG: &str = "gateway.toml";
 
 /// Says where the record lies.
 #[derive(Debug, clap::Args)]
@@ -43,6 +47,8 @@ pub(super) struct OwnRecord {
     pub(super) others: Vec<Member>,
     /// The gateway beside the record.
     pub(super) gateway: Option<LocalFiles>,
+    /// Where the newest records are remembered.
+    state_dir: Option<PathBuf>,
 }
 
 /// The files of the gateway beside the record.
@@ -50,25 +56,13 @@ pub(super) struct LocalFiles {
     pub(super) path: PathBuf,
     /// What they say, or what is wrong in them.
     pub(super) config: Result<Config, Faults>,
-    /// Where the gateway remembers the newest records.
-    pub(super) state_dir: Option<PathBuf>,
 }
 
 impl OwnRecord {
-    /// Reads the record that `file` names. One of a gateway must be the newest that it knows.
+    /// Reads the record that `file` names, which must be the newest that is remembered.
     pub(super) fn load(file: &RecordFile) -> Result<OwnRecord, Failure> {
         match &file.record {
-            Some(path) => {
-                let (text, member) = read(path)?;
-                Ok(OwnRecord {
-                    path: path.clone(),
-                    serial: member.serial.saturating_add(1),
-                    text,
-                    member,
-                    others: Vec::new(),
-                    gateway: None,
-                })
-            }
+            Some(path) => OwnRecord::newest(path, Some(state_dir_beside(path))),
             None => OwnRecord::of_gateway(&file.config.path),
         }
     }
@@ -80,8 +74,25 @@ impl OwnRecord {
             let faults = Config::load(config).err().unwrap_or_default();
             return Err(faults.into());
         };
-        let (text, member) = read(&path)?;
-        let newest = match &survey.state_dir {
+
+        let own = OwnRecord::newest(&path, survey.state_dir)?;
+        let records = survey.records.into_iter();
+        Ok(OwnRecord {
+            others: records
+                .filter(|other| other.org != own.member.org)
+                .collect(),
+            gateway: Some(LocalFiles {
+                path: config.to_owned(),
+                config: Config::load(config),
+            }),
+            ..own
+        })
+    }
+
+    /// The record at `path`, by itself.
+    fn newest(path: &Path, state_dir: Option<PathBuf>) -> Result<OwnRecord, Failure> {
+        let (text, member) = read(path)?;
+        let newest = match &state_dir {
             Some(dir) => Newest::load(dir).map_err(anyhow::Error::from)?,
             None => Newest::default(),
         };
@@ -91,18 +102,14 @@ impl OwnRecord {
         }
 
         let serial = newest.serial(&member.org).max(member.serial);
-        let records = survey.records.into_iter();
         Ok(OwnRecord {
-            path,
+            path: path.to_owned(),
             text,
             serial: serial.saturating_add(1),
-            others: records.filter(|other| other.org != member.org).collect(),
+            others: Vec::new(),
             member,
-            gateway: Some(LocalFiles {
-                path: config.to_owned(),
-                config: Config::load(config),
-                state_dir: survey.state_dir,
-            }),
+            gateway: None,
+            state_dir,
         })
     }
 
@@ -128,6 +135,11 @@ impl OwnRecord {
         }
     }
 
+    /// Where the newest records are remembered, if that is known.
+    fn state_dir(&self) -> Option<&Path> {
+        self.state_dir.as_deref()
+    }
+
     /// The record's text with the next serial, to be changed; one of version 1 as version 2.
     pub(super) fn draft(&self) -> Result<Draft, Failure> {
         if self.member.serial > 0 {
@@ -140,6 +152,18 @@ impl OwnRecord {
             Err(error) => Err(fault(&self.path, error.to_string())),
         }
     }
+}
+
+/// Where the newest records are remembered for a record that is named by itself, as beside a CA: as
+/// the gateway beside it does, if there is one, and else in the place that one would have.
+fn state_dir_beside(record: &Path) -> PathBuf {
+    let dir = record.parent().unwrap_or(Path::new(""));
+    let config = dir.join(CONFIG);
+    let of_gateway = config
+        .exists()
+        .then(|| Survey::read(&config, None).state_dir);
+
+    of_gateway.flatten().unwrap_or_else(|| dir.join(STATE_DIR))
 }
 
 fn read(path: &Path) -> Result<(String, Member), Failure> {

@@ -65,11 +65,6 @@ struct Removed {
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counted = |count: usize, one: &str| match count {
-            0 => None,
-            1 => Some(format!("1 {one}")),
-            count => Some(format!("{count} {one}s")),
-        };
         let guards = self.guards.iter();
         let parts = guards
             .map(|guard| format!("nftables table inet {guard}"))
@@ -88,6 +83,14 @@ impl fmt::Display for Removed {
             writeln!(f, "set back: {}", self.settings.join(", "))?;
         }
         Ok(())
+    }
+}
+
+fn counted(count: usize, one: &str) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {one}s")),
     }
 }
 
@@ -121,7 +124,8 @@ impl Removed {
             );
         }
 
-        // The guard goes last: without the routes, nothing else keeps packets off the default route.
+        // The guard goes last: without the routes, nothing else keeps packets off the default
+        // route.
         for traces in &all {
             let (routes, rules) = routes::purge(traces.routes, &traces.own, None).await?;
             self.routes += routes;

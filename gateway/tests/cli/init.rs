@@ -192,8 +192,9 @@ fn removes_everything_when_the_result_has_faults() {
         "org init acme --domain consortium.example {sites} --dir new/acme"
     ));
     answer.refuses(&[
-        "new/acme/acme.member.toml:33:13: 10.216.4.0/24 (org acme, site b) overlaps 10.216.0.0/16 \
-         (org acme, site a, new/acme/acme.member.toml:29:13)",
+        "new/acme/acme.member.toml (new line: prefixes = [\"10.216.4.0/24\"]): 10.216.4.0/24 (org \
+         acme, site b) overlaps 10.216.0.0/16 (org acme, site a, new/acme/acme.member.toml (new \
+         line: prefixes = [\"10.216.0.0/16\"]))",
     ]);
     assert_eq!(workspace.list("."), Vec::<String>::new());
 }

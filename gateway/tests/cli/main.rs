@@ -29,5 +29,6 @@ mod recipe_ipsec;
 mod record;
 mod takeover;
 mod terminal;
+mod unwritten;
 mod via;
 mod workspace;

@@ -431,6 +431,60 @@ fn a_record_is_changed_where_there_is_no_gateway() {
     );
 }
 
+/// A copy from a backup must not be changed: the next serial would be given twice.
+#[test]
+fn an_older_copy_of_a_record_beside_the_ca_is_not_changed() {
+    let workspace = Workspace::with_acme_and_beta();
+    workspace.make_directory("safe");
+    workspace.copy(RECORD, "safe/acme.member.toml");
+    let record = "--record safe/acme.member.toml";
+    workspace
+        .ringway(&format!("site add one --prefix 10.215.0.0/16 {record}"))
+        .succeeds();
+
+    let newest = workspace.read("safe/acme.member.toml");
+    workspace.copy(RECORD, "safe/acme.member.toml");
+    refuses(
+        &workspace,
+        &format!("site add two --prefix 10.216.0.0/16 {record}"),
+        "serial 1, but serial 2 of acme was accepted",
+    );
+    workspace.write("safe/acme.member.toml", &newest);
+    workspace
+        .ringway(&format!("site add two --prefix 10.216.0.0/16 {record}"))
+        .succeeds();
+    assert!(
+        workspace
+            .read("safe/acme.member.toml")
+            .contains("\nserial = 3 ")
+    );
+}
+
+/// Beside a gateway, both ways to name its record remember the same.
+#[test]
+fn a_record_that_is_named_beside_its_gateway_is_remembered_there() {
+    let workspace = Workspace::with_acme_and_beta();
+    workspace.edit(
+        "acme/gateway.toml",
+        "# state-dir = \"/var/lib/ringway/gw.acme\"",
+        "state-dir = \"kept\"",
+    );
+    let before = workspace.read(RECORD);
+    workspace
+        .ringway(&format!(
+            "site add one --prefix 10.215.0.0/16 --record {RECORD}"
+        ))
+        .succeeds();
+    assert!(workspace.exists("acme/kept/records") && !workspace.exists("acme/state"));
+
+    workspace.write(RECORD, &before);
+    refuses(
+        &workspace,
+        &format!("site add two --prefix 10.216.0.0/16 {HERE}"),
+        "serial 1, but serial 2 of acme was accepted",
+    );
+}
+
 #[test]
 fn a_revocation_does_not_wait_for_what_is_wrong_elsewhere() {
     let workspace = with_a_member();

@@ -45,8 +45,8 @@ pub(super) fn add(args: &Add) -> Result<ExitCode, Failure> {
     if changed == text {
         return answer("Nothing changes: the file says so already\n");
     }
-    check(path, &changed)?;
-    let faults = new_faults(path, &changed)?;
+    check(path, &text, &changed)?;
+    let faults = new_faults(path, &text, &changed)?;
     if !faults.is_empty() {
         return Err(Faults::from(faults).into());
     }
@@ -139,8 +139,8 @@ pub(super) fn remove(args: &Remove) -> Result<ExitCode, Failure> {
     }
 
     let changed = document.to_string();
-    check(path, &changed)?;
-    let faults = new_faults(path, &changed)?;
+    check(path, &text, &changed)?;
+    let faults = new_faults(path, &text, &changed)?;
     replace_file(path, &changed)?;
     let mut said = format!("Removed: {}\n{}", args.names.join(", "), how_to_apply(path));
     for fault in faults {
@@ -154,9 +154,10 @@ fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Whether the file would load with this text, and its records fit together.
-fn check(path: &Path, text: &str) -> Result<(), Failure> {
-    let edits = Edits::from([(path.to_owned(), text.to_owned())]);
+/// Whether the file, which says `text`, would load as `changed`, and its records fit together.
+fn check(path: &Path, text: &str, changed: &str) -> Result<(), Failure> {
+    let mut edits = Edits::default();
+    edits.replace(path, text, changed);
     let config = Config::load_edited(path, &edits)?;
     Zone::from_config(&config, 0).map_err(Faults::from)?;
     Ok(())

@@ -4,7 +4,7 @@ use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Tab
 
 use crate::cli::Failure;
 
-use super::comments::remove_table;
+use super::comments::{place_new_table, remove_table};
 
 /// The tables at a key of the document or of a table in it, such as `dns` and `host`.
 pub(in crate::cli) struct Blocks<'a> {
@@ -34,7 +34,7 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    /// Adds a table behind the last one.
+    /// Adds a table behind the last one, and behind the comments that follow it.
     pub(in crate::cli) fn push(self, entries: Vec<(&str, Value)>) -> Result<(), Failure> {
         let Some((key, outer)) = self.path.split_last() else {
             return Ok(());
@@ -60,6 +60,7 @@ impl<'a> Blocks<'a> {
             Item::Value(Value::Array(list)) => push_inline(list, entries),
             _ => return Err(Failure::Usage(format!("{key} is no list of tables"))),
         }
+        place_new_table(self.document);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
-//! Comments above a table that is removed. Those above the first of its kind speak of all of them,
-//! and so do those that a blank line parts from the table: they stay, above what follows.
+//! Comments around a table that is removed or added. Those above the first of its kind speak of all
+//! of them, and so do those that a blank line parts from the table: they stay, above what follows.
+//! A table that is added comes behind the comments that follow the table before it, but for those
+//! right above the next one.
 
 use toml_edit::{DocumentMut, Item, Table};
 
@@ -13,12 +15,118 @@ pub(super) fn remove_table(document: &mut DocumentMut, removed: &Table, is_first
 
     let position = removed.position().unwrap_or_default();
     match next(document.as_table(), position) {
-        Some(next) => prepend(document.as_table_mut(), next, &kept),
+        Some(next) => at(document.as_table_mut(), next, &mut |table| {
+            put_above(table, &kept);
+        }),
         None => {
             let trailing = document.trailing().as_str().unwrap_or_default().to_owned();
             document.set_trailing(kept + &trailing);
         }
     }
+}
+
+/// Gives the table that was just added its place, which a table of a file has already.
+pub(super) fn place_new_table(document: &mut DocumentMut) {
+    let mut last = None;
+    let Some(position) = place(document.as_table_mut(), &mut last) else {
+        return;
+    };
+
+    let above = match next(document.as_table(), position) {
+        Some(next) => take_loose(document.as_table_mut(), next),
+        None => {
+            let trailing = document.trailing().as_str().unwrap_or_default().to_owned();
+            if trailing.contains('#') {
+                document.set_trailing("");
+            }
+            trailing
+        }
+    };
+    if above.contains('#') {
+        let newline = if above.ends_with('\n') { "" } else { "\n" };
+        prepend_last(
+            document.as_table_mut(),
+            position,
+            &format!("{above}{newline}"),
+        );
+    }
+}
+
+/// Puts the one table that has none at the position of the table before it, in the order in which
+/// they are written; gives that position.
+fn place(table: &mut Table, last: &mut Option<isize>) -> Option<isize> {
+    for (_, item) in table.iter_mut() {
+        for table in tables_mut(item) {
+            match table.position() {
+                Some(position) => *last = Some(position),
+                None if table.is_implicit() || table.is_dotted() => {}
+                None => {
+                    // The first one of a file without tables.
+                    let position = last.unwrap_or_default();
+                    table.set_position(Some(position));
+                    return Some(position);
+                }
+            }
+            if let Some(position) = place(table, last) {
+                return Some(position);
+            }
+        }
+    }
+    None
+}
+
+/// Takes the comments above the table at `position` that a blank line parts from it.
+fn take_loose(table: &mut Table, position: isize) -> String {
+    let mut loose = String::new();
+    at(table, position, &mut |table| {
+        let above = table.decor().prefix().and_then(|prefix| prefix.as_str());
+        let above = above.unwrap_or_default().to_owned();
+        if let Some(end) = above.rfind("\n\n")
+            && above[..end].contains('#')
+            && loose.is_empty()
+        {
+            loose = above[..=end].to_owned();
+            table.decor_mut().set_prefix(&above[end + 1..]);
+        }
+    });
+    loose
+}
+
+/// Puts `text` above the last of the tables at `position`.
+fn prepend_last(table: &mut Table, position: isize, text: &str) {
+    let mut count = 0;
+    at(table, position, &mut |_| count += 1);
+    at(table, position, &mut |table| {
+        count -= 1;
+        if count == 0 {
+            put_above(table, text);
+        }
+    });
+}
+
+/// Calls `change` for each table at `position` that has a header.
+fn at(table: &mut Table, position: isize, change: &mut dyn FnMut(&mut Table)) {
+    for (_, item) in table.iter_mut() {
+        for table in tables_mut(item) {
+            if table.position() == Some(position) && !table.is_implicit() {
+                change(table);
+            }
+            at(table, position, change);
+        }
+    }
+}
+
+fn put_above(table: &mut Table, text: &str) {
+    let above = table.decor().prefix().and_then(|prefix| prefix.as_str());
+    let above = above.unwrap_or_default();
+
+    // One blank line between the two, not one of each.
+    let mut text = text;
+    while above.starts_with('\n') && text.ends_with("\n\n") {
+        text = &text[..text.len() - 1];
+    }
+    let above = format!("{text}{above}");
+    table.decor_mut().set_prefix(above);
 }
 
 /// What stays of the text above a table.
@@ -53,23 +161,11 @@ fn tables(item: &Item) -> Vec<&Table> {
     }
 }
 
-/// Puts `text` above the table at `position`.
-fn prepend(table: &mut Table, position: isize, text: &str) {
-    for (_, item) in table.iter_mut() {
-        let tables: Vec<&mut Table> = match item {
-            Item::Table(table) => vec![table],
-            Item::ArrayOfTables(blocks) => blocks.iter_mut().collect(),
-            _ => Vec::new(),
-        };
-        for table in tables {
-            // An implicit table has no header above which a comment could stand.
-            if table.position() == Some(position) && !table.is_implicit() {
-                let above = table.decor().prefix().and_then(|prefix| prefix.as_str());
-                let above = format!("{text}{}", above.unwrap_or_default());
-                return table.decor_mut().set_prefix(above);
-            }
-            prepend(table, position, text);
-        }
+fn tables_mut(item: &mut Item) -> Vec<&mut Table> {
+    match item {
+        Item::Table(table) => vec![table],
+        Item::ArrayOfTables(blocks) => blocks.iter_mut().collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -107,5 +203,52 @@ mod tests {
     fn tables_in_one_line_are_found_too() {
         let text = "a = [{ name = \"1\" }, { name = \"2\" }] # why\n";
         assert_eq!(without(text, "2"), "a = [{ name = \"1\" }] # why\n");
+    }
+
+    fn with(text: &str, path: &[&str]) -> String {
+        let mut document = parse(text).unwrap();
+        let entries = vec![("name", "new".into())];
+        Blocks::at(&mut document, path).push(entries).unwrap();
+        document.to_string()
+    }
+
+    #[test]
+    fn a_new_table_comes_behind_the_comments_of_the_one_before_it() {
+        let text = "[dns]\nttl = 5\n# zones = []\n\n# One block a host:\n# [[dns.host]]\n\n\
+                    # What others may do.\n[policy]\nx = 1\n# y = 2\n";
+        let host = "[dns]\nttl = 5\n# zones = []\n\n# One block a host:\n# [[dns.host]]\n\n\
+                    [[dns.host]]\nname = \"new\"\n\n# What others may do.\n[policy]\nx = 1\n\
+                    # y = 2\n";
+        assert_eq!(with(text, &["dns", "host"]), host);
+        let rule = format!("{text}\n[[policy.allow]]\nname = \"new\"\n");
+        assert_eq!(with(text, &["policy", "allow"]), rule);
+
+        // Another one comes behind the first.
+        let second = host.replace("\"new\"\n", "\"new\"\n\n[[dns.host]]\nname = \"new\"\n");
+        assert_eq!(with(host, &["dns", "host"]), second);
+    }
+
+    #[test]
+    fn a_comment_of_the_last_table_stays_with_it() {
+        let text = "[[a]]\nname = \"1\"\n# check = 1\n\n[b]\nx = 1\n";
+        assert_eq!(
+            with(text, &["a"]),
+            "[[a]]\nname = \"1\"\n# check = 1\n\n[[a]]\nname = \"new\"\n\n[b]\nx = 1\n"
+        );
+        let text = "[b]\nx = 1\n[[a]]\nname = \"1\"\n# check = 1";
+        assert_eq!(
+            with(text, &["a"]),
+            "[b]\nx = 1\n[[a]]\nname = \"1\"\n# check = 1\n\n[[a]]\nname = \"new\"\n"
+        );
+    }
+
+    #[test]
+    fn tables_out_of_order_keep_their_comments() {
+        let text = "[a]\nw = 1\n\n[b]\ny = 1\n\n# Of a.x\n[a.x]\nz = 1\n";
+        assert_eq!(
+            with(text, &["b", "host"]),
+            "[a]\nw = 1\n\n[b]\ny = 1\n\n[[b.host]]\nname = \"new\"\n\n# Of a.x\n[a.x]\n\
+             z = 1\n"
+        );
     }
 }

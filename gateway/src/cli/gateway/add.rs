@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Faults, GatewayId, Member, Prefix, SiteId, conflicts};
+use ringway_config::{Config, Edits, Faults, GatewayId, Member, Prefix, SiteId, conflicts};
 use ringway_identity::create::{Authority, Issued};
 use time::OffsetDateTime;
 
@@ -38,9 +38,10 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
     let (new, note) = new_files(args, &id, &site, &change, issued.as_ref())?;
     let dir = new.path("");
     let config = new.path("gateway.toml");
+    let edits = new.edits();
     let created = new.create()?;
     // Wrong options leave nothing behind, so that the corrected command finds no file in its way.
-    load(&config)?;
+    load(&config, &edits)?;
     change.write()?;
     created.keep();
 
@@ -158,9 +159,9 @@ fn dir(args: &Add, own: &OwnRecord) -> PathBuf {
 }
 
 /// Loads the created files as `run` will: a combination of options may have faults that none has
-/// alone.
-fn load(path: &Path) -> Result<(), Faults> {
-    let config = Config::load(path)?;
+/// alone. They quote the lines, which are gone again when somebody reads them.
+fn load(path: &Path, edits: &Edits) -> Result<(), Faults> {
+    let config = Config::load_edited(path, edits)?;
     match conflicts(&config, &[], &BTreeSet::new()) {
         faults if faults.is_empty() => Ok(()),
         faults => Err(faults),

@@ -34,7 +34,9 @@ impl OwnRecord {
 
     /// The change to the record `text`.
     pub(in crate::cli) fn change_to(&self, text: String) -> Result<Change<'_>, Failure> {
-        let after = Member::parse(&text, &self.path)?;
+        let mut edits = Edits::default();
+        edits.replace(&self.path, &self.text, &text);
+        let after = Member::load_edited(&self.path, &edits)?;
         if after.org != self.member.org || after.domain != self.member.domain {
             return Err(fault(
                 &self.path,
@@ -48,10 +50,10 @@ impl OwnRecord {
 
         let beside = match self.config() {
             Some(config) => following(config, &after)?,
-            None => Edits::new(),
+            None => Edits::default(),
         };
         let mut edits = beside.clone();
-        edits.insert(self.path.clone(), text.clone());
+        edits.replace(&self.path, &self.text, &text);
         let faults = match &self.gateway {
             Some(files) => files.faults(&edits, self, &after),
             None => among_records(self, &after),
@@ -72,7 +74,7 @@ impl OwnRecord {
 /// What has to change in the file of the gateway here: the site that it serves, and rules that name
 /// ranges which the site has no more.
 fn following(config: &Config, after: &Member) -> Result<Edits, Failure> {
-    let mut edits = Edits::new();
+    let mut edits = Edits::default();
     let Some(gateway) = after.gateway(&config.id.name) else {
         return Ok(edits);
     };
@@ -92,7 +94,7 @@ fn following(config: &Config, after: &Member) -> Result<Edits, Failure> {
 
     let changed = document.to_string();
     if changed != text {
-        edits.insert(path.clone(), changed);
+        edits.replace(path, &text, &changed);
     }
     Ok(edits)
 }
@@ -158,7 +160,7 @@ impl Change<'_> {
     /// Writes everything, or nothing.
     pub(in crate::cli) fn write(&self) -> Result<(), Failure> {
         let mut written: Vec<(&PathBuf, String)> = Vec::new();
-        let files = self.beside.iter().chain([(&self.own.path, &self.text)]);
+        let files = self.beside.texts().chain([(&self.own.path, &self.text)]);
 
         for (path, text) in files {
             let before = fs::read_to_string(path).unwrap_or_default();
@@ -176,11 +178,10 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Remembers the record as the newest, so that no copy of an earlier one is changed before the
-    /// gateway has read this one.
+    /// Remembers the record as the newest, so that no copy of an earlier one is changed before a
+    /// gateway has read this one, such as one from a backup of the CA's host.
     fn remember(&self) {
-        let gateway = self.own.gateway.as_ref();
-        let Some(dir) = gateway.and_then(|files| files.state_dir.as_ref()) else {
+        let Some(dir) = self.own.state_dir() else {
             return;
         };
 

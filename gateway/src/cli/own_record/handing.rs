@@ -20,7 +20,7 @@ pub(in crate::cli) fn hand_out(
         "{record} is written, with serial {}.\n",
         after.serial
     ));
-    for path in change.beside().keys() {
+    for (path, _) in change.beside().texts() {
         text.push_str(&format!("{} is changed with it.\n", path.display()));
     }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Faults};
+use ringway_config::Faults;
 
 use super::Allow;
 use super::diff::diff;
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Allow) -> Result<ExitCode, Failure> {
         return answer("Nothing changes: the file has this rule already\n");
     }
 
-    let after = Files::of(Config::parse(&new, path)?)?;
+    let after = Files::edited(path, &old, &new)?;
     check(&before, &after)?;
 
     let mut text = diff(&path.display().to_string(), &old, &new);

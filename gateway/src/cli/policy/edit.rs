@@ -1,10 +1,10 @@
 //! Adds a `[[policy.allow]]` to the text of a `gateway.toml`. Everything else stays as it is.
 
-use ringway_config::Escaped;
-use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
+use toml_edit::{Array, Item, TableLike, Value};
 
 use super::wanted::Words;
 use crate::cli::Failure;
+use crate::cli::edit::{Blocks, parse};
 
 /// A rule to be written.
 pub(super) struct NewRule<'a> {
@@ -15,52 +15,16 @@ pub(super) struct NewRule<'a> {
 
 /// `text` with the rule behind the last one. `text` is a sound `gateway.toml`.
 pub(super) fn add(text: &str, rule: &NewRule<'_>) -> Result<String, Failure> {
-    let mut document: DocumentMut = text
-        .parse()
-        .map_err(|error| Failure::Usage(format!("{}", Escaped(&format!("{error}")))))?;
+    let mut document = parse(text)?;
     let entries = rule.entries();
 
-    let policy = document.entry("policy").or_insert_with(implicit);
-    let Some(policy) = policy.as_table_mut() else {
-        return Err(Failure::Usage(
-            "policy is written in one line; write it as [policy], so that a rule can be added"
-                .into(),
-        ));
-    };
-
-    // An empty list cannot be extended by a block.
-    if let Some(Item::Value(Value::Array(list))) = policy.get("allow")
-        && list.is_empty()
-    {
-        policy.remove("allow");
-    }
-    if is_there(policy.get("allow"), &entries) {
+    let rules = document
+        .get("policy")
+        .and_then(|policy| policy.get("allow"));
+    if is_there(rules, &entries) {
         return Ok(text.to_owned());
     }
-    match policy
-        .entry("allow")
-        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()))
-    {
-        Item::ArrayOfTables(blocks) => {
-            let mut block = Table::new();
-            block.decor_mut().set_prefix("\n");
-            for (key, value) in entries {
-                block.insert(key, Item::Value(value));
-            }
-            blocks.push(block);
-        }
-        Item::Value(Value::Array(list)) => {
-            let mut block = InlineTable::new();
-            for (key, value) in entries {
-                block.insert(key, value);
-            }
-            list.push(block);
-        }
-        _ => {
-            return Err(Failure::Usage("policy.allow is no list of rules".into()));
-        }
-    }
-
+    Blocks::at(&mut document, &["policy", "allow"]).push(entries)?;
     Ok(document.to_string())
 }
 
@@ -89,13 +53,6 @@ fn plain(value: &Value) -> String {
     let mut value = value.clone();
     value.decor_mut().clear();
     value.to_string()
-}
-
-/// A table without a header of its own: `[[policy.allow]]` says it.
-fn implicit() -> Item {
-    let mut table = Table::new();
-    table.set_implicit(true);
-    Item::Table(table)
 }
 
 impl NewRule<'_> {

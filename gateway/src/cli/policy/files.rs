@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use ringway_config::{Config, Fault, Faults, Prefix, Ruling, accepted, rule};
+use ringway_config::{Config, Edits, Fault, Faults, Prefix, Ruling, accepted, rule};
 use ringway_dns::Zone;
 use ringway_intent::Links;
 
@@ -26,8 +26,15 @@ impl Files {
         Files::of(Config::load(path)?)
     }
 
+    /// As they would be with the text `changed` of `gateway.toml`, which says `text`.
+    pub(super) fn edited(path: &Path, text: &str, changed: &str) -> Result<Files, Failure> {
+        let mut edits = Edits::default();
+        edits.replace(path, text, changed);
+        Files::of(Config::load_edited(path, &edits)?)
+    }
+
     /// Everything around `config`.
-    pub(super) fn of(config: Config) -> Result<Files, Failure> {
+    fn of(config: Config) -> Result<Files, Failure> {
         let zone = Zone::from_config(&config, 0).map_err(Faults::from)?;
         let links = block_on(links(&config))??;
         let accepted = accepted::load(&config.state_dir).map_err(anyhow::Error::from)?;
@@ -91,9 +98,14 @@ impl Files {
     }
 }
 
-/// What would need attention with the text `changed` of `gateway.toml`, and does not now.
-pub(in crate::cli) fn new_faults(path: &Path, changed: &str) -> Result<Vec<Fault>, Failure> {
+/// What would need attention with the text `changed` of `gateway.toml`, which says `text`, and does
+/// not now.
+pub(in crate::cli) fn new_faults(
+    path: &Path,
+    text: &str,
+    changed: &str,
+) -> Result<Vec<Fault>, Failure> {
     let before = Files::load(path)?;
-    let after = Files::of(Config::parse(changed, path)?)?;
+    let after = Files::edited(path, text, changed)?;
     Ok(before.faults_added(&after))
 }
