@@ -184,6 +184,30 @@ fn a_zone_file_is_checked_by_itself() {
 }
 
 #[test]
+fn a_zone_file_that_needs_an_origin_says_how_to_name_it() {
+    let workspace = Workspace::new();
+    workspace.write("a.zone", "a A 10.0.0.1\nb A 10.0.0.256\nc CNAME a\n");
+    workspace.ringway("dns check a.zone").refuses(&[
+        "a.zone: has names that are relative, and it is not known to what; name the zone: --zone \
+         acme.consortium.example",
+    ]);
+    workspace
+        .ringway("dns check a.zone --zone c.example")
+        .refuses(&["a.zone:2:5: this is no IPv4 address"]);
+
+    workspace.write("b.zone", "a.c.example. 5 A 10.0.0.256\nb 5 A 10.0.0.1\n");
+    let answer = workspace.ringway("dns check b.zone");
+    assert_eq!(answer.code, 64);
+    assert_eq!(answer.err.lines().count(), 2, "{}", answer.err);
+
+    // Beside a gateway it is probably meant for its zone.
+    workspace.init("acme", "--site east=10.211.0.0/16");
+    workspace.write("acme/new.zone", "a A 10.211.0.1\n");
+    let out = workspace.ringway("dns check acme/new.zone").succeeds().out;
+    assert!(out.contains("zone acme.consortium.example, "), "{out}");
+}
+
+#[test]
 fn check_tells_every_fault_of_the_zone_with_both_places() {
     let workspace = acme();
     workspace.write("acme/more.zone", "x..y A 10.211.0.1\nb A 10.212.0.1\n");

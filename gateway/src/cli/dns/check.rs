@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use ringway_config::{Config, Fault, Faults, ZoneName};
+use ringway_config::{Config, Fault, Faults, Place, ZoneName};
 use ringway_dns::lint::{self, Known};
 use ringway_dns::{Name, Sources, Zone};
 use serde::Serialize;
@@ -13,13 +13,18 @@ use crate::cli::check::report::FaultReport;
 use crate::cli::{Failure, answer, answer_json};
 use crate::names::own_apex;
 
+/// An origin with which a file is read to see what else is wrong in it (RFC 6761, section 6.4).
+const ANY_ORIGIN: &str = "zone.invalid";
+
 /// Reads the file as a gateway would, and prints a summary with probable mistakes, or the faults.
 pub(super) fn run(file: &Path, zone: Option<&ZoneName>, json: bool) -> Result<ExitCode, Failure> {
     let beside = gateway_beside(file);
+    // A file that the gateway does not name yet is probably meant for its zone.
     let origin = zone
         .map(Name::from)
         .or_else(|| beside.as_ref().map(|config| Name::from(&own_apex(config))));
-    let read = Zone::from_file(file, origin.as_ref()).map_err(Faults::from);
+    let beside = beside.filter(|config| names_file(config, file));
+    let read = read(file, origin.as_ref()).map_err(Faults::from);
     let mistakes = match &read {
         Ok((zone, sources)) => mistakes(zone, sources, beside.as_ref()),
         Err(_) => Vec::new(),
@@ -87,11 +92,41 @@ impl Report {
     }
 }
 
-/// The gateway beside whose file the zone file lies, if it uses it.
+/// Reads the file. If it needs an origin and has none, that is one fault, however many names are
+/// relative.
+fn read(file: &Path, origin: Option<&Name>) -> Result<(Zone, Sources), Vec<Fault>> {
+    let read = Zone::from_file(file, origin);
+    let (Err(faults), None) = (&read, origin) else {
+        return read;
+    };
+
+    // What is wrong with any origin has other reasons.
+    let any = ANY_ORIGIN.parse().expect("it is a name");
+    let other = Zone::from_file(file, Some(&Name::from(&any))).err();
+    let other = other.unwrap_or_default();
+    let mut left = faults.clone();
+    left.retain(|fault| other.contains(fault));
+    if left.len() == faults.len() {
+        return read;
+    }
+
+    left.push(Fault {
+        place: Place::whole(file),
+        message: "has names that are relative, and it is not known to what; name the zone: \
+                  --zone acme.consortium.example"
+            .into(),
+    });
+    Err(left)
+}
+
+/// The gateway beside the zone file.
 fn gateway_beside(file: &Path) -> Option<Config> {
-    let config = Config::load(&file.with_file_name("gateway.toml")).ok()?;
+    Config::load(&file.with_file_name("gateway.toml")).ok()
+}
+
+/// True if the gateway uses the file.
+fn names_file(config: &Config, file: &Path) -> bool {
     let mut used = config.dns.zone_files.iter();
 
     used.any(|used| used.path.file_name() == file.file_name())
-        .then_some(config)
 }
