@@ -19,6 +19,7 @@ use crate::logging::{Form, Level};
 pub mod ca;
 pub mod cert;
 pub mod check;
+mod daemon;
 pub mod dns;
 pub mod doctor;
 pub mod drain;

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use ringway_lab::ping::{Family, Outcome};
+use ringway_lab::program;
 use ringway_tests::inside::connects;
 use ringway_tests::{Background, Capture, Container, Scene};
 
@@ -68,9 +69,14 @@ fn after_a_gateways_end_others_on_its_host_keep_forwarding() {
     scene.stop(GATEWAY);
     assert!(container.reaches(&scene, "203.0.113.5"));
     assert_fails_fast(&scene);
-    let purged = scene.ringway(GATEWAY, &["purge"]).status();
-    assert!(purged.is_ok_and(|status| status.success()));
+    let purge = || program::output(&mut scene.ringway(GATEWAY, &["purge"])).expect("none runs");
+    let purged = purge();
+    assert!(
+        purged.starts_with("removed from the kernel: nftables table inet ringway0, "),
+        "{purged}"
+    );
     assert!(container.reaches(&scene, "203.0.113.5"), "purged");
+    assert_eq!(purge(), "nothing of this gateway is in the kernel\n");
     scene.close();
 }
 

@@ -1,5 +1,6 @@
 //! What an operator sees of a running gateway, and what `reload` answers, with the real program.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -54,6 +55,11 @@ fn the_exit_code_of_a_check_says_how_the_gateway_is() {
         answer(&scene, &["status", "--check"]).0 == 1
     });
     assert_eq!(kinds(&scene), ["tunnel-down"]);
+    let report = answer(&scene, &["status", "--json"]).1;
+    let report: Value = serde_json::from_str(&report).expect("it prints JSON");
+    let remedy = report["attention"][0]["remedy"].to_string();
+    let option = format!(" -c {}   # ", scene.config(GATEWAY).display());
+    assert!(remedy.contains(&option), "{remedy}");
     let (_, out, _) = answer(&scene, &["status"]);
     assert!(
         out.starts_with("Attention (1)\n  tunnel-down since "),
@@ -97,6 +103,33 @@ fn the_exit_code_of_a_check_says_how_the_gateway_is() {
         out.starts_with("down: ") && out.contains("no running gateway"),
         "{out}"
     );
+    scene.close();
+}
+
+#[test]
+fn a_gateway_whose_file_is_gone_is_found_and_that_is_said() {
+    let scene = Scene::new("no-file", RINGWAY);
+    let file = scene.config(GATEWAY);
+    let away = file.with_extension("away");
+    fs::rename(&file, &away).expect("it is there");
+
+    let (code, out, err) = answer(&scene, &["status", "--check"]);
+    assert_eq!((code, err.as_str()), (1, ""));
+    assert!(
+        out.contains("gateway.toml is missing: this gateway runs"),
+        "{out}"
+    );
+    let (_, out, _) = answer(&scene, &["status"]);
+    assert!(
+        out.starts_with("Attention (1)\n  reload-refused since "),
+        "{out}"
+    );
+    let (code, _, err) = answer(&scene, &["reload"]);
+    assert!(code == 64 && err.contains("cannot read the file"), "{err}");
+
+    fs::rename(&away, &file).expect("it is there");
+    assert_eq!(answer(&scene, &["reload"]).0, 0);
+    assert_eq!(answer(&scene, &["status", "--check"]).0, 0);
     scene.close();
 }
 

@@ -11,7 +11,7 @@
 //! | `revocation-list` | a member's list of revoked certificates is overdue |
 //! | `zone-refused`, `our-zone-refused` | names of a peer here, ours at a peer |
 //! | `zone-stale` | names fail, since their owner has been silent for too long |
-//! | `names-left-out` | names that are not answered |
+//! | `names-left-out` | names that are not answered, of others here or of ours elsewhere |
 //! | `address-failed` | addresses of our names that accept no connection |
 //! | `tunnel-down` | a tunnel is down |
 //! | `never-meet` | neither this gateway nor the peer can be dialled |
@@ -32,15 +32,16 @@
 mod kind;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::SystemTime;
 
-use ringway_core::ByeCode;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::daemon::rfc3339;
 use super::report::{
-    AttentionReport, Report, RevocationListReport, RouteReport, TunnelReport, ZoneReport,
+    AttentionReport, ConflictKind, Report, RevocationListReport, RouteReport, TunnelReport,
+    ZoneReport,
 };
 
 pub use kind::Kind;
@@ -141,11 +142,23 @@ fn item(kind: Kind, about: &str, what: &str, remedy: &str) -> AttentionReport {
     }
 }
 
+/// The file of a gateway that runs is not there any more.
+pub fn missing_file(path: &Path) -> AttentionReport {
+    let what = format!(
+        "{} is missing: this gateway runs with what it has read before, and would not start again",
+        path.display()
+    );
+    item(
+        Kind::ReloadRefused,
+        "file",
+        &what,
+        "the file must come back, such as from a backup",
+    )
+}
+
 /// A tunnel that is down because a peer has a session with another daemon that has our identity.
 fn displaced(tunnel: &TunnelReport) -> Option<AttentionReport> {
-    let elsewhere = ByeCode::DuplicateIdentity.to_string();
-    let reason = tunnel.last_error.as_deref().unwrap_or_default();
-    if tunnel.state != "down" || !reason.contains(&elsewhere) {
+    if tunnel.state != "down" || !tunnel.displaced {
         return None;
     }
 
@@ -253,18 +266,24 @@ fn conflict(route: &RouteReport) -> Option<AttentionReport> {
             "{} of {} has no route: it overlaps {with}",
             route.prefix, route.org
         ),
-        agreement(with),
+        agreement(route.conflict_kind),
     ))
 }
 
-/// Who can end the overlap with this, which may be a member's range or one of this host.
-fn agreement(with: &str) -> &'static str {
-    if with.contains("(connected to ") {
-        "ip address show   # one of the two must be renumbered: this host's network or the member's"
-    } else if with.contains("(reserved, ") {
-        "this site reserves the range: take it out of reserved, or the organization uses another"
-    } else {
-        "the two organizations must agree which of them uses the range"
+/// Who can end the overlap with this.
+fn agreement(kind: ConflictKind) -> &'static str {
+    match kind {
+        ConflictKind::Host => {
+            "ip address show   # one of the two must be renumbered: this host's network or the \
+             member's"
+        }
+        ConflictKind::Reserved => {
+            "this site reserves the range: take it out of reserved, or the organization uses \
+             another"
+        }
+        ConflictKind::Site | ConflictKind::None => {
+            "the two organizations must agree which of them uses the range"
+        }
     }
 }
 
@@ -319,6 +338,15 @@ fn of_zone(zone: &ZoneReport) -> Vec<AttentionReport> {
             apex,
             &format!("names of {apex} fail: its organization has been silent for too long"),
             "",
+        ));
+    }
+    if let Some(first) = zone.left_out_by.first() {
+        let more = more(zone.left_out_by.len());
+        items.push(item(
+            Kind::NamesLeftOut,
+            apex,
+            &format!("names of ours are left out elsewhere: {first}{more}"),
+            "correct them, or hand our newest record to the organization that leaves them out",
         ));
     }
     for fragment in &zone.fragments {

@@ -427,6 +427,7 @@ mod tests {
             complete: true,
             fragments: Vec::new(),
             refused_by: Vec::new(),
+            left_out_by: Vec::new(),
         };
 
         let zones = vec![

@@ -297,6 +297,9 @@ pub struct TunnelReport {
     pub drops: BTreeMap<String, u64>,
     /// What last went wrong, in an operator's words.
     pub last_error: Option<String>,
+    /// It is that the peer has a session with another daemon that has our identity.
+    #[serde(default)]
+    pub displaced: bool,
     /// Organizations of whose record the peer holds another version.
     pub records_differ: Vec<String>,
     /// For each of them, who holds the older one.
@@ -385,8 +388,26 @@ pub struct RouteReport {
     pub refused: Option<String>,
     /// With whom it conflicts, and where that is written.
     pub conflict_with: Option<String>,
+    /// What that is.
+    #[serde(default)]
+    pub conflict_kind: ConflictKind,
     /// True if packets go through a tunnel now; else the kernel answers "unreachable".
     pub installed: bool,
+}
+
+/// What a prefix conflicts with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConflictKind {
+    /// Nothing, or something that an older gateway does not name.
+    #[default]
+    None,
+    /// A range of another organization's site.
+    Site,
+    /// A range that this gateway's file reserves.
+    Reserved,
+    /// A network of this host.
+    Host,
 }
 
 /// One zone.
@@ -417,6 +438,10 @@ pub struct ZoneReport {
     /// For our zone: which gateways refuse our names or a part of them, and what they say.
     #[serde(default)]
     pub refused_by: Vec<String>,
+    /// Those of them that answer from our names but for some, unless our file says that it has
+    /// addresses which others leave out (`foreign-addresses`).
+    #[serde(default)]
+    pub left_out_by: Vec<String>,
 }
 
 /// What one gateway contributes to its organization's zone.

@@ -40,7 +40,8 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
 
     // The faults are part of the JSON, so none is printed on stderr.
     if args.json {
-        let report = Report::of(prepared.as_ref().ok(), &faults, &findings, &obstacles);
+        let path = &args.config.path;
+        let report = Report::of(prepared.as_ref().ok(), &faults, &findings, &obstacles, path);
         answer_json(&report)?;
         return Ok(match (faults.is_empty(), report.ok) {
             (true, true) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::daemon::Daemon;
 use super::{Failure, answer};
 use crate::admin::{Report, socket};
 
@@ -35,7 +36,7 @@ pub struct Drain {
 
 /// Runs `ringway drain`.
 pub fn run(args: Drain) -> Result<ExitCode, Failure> {
-    let path = ringway_config::socket_of(&args.config.path)?;
+    let path = Daemon::of(&args.config.path)?.socket;
     let report = socket::ask_drain(&path, !args.cancel)?;
     if args.cancel {
         answer("it takes part again; its sibling stays active\n")?;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::daemon::Daemon;
 use super::{ConfigFile, Failure, answer};
 use crate::admin::socket;
 
@@ -15,6 +16,6 @@ pub struct Args {
 
 /// Runs `ringway metrics`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let socket = ringway_config::socket_of(&args.config.path)?;
+    let socket = Daemon::of(&args.config.path)?.socket;
     answer(socket::ask_metrics(&socket)?)
 }

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use ringway_config::Escaped;
 
+use super::daemon::Daemon;
 use super::{Failure, Shown, answer, answer_json};
 use crate::admin::{ReloadReport, socket};
 
 /// Runs `ringway reload`.
 pub fn run(args: Shown) -> Result<ExitCode, Failure> {
-    let report = socket::ask_reload(&ringway_config::socket_of(&args.config.path)?)?;
+    let report = socket::ask_reload(&Daemon::of(&args.config.path)?.socket)?;
 
     if args.json {
         answer_json(&report)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ringway_config::Escaped;
 
+use super::daemon::Daemon;
 use super::{ConfigFile, Failure, answer, answer_json};
 use crate::admin::{RoleReport, socket};
 
@@ -28,7 +29,7 @@ pub struct Args {
 
 /// Runs `ringway role`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let socket = ringway_config::socket_of(&args.config.path)?;
+    let socket = Daemon::of(&args.config.path)?.socket;
     let asked = socket::ask_role(&socket, PATIENCE);
 
     // What does not answer is no failure of this command: it is an answer.

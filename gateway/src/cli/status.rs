@@ -11,7 +11,6 @@ mod tunnels;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
-use std::path::Path;
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -19,8 +18,9 @@ use std::time::{Duration, Instant};
 use ringway_config::Escaped;
 use serde::Serialize;
 
-use super::{ConfigFile, Failure, answer, answer_json};
-use crate::admin::{Report, attention, socket};
+use super::daemon::Daemon;
+use super::{ConfigFile, Failure, answer, answer_json, remedy};
+use crate::admin::{Report, attention};
 use screen::Screen;
 
 /// How often a gateway is asked while it is waited for.
@@ -75,24 +75,27 @@ pub struct Args {
 
 /// Runs `ringway status`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let socket = ringway_config::socket_of(&args.config.path)?;
+    let daemon = Daemon::of(&args.config.path)?;
     // It asks again and again, and has an exit code of its own.
     if let Some(seconds) = args.watch {
-        return watch(&args, &socket, Duration::from_secs(seconds.into()));
+        return watch(&args, &daemon, Duration::from_secs(seconds.into()));
     }
 
     let asked = if args.wait {
-        wait(&args, &socket)
+        wait(&args, &daemon)
     } else {
-        socket::ask(&socket)
+        daemon.ask()
     };
-    let report = match asked {
+    let mut report = match asked {
         Ok(report) => report,
         Err(error) if args.check && !is_forbidden(&error) => return say_down(&error, args.json),
         Err(error) => return Err(error.into()),
     };
     require_known(&args, &report)?;
     if args.json {
+        for item in &mut report.attention {
+            item.remedy = remedy::for_gateway(&item.remedy, &args.config.path);
+        }
         answer_json(&report)?;
     } else if args.check {
         answer(text::line(&narrow(&args, &report)))?;
@@ -216,11 +219,11 @@ struct Down {
 }
 
 /// Asks until what is waited for is so, or the time is over. Then the last answer counts.
-fn wait(args: &Args, socket: &Path) -> anyhow::Result<Report> {
+fn wait(args: &Args, daemon: &Daemon) -> anyhow::Result<Report> {
     let end = Instant::now() + Duration::from_secs(args.timeout.into());
 
     loop {
-        let asked = socket::ask(socket);
+        let asked = daemon.ask();
         // Taken after the answer, so that there is one look at least.
         let is_over = Instant::now() >= end;
         match asked {
@@ -249,10 +252,10 @@ fn is_awaited(args: &Args, report: &Report) -> bool {
     !is_missing && asked_for.all(|tunnel| tunnel.state == "up")
 }
 
-fn watch(args: &Args, socket: &Path, pause: Duration) -> Result<ExitCode, Failure> {
+fn watch(args: &Args, daemon: &Daemon, pause: Duration) -> Result<ExitCode, Failure> {
     loop {
         let screen = Screen::of_stdout();
-        let text = match socket::ask(socket) {
+        let text = match daemon.ask() {
             Ok(report) => text::whole(&report, args, &screen),
             Err(error) => format!("{}\n", Escaped(&format!("{error:#}"))),
         };

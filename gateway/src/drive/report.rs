@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ringway_config::{GatewayId, Owner, Prefix, Ruling, Verdict, ZoneName};
 use ringway_core::{
-    HeldRecord, OutageStatus, RecordDrift, RefuseReason, RouteStatus, TunnelState, TunnelStatus,
+    ByeCode, ConnectionError, HeldRecord, OutageStatus, RecordDrift, RefuseReason, RouteStatus,
+    TunnelError, TunnelState, TunnelStatus,
 };
 use ringway_dataplane::Counters;
 use ringway_dns::{Moment, Origin, ZoneStatus};
@@ -20,9 +21,9 @@ use super::policy_report;
 use crate::admin::announcement::AnnouncementReport;
 use crate::admin::daemon::rfc3339;
 use crate::admin::report::{
-    AttentionReport, CertificateReport, CheckReport, DaemonReport, EndpointReport, FragmentReport,
-    HeldRecordReport, OutageReport, PeerCertificateReport, RecordDriftReport, RouteReport,
-    TunnelReport, ZoneReport,
+    AttentionReport, CertificateReport, CheckReport, ConflictKind, DaemonReport, EndpointReport,
+    FragmentReport, HeldRecordReport, OutageReport, PeerCertificateReport, RecordDriftReport,
+    RouteReport, TunnelReport, ZoneReport,
 };
 use crate::admin::site::SiteReport;
 use crate::admin::{Report, attention};
@@ -130,6 +131,7 @@ impl Drive {
             rx_bytes: counts.rx_bytes,
             handed_over: counts.handed_over,
             drops: drops(peer.counters()),
+            displaced: tunnel.last_error.as_ref().is_some_and(is_displaced),
             last_error: tunnel.last_error.map(|error| error.to_string()),
             refused: reasons(&tunnel.refused),
             refused_by_peer: reasons(&tunnel.refused_by_peer),
@@ -203,6 +205,7 @@ impl Drive {
                 .map(ToString::to_string),
             verdict: verdict.into(),
             conflict_with: conflict(&ruling.verdict),
+            conflict_kind: conflict_kind(&ruling.verdict),
             installed: ruling.is_available() && self.shell.installed().contains(&ruling.prefix),
         }
     }
@@ -234,9 +237,9 @@ impl Drive {
         };
         let refused = org.as_ref().and_then(|org| self.replicator.refusal(org));
         let fragments = name.as_ref().map(|apex| self.replicator.fragments(apex));
-        let refused_by = match zone.origin {
-            Origin::Own => self.replicator.answers(),
-            Origin::Replica => Vec::new(),
+        let (refused_by, left_out_by) = match zone.origin {
+            Origin::Own => (self.replicator.answers(), self.remarks()),
+            Origin::Replica => (Vec::new(), Vec::new()),
         };
 
         ZoneReport {
@@ -252,10 +255,17 @@ impl Drive {
                 .into_iter()
                 .map(fragment)
                 .collect(),
-            refused_by: refused_by
-                .into_iter()
-                .map(|(peer, what)| format!("{peer}: {what}"))
-                .collect(),
+            refused_by: said(refused_by),
+            left_out_by: said(left_out_by),
+        }
+    }
+
+    /// Who leaves out names of ours that our file does not expect to be left out.
+    fn remarks(&self) -> Vec<(GatewayId, String)> {
+        if self.shell.current().config.dns.foreign_addresses {
+            Vec::new()
+        } else {
+            self.replicator.remarks()
         }
     }
 
@@ -340,6 +350,33 @@ fn refused(verdict: &Verdict) -> Option<String> {
     match verdict {
         Verdict::Unserved(reason) => Some(reason.to_string()),
         Verdict::Available | Verdict::Conflicted { .. } => None,
+    }
+}
+
+fn said(answers: Vec<(GatewayId, String)>) -> Vec<String> {
+    let answers = answers.into_iter();
+
+    answers
+        .map(|(peer, what)| format!("{peer}: {what}"))
+        .collect()
+}
+
+/// True if a peer has closed our session for one of another daemon with our identity.
+fn is_displaced(error: &TunnelError) -> bool {
+    matches!(
+        error,
+        TunnelError::Connection(ConnectionError::ClosedByPeer(ByeCode::DuplicateIdentity))
+    )
+}
+
+fn conflict_kind(verdict: &Verdict) -> ConflictKind {
+    match verdict {
+        Verdict::Conflicted { with, .. } => match with {
+            Owner::Site { .. } => ConflictKind::Site,
+            Owner::Reserved => ConflictKind::Reserved,
+            Owner::Connected { .. } => ConflictKind::Host,
+        },
+        Verdict::Available | Verdict::Unserved(_) => ConflictKind::None,
     }
 }
 

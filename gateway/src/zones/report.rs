@@ -102,6 +102,13 @@ impl Replicator {
             .collect()
     }
 
+    /// Those that answer from it, but for some names.
+    pub fn remarks(&self) -> Vec<(GatewayId, String)> {
+        let mut remarks = self.answers();
+        remarks.retain(|(peer, _)| self.answers.get(peer).is_some_and(|verdict| verdict.taken));
+        remarks
+    }
+
     /// Why the last fragment that a gateway of `org` sent or offered was refused.
     pub fn refusal(&self, org: &OrgId) -> Option<String> {
         self.refusals

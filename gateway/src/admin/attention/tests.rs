@@ -57,10 +57,7 @@ fn a_gateway_alone_or_with_its_tunnels_up_is_good() {
 #[test]
 fn a_gateway_whose_identity_is_used_elsewhere_says_so_once() {
     let displaced = |peer| TunnelReport {
-        last_error: Some(format!(
-            "closed by the peer: {}",
-            ByeCode::DuplicateIdentity
-        )),
+        displaced: true,
         ..tunnel(peer, "down")
     };
     let mut report = of_tunnels(vec![displaced("gw.beta"), displaced("gw.gamma")]);
@@ -87,9 +84,33 @@ fn a_gateway_whose_identity_is_used_elsewhere_says_so_once() {
 
 #[test]
 fn an_overlap_with_this_host_is_no_matter_of_two_organizations() {
-    assert!(agreement("10.9.0.0/16 (connected to lan0)").starts_with("ip address show"));
-    assert!(agreement("10.9.0.0/16 (reserved, gateway.toml:9:13)").contains("reserved"));
-    assert!(agreement("10.9.0.0/16 (org beta, site west, b.toml:1:1)").contains("two org"));
+    assert!(agreement(ConflictKind::Host).starts_with("ip address show"));
+    assert!(agreement(ConflictKind::Reserved).contains("reserves"));
+    assert!(agreement(ConflictKind::Site).contains("two organizations"));
+}
+
+/// What is shown is chosen by others: an organization or an interface may be called anything.
+#[test]
+fn no_text_decides_what_needs_attention() {
+    let words = "another daemon uses this identity (connected to lan0) (reserved, a)";
+    let mut peer = tunnel("gw.beta", "down");
+    peer.age_s = 100;
+    peer.last_error = Some(words.to_owned());
+    let mut report = of_tunnels(vec![peer]);
+    report.routes = vec![RouteReport {
+        conflict_with: Some(words.to_owned()),
+        conflict_kind: ConflictKind::Site,
+        ..RouteReport::default()
+    }];
+    complete(&mut report, now());
+
+    let found: Vec<&str> = report.attention.iter().map(|item| &*item.kind).collect();
+    assert_eq!(found, ["tunnel-down", "prefix-conflict"]);
+    assert!(
+        report.attention[1]
+            .remedy
+            .starts_with("the two organizations")
+    );
 }
 
 #[test]
@@ -386,4 +407,22 @@ fn every_kind_keeps_its_word_and_is_in_the_table() {
         let mut rows = table.lines().filter(|line| line.starts_with("//! |"));
         assert!(rows.any(|row| row.contains(&word)), "{word}");
     }
+}
+
+#[test]
+fn names_of_ours_that_others_leave_out_need_attention() {
+    let mut report = of_tunnels(Vec::new());
+    report.zones = vec![ZoneReport {
+        apex: "acme.example".to_owned(),
+        left_out_by: vec![
+            "gw.beta: not answered: old.acme.example A of gw".to_owned(),
+            "gw.gamma: not answered: old.acme.example A of gw".to_owned(),
+        ],
+        ..ZoneReport::default()
+    }];
+    complete(&mut report, now());
+
+    let found = &report.attention[0];
+    assert_eq!(found.kind, "names-left-out");
+    assert!(found.what.contains("gw.beta: not answered") && found.what.ends_with("and 1 more"));
 }

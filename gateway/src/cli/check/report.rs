@@ -1,5 +1,7 @@
 //! The output of `check --json`, and the parts of it that other verbs print too.
 
+use std::path::Path;
+
 use ringway_config::{Config, Fault, Faults, Ruling, Verdict};
 use ringway_host::obstacles::Obstacle;
 use ringway_identity::certificate::rfc3339;
@@ -8,6 +10,7 @@ use rustls_pki_types::UnixTime;
 use serde::Serialize;
 
 use crate::admin::report::RevocationListReport;
+use crate::cli::remedy;
 use crate::prepare::Prepared;
 
 /// Everything that `check` finds.
@@ -26,18 +29,19 @@ pub(super) struct Report {
 
 /// Something that is in the way.
 #[derive(Debug, Serialize)]
-pub(in crate::cli) struct FindingReport {
+struct FindingReport {
     name: String,
     what: String,
     remedy: String,
 }
 
 impl FindingReport {
-    pub(in crate::cli) fn of(finding: &Finding) -> FindingReport {
+    /// Commands in it are about the gateway of the file `config`.
+    fn of(finding: &Finding, config: &Path) -> FindingReport {
         FindingReport {
             name: finding.name.clone(),
             what: finding.what.clone(),
-            remedy: finding.remedy.clone(),
+            remedy: remedy::for_gateway(&finding.remedy, config),
         }
     }
 }
@@ -83,6 +87,7 @@ impl Report {
         faults: &Faults,
         findings: &[Finding],
         obstacles: &[Obstacle],
+        config: &Path,
     ) -> Report {
         let prefixes = prepared.into_iter().flat_map(|prepared| {
             let rulings = prepared.rulings.iter();
@@ -104,7 +109,10 @@ impl Report {
                     not_after: rfc3339(certificate.not_after),
                 })
                 .collect(),
-            attention: findings.iter().map(FindingReport::of).collect(),
+            attention: findings
+                .iter()
+                .map(|finding| FindingReport::of(finding, config))
+                .collect(),
             policy_tests: prepared.map(PolicyTestsReport::of).unwrap_or_default(),
         }
     }

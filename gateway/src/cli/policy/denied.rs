@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use crate::admin::report::PolicyReport;
 use crate::admin::socket;
+use crate::cli::daemon::Daemon;
 use crate::cli::table::Table;
 use crate::cli::{Failure, Shown, answer, answer_json};
 
 /// Runs `ringway policy denied`.
 pub(super) fn run(args: &Shown) -> Result<ExitCode, Failure> {
-    let path = ringway_config::socket_of(&args.config.path)?;
+    let path = Daemon::of(&args.config.path)?.socket;
     let report = socket::ask(&path)?.policy;
 
     if args.json {

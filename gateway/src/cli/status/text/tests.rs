@@ -317,6 +317,7 @@ fn hostile_zone() -> ZoneReport {
             left_out: vec![HOSTILE.into()],
         }],
         refused_by: vec![HOSTILE.into()],
+        left_out_by: vec![HOSTILE.into()],
     }
 }
 
@@ -331,6 +332,7 @@ fn hostile_report() -> Report {
         verdict: HOSTILE.into(),
         refused: Some(HOSTILE.into()),
         conflict_with: Some(HOSTILE.into()),
+        conflict_kind: crate::admin::report::ConflictKind::Site,
         installed: true,
     };
     let reload = ReloadReport {
