@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::kernel::Kernel;
 use super::names::{bind_dns, open_names};
-use super::signals::Signals;
+use super::signals::Outside;
 use super::{blocking, sockets};
 use crate::admin::{self, Metrics, Requests};
 use crate::attention::Attention;
@@ -155,9 +155,9 @@ impl Gateway {
     }
 
     /// Runs until a signal. Every task has ended when this returns.
-    pub(super) async fn run(self, signals: Signals) {
+    pub(super) async fn run(self, outside: Outside) {
         let stop = CancellationToken::new();
-        signals.forward(&stop, self.reloads, &self.tasks);
+        outside.forward(&stop, &self.config, self.reloads, &self.tasks);
         let Config {
             id, site, listen, ..
         } = &*self.config;
