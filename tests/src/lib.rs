@@ -19,6 +19,7 @@ pub mod flow;
 pub mod inside;
 pub mod malicious_owner;
 pub mod notify_socket;
+pub mod pod;
 pub mod pushed;
 pub mod scene;
 pub mod second_gateway;
