@@ -2,7 +2,8 @@
 //! A block that is not run begins with `# Not tried`.
 //!
 //! The laboratory's names and addresses take the place of the pages': acme is org0, whose site has
-//! two gateways, beta is org1, gamma is org2. `sha256:…` is the last one that a command has printed.
+//! two gateways, beta is org1, gamma is org2. `sha256:…` is the last one that a command has
+//! printed.
 
 use std::collections::BTreeSet;
 use std::fs;

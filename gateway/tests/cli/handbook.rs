@@ -1,5 +1,6 @@
 //! The documents for operators: every command line of ours in them is one that the program takes,
-//! in blocks of commands and within sentences. `tests/netns/handbook.rs` runs those of the handbook.
+//! in blocks of commands and within sentences. `tests/netns/handbook.rs` runs the blocks of the
+//! handbook.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! `ringway recipe chaincode`: what tests/helm/chaincode has, which the schemas of Kubernetes judge.
+//! `ringway recipe chaincode`: what tests/helm/chaincode has, which the schemas of Kubernetes
+//! judge.
 
 use std::fs;
 use std::path::Path;

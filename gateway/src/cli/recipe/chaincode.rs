@@ -1,5 +1,5 @@
-//! `ringway recipe chaincode`: NetworkPolicies for chaincode in Kubernetes. Chaincode is code of the
-//! consortium in this organization's network: it may talk with its peer, and with nothing else.
+//! `ringway recipe chaincode`: NetworkPolicies for chaincode in Kubernetes. Chaincode is code of
+//! the consortium in this organization's network: it may talk with its peer, and with nothing else.
 //!
 //! No range of addresses is allowed in them, so that the cloud's metadata service, the members and
 //! the Internet are closed.
