@@ -11,6 +11,7 @@
 //! `ringway_lab`.
 
 mod announce;
+mod attach;
 mod bridge;
 mod busy_siblings;
 mod certificates;

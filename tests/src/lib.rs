@@ -5,6 +5,7 @@
 //! topology is drawn at the head of [`ringway_lab`]. Tests wait for conditions under deadlines and
 //! never sleep to synchronize. A failed test prints its gateways' logs. Errors are panics.
 
+pub mod attached_node;
 pub mod attention;
 pub mod background;
 pub mod capture;

@@ -253,6 +253,9 @@ fn remedy(missing: &Missing) -> String {
             "ip route show table all   # what is in the way; it is tried again every second"
                 .to_owned()
         }
+        Thing::Address(_) => {
+            "ip address   # what the device has; it is tried again every second".to_owned()
+        }
         Thing::Mtu | Thing::Group | Thing::Queue => {
             "ip -details link   # what the device has; it is tried again every second".to_owned()
         }

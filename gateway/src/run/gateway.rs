@@ -110,7 +110,8 @@ impl Gateway {
         let serving = admin::socket::serve(admin, requests, kernel.guard.clone(), metrics);
         tasks.spawn(serving);
         // Peers are accepted once everything that they may ask for is there.
-        let links = start_links(endpoint, tls, trust.clone(), senders.links, &tasks);
+        let is_node = config.attach.is_some();
+        let links = start_links(endpoint, tls, trust.clone(), senders.links, &tasks, is_node);
 
         let view = SharedScope::new(ArcSwap::from_pointee(Scope::of(&config)));
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
@@ -224,6 +225,7 @@ fn start_links(
     trust: Arc<ArcSwap<Trust>>,
     events: mpsc::Sender<event::Event>,
     tasks: &Tasks,
+    is_node: bool,
 ) -> Links {
     let peers = PeerAddresses::default();
     let dialler = Dialler::new(endpoint.clone(), tls.clone(), events.clone(), tasks.clone());
@@ -235,6 +237,12 @@ fn start_links(
         refusals.clone(),
         events.clone(),
     );
+
+    // Nobody dials an attached node: to whoever tries, there is no server.
+    if is_node {
+        endpoint.set_server_config(None);
+        return links;
+    }
 
     let accepting = accept::accept(endpoint, tls, peers, refusals, events, tasks.clone());
     tasks.spawn(accepting);
