@@ -2,7 +2,7 @@
 //! works with. Pure.
 //!
 //! ```text
-//!   offers ─► inside accept ─► not the node's own, not reserved, not a gateway's endpoint ─► routes
+//!   offers ─► inside accept ─► not the node's own, reserved or a gateway's endpoint ─► routes
 //! ```
 //! Whatever a gateway offers, a node's route to its own networks, to everything, or to the gateway
 //! itself is never one of them.
@@ -15,7 +15,7 @@ use crate::{
     PlacedPrefix, Policy, Prefix, Service, Site, SiteId, Target,
 };
 
-/// Protocols besides TCP, UDP and ICMP that a gateway may let through to a node: GRE, ESP, AH, SCTP.
+/// Protocols besides TCP, UDP and ICMP that a gateway may let through: GRE, ESP, AH, SCTP.
 const PROTOCOLS: [u8; 4] = [47, 50, 51, 132];
 
 /// What the file of a node says of its mesh.

@@ -1,5 +1,5 @@
-//! [`Nodes`]: the attached nodes of a gateway's site, and [`Attach`]: what a node itself is told by
-//! its file.
+//! [`Nodes`]: the attached nodes of a gateway's site, and [`Attach`]: what the file of a node says
+//! that is no gateway's.
 //!
 //! A node is a host or a router of our organization that dials the gateways of one of our sites, as
 //! from a data centre behind NAT. Its prefixes lie in those that the site's gateways serve, so that

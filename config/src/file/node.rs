@@ -74,10 +74,7 @@ pub(super) fn read(source: &Source<'_>, document: &DeTable<'_>, path: &Path) -> 
     let tun = read_tun_name(device.as_ref());
     let lanes = read_lanes(device.as_ref());
     let routes = read_routes(&table);
-    let reserved = read_reserved(&table);
-    let addresses = read_addresses(&table);
-    let prefixes = read_prefixes(&table, &addresses);
-    let accept = read_accept(&table);
+    let ranges = Ranges::read(&table);
     let tunnel = tunnel::read(&table);
     let crl = crl::read(&table);
     let http = http::read(&table, dir);
@@ -89,22 +86,11 @@ pub(super) fn read(source: &Source<'_>, document: &DeTable<'_>, path: &Path) -> 
         .optional(&node_keys::LISTEN)
         .map(|_| read_listen(&table));
 
-    let serving = serving?;
     let state_dir = state_dir?;
-    let attached = Attached {
-        attach: Attach {
-            node: table.optional(&node_keys::NODE)?.parse()?,
-            site: serving.site,
-            addresses,
-            accept,
-        },
-        gateways: serving.gateways,
-        prefixes,
-        reserved: &reserved,
-        offers: &read_offers(&state_dir, report),
-        offers_place: Place::whole(&offers::path(&state_dir)),
-    };
-    let own = attached.record(member?);
+    let policy = allow_everything(&ranges.prefixes, path);
+    let reserved = ranges.reserved.clone();
+    let node = table.optional(&node_keys::NODE)?.parse()?;
+    let (attach, own) = ranges.attach(node, serving?, member?, &state_dir, report);
     let listen = listen.unwrap_or_else(|| Some(default_listen(&own)));
 
     Some(Config {
@@ -128,8 +114,8 @@ pub(super) fn read(source: &Source<'_>, document: &DeTable<'_>, path: &Path) -> 
         tun: tun?,
         lanes: lanes?,
         routes,
-        policy: allow_everything(&attached.prefixes, path),
-        attach: Some(attached.attach),
+        policy,
+        attach: Some(attach),
         nodes: Nodes::default(),
         reserved,
         announce: Vec::new(),
@@ -141,6 +127,54 @@ pub(super) fn read(source: &Source<'_>, document: &DeTable<'_>, path: &Path) -> 
         places,
         notes: report.notes(),
     })
+}
+
+/// Address ranges of the file.
+struct Ranges {
+    addresses: Vec<IpAddr>,
+    prefixes: Vec<PlacedPrefix>,
+    accept: Vec<Prefix>,
+    reserved: Vec<PlacedPrefix>,
+}
+
+impl Ranges {
+    fn read(table: &Table<'_>) -> Ranges {
+        let addresses = read_addresses(table);
+
+        Ranges {
+            prefixes: read_prefixes(table, &addresses),
+            accept: read_accept(table),
+            reserved: read_reserved(table),
+            addresses,
+        }
+    }
+
+    /// What is only a node's, and our record as its mesh sees it.
+    fn attach(
+        self,
+        node: NodeName,
+        serving: Serving,
+        member: Member,
+        state_dir: &Path,
+        report: &Report,
+    ) -> (Attach, Member) {
+        let attached = Attached {
+            attach: Attach {
+                node,
+                site: serving.site,
+                addresses: self.addresses,
+                accept: self.accept,
+            },
+            gateways: serving.gateways,
+            prefixes: self.prefixes,
+            reserved: &self.reserved,
+            offers: &read_offers(state_dir, report),
+            offers_place: Place::whole(&offers::path(state_dir)),
+        };
+        let record = attached.record(member);
+
+        (attached.attach, record)
+    }
 }
 
 /// Organization, name and site of the node; `None` for what the file lacks or has wrong.

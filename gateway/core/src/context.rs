@@ -113,8 +113,8 @@ impl Context {
         }
     }
 
-    /// How fast a tunnel to an attached node is probed. Only a gateway with siblings has another way
-    /// to a node, and one with many nodes cannot look after each of them all the time.
+    /// How fast a tunnel to an attached node is probed. Only a gateway with siblings has another
+    /// way to a node, and one with many nodes cannot look after each of them all the time.
     pub(crate) fn pace_for_node(&self) -> &Settings {
         if self.has_siblings && self.has_few_nodes {
             &self.uplink_pace

@@ -501,7 +501,7 @@ impl Mesh {
         let nodes_here = &self.context.nodes_here;
         let claims = self.tunnels.values().flat_map(Tunnel::claims);
         let claims = claims.flat_map(|claim| parts(membership, claim));
-        // Two siblings that both have a session with a node must not send its packets to each other.
+        // Two siblings that have a session with a node must not send its packets to each other.
         let claims =
             claims.filter(|claim| claim.gateway.is_node() || !nodes_here.contains(&claim.prefix));
         let choice = rib::choose(claims, &self.published.routes, now);

@@ -3,8 +3,8 @@
 //! This file takes what happens to a tunnel and ends sessions. `sessions` decides which session
 //! carries it, `start` turns connections into sessions, `claims` exchanges prefixes and records,
 //! `timeout` acts when a time has come, `path` finds the path MTU, `standing` exchanges which
-//! gateway of a site is active, `addresses` where siblings dial each other, `attach` what is different with attached nodes, `report` describes the
-//! tunnel for operators.
+//! gateway of a site is active, `addresses` where siblings dial each other, `attach` has what is
+//! different with attached nodes, `report` describes the tunnel for operators.
 //!
 //! Invariants: a session of a dead daemon (an older boot id) is never up beside one of the running
 //! daemon; a peer has a bounded number of sessions, those without `Hello` included. A bad peer may

@@ -224,8 +224,8 @@ impl SnapshotBuilder {
         self
     }
 
-    /// Adds a prefix of an attached node, which `site` stands for. Where this site has the same one,
-    /// the node holds it. To be called after those of the sites.
+    /// Adds a prefix of an attached node, which `site` stands for. Where this site has the same
+    /// one, the node holds it. To be called after those of the sites.
     pub fn node_prefix(&mut self, prefix: Prefix, site: SiteNo) -> &mut Self {
         let earlier = self.snapshot.holders.insert(prefix, Holder::Node(site));
         let here = Holder::Site(self.snapshot.site);

@@ -122,7 +122,7 @@ impl InForce {
     ) -> InForce {
         let is_node = config.attach.is_some();
         let remembered = is_node.then(|| offers::load(&config.state_dir));
-        // Whoever reads the files has said what is wrong with it.
+        // What is wrong with it was said when the files were read.
         let offers = remembered.and_then(Result::ok).unwrap_or_default();
 
         InForce {

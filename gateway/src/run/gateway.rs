@@ -238,7 +238,7 @@ fn start_links(
         events.clone(),
     );
 
-    // Nobody dials an attached node: to whoever tries, there is no server.
+    // Nobody dials an attached node: those who try find no server.
     if is_node {
         endpoint.set_server_config(None);
         return links;

@@ -118,8 +118,8 @@ impl Tunnel {
         }
     }
 
-    /// The gateway says what it has for us. The shell is told of changes, some at once and then one
-    /// a minute: it reads its files again for each.
+    /// The gateway says what it has for us. The shell hears of changes, of some at once and then of
+    /// one a minute: it reads its files again for each.
     pub(super) fn offered(&mut self, context: &mut Context, offer: Offer, now: Instant) {
         if self.offer.as_ref() == Some(&offer) || !self.offer_allowance.take(now) {
             return;

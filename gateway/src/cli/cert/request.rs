@@ -51,9 +51,9 @@ pub(super) fn run(args: &Request) -> Result<ExitCode, Failure> {
 
     answer(format!(
         "{out} is the request for the certificate of {id}.\n  key {digest}, in {file}{new}\n\n\
-         Next:\n  1. Where the CA is:\n     ringway cert sign {name}{node} --ca <directory> --record \
-         {record} --key {digest}\n  2. Here, with the certificate:\n     ringway cert renew \
-         --certificate <file> -c {config}\n",
+         Next:\n  1. Where the CA is:\n     ringway cert sign {name}{node} --ca <directory> \
+         --record {record} --key {digest}\n  2. Here, with the certificate:\n     \
+         ringway cert renew --certificate <file> -c {config}\n",
         out = out.display(),
         id = config.id,
         digest = key.digest(),
