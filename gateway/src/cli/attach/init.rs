@@ -48,9 +48,10 @@ pub(super) fn run(args: &Init) -> Result<ExitCode, Failure> {
 
     let summary = summary(args, &member, &site, &files, authority.is_some(), &key);
     let config = files.path("node.toml");
+    let edits = files.edits();
     let created = files.create()?;
     // Wrong options leave nothing behind, so that the corrected command finds no file in its way.
-    Config::load(&config)?;
+    Config::load_edited(&config, &edits)?;
     created.keep();
     answer(summary)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::{Config, NodeName, OrgId, Prefix};
+use ringway_config::{Config, Edits, NodeName, OrgId, Prefix};
 use toml_edit::{Array, Value};
 
 use super::Add;
@@ -29,9 +29,11 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
         ("name", args.name.as_str().into()),
         ("prefixes", Value::Array(prefixes)),
     ])?;
-    let text = document.to_string();
-    Config::parse(&text, path)?;
-    replace_file(path, &text)?;
+    let changed = document.to_string();
+    let mut edits = Edits::default();
+    edits.replace(path, &text, &changed);
+    Config::load_edited(path, &edits)?;
+    replace_file(path, &changed)?;
 
     let addresses: String = args.prefixes.iter().map(as_option).collect();
     answer(format!(
