@@ -4,6 +4,7 @@
 //!
 //! Each is logged once when it is raised, again if its text changes, and once when it is over.
 
+use ringway_intent::Remedy;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -21,15 +22,16 @@ pub struct Attention(Arc<Mutex<BTreeMap<String, Item>>>);
 pub struct Item {
     /// What is wrong, for an operator.
     pub what: String,
-    /// The command or the setting that fixes it; empty if there is none.
-    pub remedy: String,
+    /// What fixes it.
+    pub remedy: Remedy,
     /// When it was raised.
     pub since: SystemTime,
 }
 
 impl Attention {
     /// Puts `what` on the list under `name`, such as `forward-drop ip filter FORWARD`.
-    pub fn raise(&self, name: &str, what: &str, remedy: &str) {
+    pub fn raise(&self, name: &str, what: &str, remedy: impl Into<Remedy>) {
+        let remedy = remedy.into();
         let mut items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
 
         // It is the same finding as long as it has the name, whatever is said about it.
@@ -42,13 +44,13 @@ impl Attention {
         if items.len() < MOST || items.contains_key(name) {
             let item = Item {
                 what: what.to_owned(),
-                remedy: remedy.to_owned(),
+                remedy: remedy.clone(),
                 since,
             };
             items.insert(name.to_owned(), item);
         }
         // Without a remedy, the log has no such field.
-        let remedy = Some(remedy).filter(|remedy| !remedy.is_empty());
+        let remedy = Some(remedy.to_string()).filter(|remedy| !remedy.is_empty());
         tracing::warn!(name, reason = what, remedy, "Something needs attention");
     }
 
@@ -91,7 +93,8 @@ mod tests {
         attention.raise("dns 10.0.0.1", "missing", "");
         let since = attention.list()["dns 10.0.0.1"].since;
 
-        attention.raise("dns 10.0.0.1", "still missing", "ip address add 10.0.0.1");
+        let remedy = Remedy::command("ip address add 10.0.0.1");
+        attention.raise("dns 10.0.0.1", "still missing", remedy);
         let item = attention.list()["dns 10.0.0.1"].clone();
         assert_eq!(item.since, since);
         assert_eq!(item.what, "still missing");

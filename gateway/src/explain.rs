@@ -15,6 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ringway_config::{Asked, Opening, Prefix};
 
+use ringway_intent::Remedy;
 use serde::Serialize;
 
 use crate::admin::Report;
@@ -35,6 +36,9 @@ pub struct Step {
     pub text: String,
     /// What to do, mostly a command; empty if there is nothing to do.
     pub remedy: String,
+    /// The same in its parts.
+    #[serde(skip)]
+    pub fix: Remedy,
 }
 
 /// How a step is.
@@ -70,24 +74,27 @@ impl Step {
             state: State::Good,
             text: text.into(),
             remedy: String::new(),
+            fix: Remedy::None,
         }
     }
 
     /// A step that is in the way.
-    pub fn bad(name: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Step {
+    pub fn bad(name: &'static str, text: impl Into<String>, fix: impl Into<Remedy>) -> Step {
+        let fix = fix.into();
         Step {
             name,
             state: State::Bad,
             text: text.into(),
-            remedy: remedy.into(),
+            remedy: fix.to_string(),
+            fix,
         }
     }
 
     /// A step of which nothing is known.
-    pub fn unknown(name: &'static str, text: impl Into<String>, remedy: impl Into<String>) -> Step {
+    pub fn unknown(name: &'static str, text: impl Into<String>, fix: impl Into<Remedy>) -> Step {
         Step {
             state: State::Unknown,
-            ..Step::bad(name, text, remedy)
+            ..Step::bad(name, text, fix)
         }
     }
 }
@@ -101,7 +108,7 @@ impl Way<'_> {
             None => steps.push(Step::bad(
                 "prefix",
                 format!("no member's site has {}", self.far()),
-                "ringway member list",
+                Remedy::ringway("member list"),
             )),
             Some(route) => {
                 let prefix = prefix(route);
@@ -172,7 +179,7 @@ impl Way<'_> {
                     "{gateway} serves {}, but the kernel has no route",
                     route.prefix
                 ),
-                "ringway status   # what is missing in the kernel",
+                Remedy::ringway("status   # what is missing in the kernel"),
             );
         }
 
@@ -198,7 +205,7 @@ impl Way<'_> {
                     "{} announces {}, refused: {reason}",
                     tunnel.peer, route.prefix
                 ),
-                format!("ringway status --peer {}", tunnel.peer),
+                Remedy::ringway(format!("status --peer {}", tunnel.peer)),
             );
         }
         if let Some(tunnel) = tunnels.iter().find(|it| it.state == "up") {
@@ -219,7 +226,7 @@ impl Way<'_> {
         Step::bad(
             "tunnel",
             texts.join("; "),
-            format!("ringway status --org {org}"),
+            Remedy::ringway(format!("status --org {org}")),
         )
     }
 
@@ -245,7 +252,9 @@ impl Way<'_> {
                 Asked::Protocol(number) => format!("--proto {number}"),
             };
             let from = &route.org;
-            let remedy = format!("ringway policy allow --from {from} --to {destination} {allow}");
+            let remedy = Remedy::ringway(format!(
+                "policy allow --from {from} --to {destination} {allow}"
+            ));
             Step::bad("our rules", text, remedy)
         } else {
             Step::bad("our rules", text, "add a [[policy.allow-egress]]")
@@ -304,7 +313,7 @@ impl Way<'_> {
             } else {
                 Step::unknown
             };
-            step("host", item.what.clone(), item.remedy.clone())
+            step("host", item.what.clone(), item.fix())
         })
         .collect()
     }
@@ -344,7 +353,7 @@ fn prefix(route: &RouteReport) -> Step {
                 "{place} is not used: it overlaps {}",
                 route.conflict_with.as_deref().unwrap_or("another one")
             ),
-            "ringway check",
+            Remedy::ringway("check"),
         ),
         _ => Step::bad(
             "prefix",
@@ -352,7 +361,7 @@ fn prefix(route: &RouteReport) -> Step {
                 "{place} is not used: {}",
                 route.refused.as_deref().unwrap_or("its site is refused")
             ),
-            "ringway check",
+            Remedy::ringway("check"),
         ),
     }
 }

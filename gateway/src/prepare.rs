@@ -19,7 +19,7 @@ use ringway_host::links;
 use ringway_host::traces::Traces;
 use ringway_identity::local::validity;
 use ringway_identity::{Identity, Trust};
-use ringway_intent::{Finding, Links, Scope, Situation, held};
+use ringway_intent::{Finding, Links, Remedy, Scope, Situation, held};
 use rustls_pki_types::UnixTime;
 use tokio::task::spawn_blocking;
 
@@ -119,7 +119,7 @@ pub async fn prepare_at(path: &Path, mut known: Known, now: UnixTime) -> Result<
     let earlier = std::mem::take(&mut known.virtual_addresses);
     let files = off_the_loop(path.clone(), move || Files::read(&path, now, known)).await?;
     let Files {
-        mut config,
+        config,
         zone,
         trust,
         identity,
@@ -133,10 +133,8 @@ pub async fn prepare_at(path: &Path, mut known: Known, now: UnixTime) -> Result<
     // Claims of the host itself: a member's prefix must not take over a network that we are on.
     let links = links_without(&config, earlier).await?;
     let connected = links.connected();
-    config.spare(&connected);
     let rulings = rule(&config, &connected, &accepted);
-    let mut conflicts = conflicts(&config, &connected, &accepted);
-    conflicts.0.extend(config.nodes_on_links(&connected));
+    let conflicts = conflicts(&config, &connected, &accepted);
     let before = traces.as_ref().map(|traces| &traces.held);
     let held = held(&config, &rulings, before.unwrap_or(&BTreeSet::new()));
     // Not a fault: one member's lapsed CA must not keep everybody else's gateways from starting.
@@ -341,10 +339,10 @@ pub fn absent_listen(config: &Config, links: &Links) -> Option<Finding> {
             "listen {} is no address of this host: no peer can dial this gateway until it is",
             config.listen
         ),
-        remedy: format!(
+        remedy: Remedy::command(format!(
             "ip address add {address} dev …   # or listen = \"0.0.0.0:{}\" in gateway.toml",
             config.listen.port()
-        ),
+        )),
     })
 }
 

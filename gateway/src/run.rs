@@ -21,7 +21,6 @@ mod waiting;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use ringway_config::disk::create_private;
 use ringway_config::{Config, Faults, accepted};
@@ -39,7 +38,7 @@ use crate::state::{NewestLists, RecordsFile, StateFiles};
 use gateway::{Gateway, State};
 use kernel::{Answers, Kernel};
 use pid_file::PidFile;
-use signals::{Outside, Signals};
+use signals::Signals;
 use waiting::prepare_in_time;
 
 /// Why a gateway ended or never began.
@@ -57,18 +56,9 @@ impl From<anyhow::Error> for RunError {
     }
 }
 
-/// How a gateway is run.
-#[derive(Debug, Default)]
-pub struct Options {
-    /// Holds the process number while the gateway runs.
-    pub pid_file: Option<PathBuf>,
-    /// A change of the files is a reason to reload.
-    pub watches_files: bool,
-}
-
-/// Runs the gateway of `path` until SIGTERM or SIGINT.
-pub async fn run(path: &Path, options: Options) -> Result<(), RunError> {
-    let begin = SystemTime::now();
+/// Runs the gateway of `path` until SIGTERM or SIGINT, and writes its process number to `pid_file`
+/// while it runs.
+pub async fn run(path: &Path, pid_file: Option<&Path>) -> Result<(), RunError> {
     let service = ServiceManager::of_this_process();
     // First: a signal that comes from here on waits, and ends the gateway in order.
     let mut signals = Signals::listen().map_err(|error| RunError::Failed(error.into()))?;
@@ -87,16 +77,12 @@ pub async fn run(path: &Path, options: Options) -> Result<(), RunError> {
         tracing::error!(reason = %failed, "A policy test failed; the rules are in force");
     }
     warn_of_public_dns(&prepared.config);
-    let outside = Outside {
-        signals,
-        changes: options.watches_files.then_some(begin),
-    };
-    Ok(run_prepared(prepared, outside, service, options.pid_file.as_deref()).await?)
+    Ok(run_prepared(prepared, signals, service, pid_file).await?)
 }
 
 async fn run_prepared(
     prepared: Prepared,
-    outside: Outside,
+    signals: Signals,
     service: ServiceManager,
     pid_file: Option<&Path>,
 ) -> anyhow::Result<()> {
@@ -109,7 +95,7 @@ async fn run_prepared(
     make_state_directory(state_dir, &files).await?;
     if let Some(failed) = prepared.policy_tests.failed.0.first() {
         let what = format!("a policy test failed; the rules are in force all the same: {failed}");
-        attention.raise(tests::FAILED, &what, tests::REMEDY);
+        attention.raise(tests::FAILED, &what, tests::remedy());
     }
 
     let kernel = Kernel::set_up(&prepared, Answers::DataPlane, &files).await?;
@@ -119,7 +105,7 @@ async fn run_prepared(
     // Only now: the device is the lock against a second daemon, which must not take the file.
     let pid_file = pid_file.map(PidFile::write).transpose()?;
     let reporting = Reporting { service, attention };
-    serve(prepared, kernel, outside, reporting, files).await?;
+    serve(prepared, kernel, signals, reporting, files).await?;
     drop(pid_file);
     tracing::info!(%gateway, "Gateway ended");
     Ok(())
@@ -174,7 +160,7 @@ fn raise_open_files() {
 async fn serve(
     prepared: Prepared,
     kernel: Kernel,
-    outside: Outside,
+    signals: Signals,
     reporting: Reporting,
     files: Arc<StateFiles>,
 ) -> anyhow::Result<()> {
@@ -223,7 +209,7 @@ async fn serve(
     };
     let ended = match Gateway::bind(prepared, state, kernel, admin).await {
         Ok(gateway) => {
-            gateway.run(outside).await;
+            gateway.run(signals).await;
             Ok(())
         }
         Err(error) => Err(error),

@@ -11,7 +11,6 @@
 //! `ringway_lab`.
 
 mod announce;
-mod attach;
 mod bridge;
 mod busy_siblings;
 mod certificates;
@@ -34,7 +33,6 @@ mod forwarding;
 mod fragments;
 mod frr;
 mod full_disk;
-mod handbook;
 mod health;
 mod host;
 mod http;
@@ -51,7 +49,6 @@ mod observability;
 mod outage;
 mod overlap;
 mod path_mtu;
-mod pod;
 mod pointers;
 mod policy;
 mod policy_tests;

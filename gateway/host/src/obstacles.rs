@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use ringway_config::TunName;
-use ringway_intent::GuardSpec;
+use ringway_intent::{GuardSpec, Remedy};
 
 use crate::firewall::{FirewallError, PROGRAMS};
 use crate::forwarding;
@@ -37,29 +37,30 @@ pub enum Obstacle {
     Socket {
         /// Why.
         reason: String,
-        /// The command that helps.
-        remedy: String,
+        /// What helps.
+        remedy: Remedy,
     },
 }
 
 impl Obstacle {
     /// The command that removes it.
-    pub fn remedy(&self) -> String {
+    pub fn remedy(&self) -> Remedy {
         match self {
-            Obstacle::TunDenied => "chmod 666 /dev/net/tun   # or run ringway as root".into(),
-            Obstacle::NoTun(_) => {
-                "modprobe tun   # for a container: on the host, and start it with --device \
-                 /dev/net/tun"
-                    .into()
+            Obstacle::TunDenied => {
+                Remedy::command("chmod 666 /dev/net/tun   # or run ringway as root")
             }
-            Obstacle::NoNft => "apt-get install nftables".into(),
-            Obstacle::DeviceExists(name) => format!(
-                "ip link delete {name}   # if no other ringway runs here; or another [tun] name"
+            Obstacle::NoTun(_) => Remedy::command(
+                "modprobe tun   # for a container: on the host, and start it with --device \
+                 /dev/net/tun",
             ),
-            Obstacle::PortTaken(listen) => format!(
+            Obstacle::NoNft => Remedy::command("apt-get install nftables"),
+            Obstacle::DeviceExists(name) => Remedy::command(format!(
+                "ip link delete {name}   # if no other ringway runs here; or another [tun] name"
+            )),
+            Obstacle::PortTaken(listen) => Remedy::command(format!(
                 "ss -lunp 'sport = {}'   # the program to stop; or change [gateway] listen",
                 listen.port()
-            ),
+            )),
             Obstacle::Socket { remedy, .. } => remedy.clone(),
         }
     }

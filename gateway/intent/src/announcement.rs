@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use ringway_config::{Announce, AnnounceWatch, OrgId, Prefix};
 
+use crate::remedy::Remedy;
 use crate::situation::Situation;
 use crate::thing::Finding;
 
@@ -96,9 +97,9 @@ impl Unannounced {
     }
 }
 
-fn remedy(prefix: &Prefix) -> String {
-    format!(
+fn remedy(prefix: &Prefix) -> Remedy {
+    Remedy::command(format!(
         "ip route show table all root {prefix}   # what leads there; then ask what should have set \
          the route: BGP, the VPN, the router"
-    )
+    ))
 }

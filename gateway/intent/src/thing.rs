@@ -2,7 +2,8 @@
 //! it: [`Restoration`], [`Missing`]. And [`Finding`]: what others have set that is in our way.
 
 use std::fmt;
-use std::net::IpAddr;
+
+use crate::remedy::Remedy;
 
 /// Something that the daemon has set in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,8 +20,6 @@ pub enum Thing {
     Group,
     /// The length of the TUN device's queue.
     Queue,
-    /// An address of the TUN device.
-    Address(IpAddr),
     /// A kernel setting, with dots.
     Setting(String),
 }
@@ -35,7 +34,6 @@ impl Thing {
             Thing::Mtu => "mtu",
             Thing::Group => "group",
             Thing::Queue => "queue",
-            Thing::Address(_) => "address",
             Thing::Setting(_) => "setting",
         }
     }
@@ -50,7 +48,6 @@ impl fmt::Display for Thing {
             Thing::Mtu => f.write_str("MTU of the TUN device"),
             Thing::Group => f.write_str("group of the TUN device"),
             Thing::Queue => f.write_str("queue of the TUN device"),
-            Thing::Address(address) => write!(f, "address {address} of the TUN device"),
             Thing::Setting(key) => f.write_str(key),
         }
     }
@@ -96,6 +93,6 @@ pub struct Finding {
     pub name: String,
     /// What is wrong.
     pub what: String,
-    /// The command that fixes it; empty if there is none.
-    pub remedy: String,
+    /// What fixes it.
+    pub remedy: Remedy,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use ringway_core::Alarm;
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 
 /// Without a repetition for so long, it is over. The mesh repeats an alarm after a minute, once the
 /// daemons in question have dialled again.
@@ -58,10 +58,10 @@ fn finding(alarm: &Alarm) -> Option<Finding> {
     Some(Finding {
         name,
         what,
-        remedy:
-            "ringway gateway add …   # a name and a key for a machine that was copied; else stop \
-                 one of the two"
-                .to_owned(),
+        remedy: Remedy::ringway(
+            "gateway add …   # a name and a key for a machine that was copied; else stop one of \
+             the two",
+        ),
     })
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use ringway_config::{Escaped, Prefix};
-use ringway_intent::{Finding, Links};
+use ringway_intent::{Finding, Links, Remedy};
 
 /// See the head of this file.
 #[derive(Debug, Default)]
@@ -57,7 +57,9 @@ impl Carrier {
         Some(Finding {
             name: Carrier::name(),
             what: format!("{lost} has no carrier: this gateway does not reach the site's hosts"),
-            remedy: "ip -brief link   # which are up; look at cable, switch and driver".into(),
+            remedy: Remedy::command(
+                "ip -brief link   # which are up; look at cable, switch and driver",
+            ),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use ringway_config::GatewayId;
 use ringway_core::{Drift, RecordDrift};
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 
 /// Organizations that are named; a peer can invent many.
 const MOST: usize = 3;
@@ -30,9 +30,9 @@ pub(crate) fn finding(peer: &GatewayId, me: &GatewayId, drift: &[RecordDrift]) -
 
     let remedy = match first.kind() {
         Drift::WeAreOlder if first.org != me.org => {
-            format!("ringway member add {}.member.toml", first.org)
+            Remedy::ringway(format!("member add {}.member.toml", first.org))
         }
-        _ => String::new(),
+        _ => Remedy::None,
     };
     Some(Finding {
         name: name(peer),
@@ -85,7 +85,10 @@ mod tests {
 
         let finding = finding(&id("org1"), &id("org0"), &drift).unwrap();
         assert_eq!(finding.name, "records gw.org1");
-        assert_eq!(finding.remedy, "ringway member add org2.member.toml");
+        assert_eq!(
+            finding.remedy.to_string(),
+            "ringway member add org2.member.toml"
+        );
         let start = "gw.org1 holds org2's record with serial 5, we hold serial 3: ";
         assert!(finding.what.starts_with(start), "{}", finding.what);
         assert!(finding.what.ends_with("; and 498 more"), "{}", finding.what);

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 
 /// How long after a refusal it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ impl GuardRetry {
                 "the guard is older than the host's networks and the configuration, and is tried \
                  again: {error}"
             ),
-            remedy: "nft list ruleset".into(),
+            remedy: Remedy::command("nft list ruleset"),
         }
     }
 

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use ringway_config::{Ruling, rule};
 use ringway_intent::{
-    Checked, Finding, GuardSpec, Inquiry, Links, Missing, Restoration, Thing, tcp_ports, ways,
+    Checked, Finding, GuardSpec, Inquiry, Links, Missing, Remedy, Restoration, Thing, tcp_ports,
+    ways,
 };
 
 use crate::carrier::Carrier;
@@ -194,7 +195,7 @@ impl Shell {
                     what: "the site's hosts are cut off: forwarding is off while the nftables \
                            table is missing"
                         .into(),
-                    remedy: RULESET.into(),
+                    remedy: Remedy::command(RULESET),
                 }));
             }
         }
@@ -244,21 +245,21 @@ fn missing_name(thing: &Thing) -> String {
 }
 
 /// What this daemon may not do, or is kept from, the host's administrator can.
-fn remedy(missing: &Missing) -> String {
+fn remedy(missing: &Missing) -> Remedy {
     match missing.thing {
-        Thing::Setting(_) => format!("sysctl -w {}", missing.name.replace(" = ", "=")),
-        Thing::Table => RULESET.to_owned(),
-        Thing::Rule => "ip rule   # what is in the way; it is tried again every second".to_owned(),
-        Thing::Routes => {
-            "ip route show table all   # what is in the way; it is tried again every second"
-                .to_owned()
+        Thing::Setting(_) => {
+            Remedy::command(format!("sysctl -w {}", missing.name.replace(" = ", "=")))
         }
-        Thing::Address(_) => {
-            "ip address   # what the device has; it is tried again every second".to_owned()
+        Thing::Table => Remedy::command(RULESET),
+        Thing::Rule => {
+            Remedy::command("ip rule   # what is in the way; it is tried again every second")
         }
-        Thing::Mtu | Thing::Group | Thing::Queue => {
-            "ip -details link   # what the device has; it is tried again every second".to_owned()
-        }
+        Thing::Routes => Remedy::command(
+            "ip route show table all   # what is in the way; it is tried again every second",
+        ),
+        Thing::Mtu | Thing::Group | Thing::Queue => Remedy::command(
+            "ip -details link   # what the device has; it is tried again every second",
+        ),
     }
 }
 
@@ -276,6 +277,6 @@ fn fight(restored: &Restoration) -> Finding {
             restored.name,
             TRUCE.as_secs()
         ),
-        remedy: format!("stop {by} from changing it"),
+        remedy: format!("stop {by} from changing it").into(),
     }
 }

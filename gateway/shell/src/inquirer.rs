@@ -131,13 +131,15 @@ impl Inquirer {
 
 #[cfg(test)]
 mod tests {
+    use ringway_intent::Remedy;
+
     use super::*;
 
     fn docker() -> Finding {
         Finding {
             name: "foreign filter ip filter FORWARD".into(),
             what: "drops".into(),
-            remedy: "iptables -I DOCKER-USER".into(),
+            remedy: Remedy::command("iptables -I DOCKER-USER"),
         }
     }
 

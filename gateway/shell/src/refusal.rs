@@ -1,7 +1,7 @@
 //! [`Refusal`]: a reload that was refused, and what was taken away all the same, for an operator.
 
 use ringway_config::Faults;
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 
 /// The name of what needs attention.
 const NAME: &str = "reload";
@@ -56,8 +56,7 @@ impl Refusal {
                  refused for {}{more}",
                 self.fault
             ),
-            remedy: "ringway check   # names every fault; correct them, then ringway reload"
-                .to_owned(),
+            remedy: Remedy::ringway("check   # names every fault; correct them").then_reload(),
         }
     }
 

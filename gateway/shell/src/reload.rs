@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use ringway_config::{Config, Fault, Faults, GatewayId, Place, accepted, taken};
 use ringway_core::{Membership, TrustError};
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 
 use crate::changes::{ChangeId, Stage};
 use crate::effect::Effect;
@@ -413,10 +413,10 @@ fn refused_certificate(faults: &Faults) -> Finding {
             "the new certificate was refused, the one of before stays in use: {}",
             fault.unwrap_or_default()
         ),
-        remedy:
-            "ringway check   # says what is wrong with the certificate or its key; then ringway \
-                 reload"
-                .to_owned(),
+        remedy: Remedy::ringway(
+            "check   # says what is wrong with the certificate or its key; correct it",
+        )
+        .then_reload(),
     }
 }
 

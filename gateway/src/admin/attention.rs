@@ -35,6 +35,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::SystemTime;
 
+use ringway_intent::Remedy;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -97,7 +98,7 @@ pub fn complete(report: &mut Report, now: SystemTime) {
             Kind::Grace,
             "siblings",
             what,
-            "ringway status   # why the tunnel between them is down",
+            Remedy::ringway("status   # why the tunnel between them is down"),
         ));
     }
 
@@ -130,15 +131,17 @@ pub fn state(report: &Report) -> &'static str {
     }
 }
 
-fn item(kind: Kind, about: &str, what: &str, remedy: &str) -> AttentionReport {
+fn item(kind: Kind, about: &str, what: &str, fix: impl Into<Remedy>) -> AttentionReport {
     let kind = kind.word();
+    let fix = fix.into();
 
     AttentionReport {
         kind: kind.to_owned(),
         name: format!("{kind} {about}"),
         what: what.to_owned(),
         since: String::new(),
-        remedy: remedy.to_owned(),
+        remedy: fix.to_string(),
+        fix,
     }
 }
 
@@ -169,8 +172,10 @@ fn displaced(tunnel: &TunnelReport) -> Option<AttentionReport> {
             "another daemon uses the identity of this gateway: {} has a session with it",
             tunnel.peer
         ),
-        "ringway cert renew --new-key   # if the key is in wrong hands: then revoke the earlier \
-         one; a machine that was copied needs a name of its own (ringway gateway add)",
+        Remedy::ringway(
+            "cert renew --new-key   # if the key is in wrong hands: then revoke the earlier one; \
+             a machine that was copied needs a name of its own (ringway gateway add)",
+        ),
     );
     found.since.clone_from(&tunnel.since);
     Some(found)
@@ -191,11 +196,10 @@ fn down(tunnel: &TunnelReport, gateway: &str, is_dialled: bool) -> Option<Attent
             Kind::NeverMeet,
             peer,
             &format!("no tunnel to {peer} can ever come up: neither end has an endpoint"),
-            &format!(
-                "ringway gateway set {} --add-endpoint …   # and hand the record out; or the peer \
-                 does so",
+            Remedy::ringway(format!(
+                "gateway set {} --add-endpoint …   # and hand the record out; or the peer does so",
                 gateway.split('.').next().unwrap_or_default()
-            ),
+            )),
         )
     } else {
         let reason = tunnel.last_error.as_deref().unwrap_or("no answer yet");
@@ -203,7 +207,7 @@ fn down(tunnel: &TunnelReport, gateway: &str, is_dialled: bool) -> Option<Attent
             Kind::TunnelDown,
             peer,
             &format!("the tunnel to {peer} is down: {reason}"),
-            &format!("ringway status --peer {peer}   # shows each endpoint"),
+            Remedy::ringway(format!("status --peer {peer}   # shows each endpoint")),
         )
     };
     found.since.clone_from(&tunnel.since);
@@ -271,18 +275,18 @@ fn conflict(route: &RouteReport) -> Option<AttentionReport> {
 }
 
 /// Who can end the overlap with this.
-fn agreement(kind: ConflictKind) -> &'static str {
+fn agreement(kind: ConflictKind) -> Remedy {
     match kind {
-        ConflictKind::Host => {
+        ConflictKind::Host => Remedy::command(
             "ip address show   # one of the two must be renumbered: this host's network or the \
-             member's"
-        }
-        ConflictKind::Reserved => {
+             member's",
+        ),
+        ConflictKind::Reserved => Remedy::from(
             "this site reserves the range: take it out of reserved, or the organization uses \
-             another"
-        }
+             another",
+        ),
         ConflictKind::Site | ConflictKind::None => {
-            "the two organizations must agree which of them uses the range"
+            Remedy::from("the two organizations must agree which of them uses the range")
         }
     }
 }
@@ -416,9 +420,9 @@ fn expiry(name: &str, until: &str, days: i64, now: SystemTime) -> Option<Attenti
         )
     };
     let remedy = if name.starts_with(OURS) {
-        "ringway cert renew"
+        Remedy::ringway("cert renew")
     } else {
-        "its organization must renew it before it ends"
+        Remedy::from("its organization must renew it before it ends")
     };
     Some(item(Kind::CertificateExpiry, name, &what, remedy))
 }

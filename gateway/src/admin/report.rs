@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ringway_config::OrgId;
 use ringway_identity::Crl;
 use ringway_identity::certificate::rfc3339;
+use ringway_intent::Remedy;
 use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Serialize};
 
@@ -247,6 +248,19 @@ pub struct AttentionReport {
     pub since: String,
     /// The command or the setting that fixes it; empty if there is none.
     pub remedy: String,
+    /// The same in its parts; nothing from an older gateway.
+    #[serde(default)]
+    pub fix: Remedy,
+}
+
+impl AttentionReport {
+    /// What fixes it. A gateway of an older version says it in one text, whatever that is.
+    pub fn fix(&self) -> Remedy {
+        match &self.fix {
+            Remedy::None => Remedy::from(self.remedy.as_str()),
+            fix => fix.clone(),
+        }
+    }
 }
 
 /// The tunnel to one gateway.

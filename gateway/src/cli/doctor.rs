@@ -14,6 +14,7 @@ mod tests;
 mod tracking;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 
 use ringway_config::Escaped;
@@ -22,7 +23,7 @@ use serde::Serialize;
 
 use self::fix::Fix;
 use self::place::{Place, Subject};
-use super::{Failure, Shown, answer, answer_json, block_on};
+use super::{Failure, Shown, answer, answer_json, block_on, remedy};
 use crate::prepare::prepare;
 
 /// Something in the way, and what fixes it.
@@ -43,7 +44,7 @@ struct FoundReport<'a> {
     name: &'a str,
     what: &'a str,
     /// The command; empty if there is none.
-    remedy: &'a str,
+    remedy: String,
     /// Why there is none, and who can do something.
     no_command: Option<&'a str>,
 }
@@ -60,13 +61,11 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
     // A running gateway and the command find the same.
     let mut seen = BTreeSet::new();
     found.retain(|found: &Found| seen.insert(found.finding.name.clone()));
-    for found in &mut found {
-        found.fix.be_about(&args.config.path);
-    }
+    let config = &args.config.path;
     if args.json {
-        answer_json(&report(&found))?;
+        answer_json(&report(&found, config))?;
     } else {
-        answer(text(&found))?;
+        answer(text(&found, config))?;
     }
     Ok(if found.is_empty() {
         ExitCode::SUCCESS
@@ -75,11 +74,12 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
     })
 }
 
-fn report(found: &[Found]) -> Report<'_> {
+/// Commands in it are about the gateway of the file `config`.
+fn report<'f>(found: &'f [Found], config: &Path) -> Report<'f> {
     let findings = found.iter().map(|Found { finding, fix }| {
         let (remedy, no_command) = match fix {
-            Fix::Command(command) => (command.as_str(), None),
-            Fix::NoCommand(reason) => ("", Some(reason.as_str())),
+            Fix::Command(command) => (remedy::for_gateway(command, config), None),
+            Fix::NoCommand(reason) => (String::new(), Some(reason.as_str())),
         };
         FoundReport {
             name: &finding.name,
@@ -95,7 +95,7 @@ fn report(found: &[Found]) -> Report<'_> {
     }
 }
 
-fn text(found: &[Found]) -> String {
+fn text(found: &[Found], config: &Path) -> String {
     if found.is_empty() {
         return "Nothing on this host is in the way.\n".to_owned();
     }
@@ -104,7 +104,10 @@ fn text(found: &[Found]) -> String {
     for Found { finding, fix } in found {
         text.push_str(&format!("{}\n", Escaped(&finding.what)));
         let line = match fix {
-            Fix::Command(command) => format!("  to fix it: {}\n", Escaped(command)),
+            Fix::Command(command) => {
+                let command = remedy::for_gateway(command, config);
+                format!("  to fix it: {}\n", Escaped(&command))
+            }
             Fix::NoCommand(reason) => format!("  no command fixes it: {}\n", Escaped(reason)),
         };
         text.push_str(&line);

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use ringway_config::{Asked, Escaped, Opening, Party, Prefix, Service};
 
+use ringway_intent::Remedy;
 use serde::Serialize;
 
 use super::policy::{Files, Wanted};
@@ -82,7 +83,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         (_, Err(error)) => explanation.steps.push(Step::bad(
             "gateway",
             format!("{error:#}"),
-            format!("ringway run -c {}", args.config.path.display()),
+            Remedy::ringway("run"),
         )),
         (Err(unresolved), Ok((report, _))) => {
             explanation.steps.push(unknown_end(&unresolved, &report));
@@ -99,7 +100,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         .iter()
         .all(|step| step.state != State::Bad);
     for step in &mut explanation.steps {
-        step.remedy = remedy::for_gateway(&step.remedy, &args.config.path);
+        step.remedy = remedy::for_gateway(&step.fix, &args.config.path);
     }
     if args.json {
         answer_json(&explanation)?;
@@ -198,7 +199,13 @@ fn unknown_end(unresolved: &Unresolved, report: &Report) -> Step {
             let remedy = format!("give the whole name, such as {label}.<org>.<domain>");
             return Step::bad("name", unresolved.to_string(), remedy);
         }
-        _ => return Step::bad("prefix", unresolved.to_string(), "ringway member list"),
+        _ => {
+            return Step::bad(
+                "prefix",
+                unresolved.to_string(),
+                Remedy::ringway("member list"),
+            );
+        }
     };
     let name = name.to_string();
     let mut zones = report.zones.iter();
@@ -207,11 +214,11 @@ fn unknown_end(unresolved: &Unresolved, report: &Report) -> Step {
         return Step::bad(
             "name",
             format!("{name} belongs to no member"),
-            "ringway member list",
+            Remedy::ringway("member list"),
         );
     };
 
-    let remedy = format!("ringway dns query {name}");
+    let remedy = Remedy::ringway(format!("dns query {name}"));
     Step::bad("name", format!("{name}: {}", why_no_name(zone)), remedy)
 }
 

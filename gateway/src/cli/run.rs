@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{ConfigFile, Failure};
-use crate::run::{Options, RunError};
+use crate::run::RunError;
 
 /// Arguments of `ringway run`.
 #[derive(Debug, clap::Args)]
@@ -15,9 +15,6 @@ pub struct Args {
     /// Write the process number to this file while the gateway runs
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
-    /// Read the files again whenever they have changed, without SIGHUP or `ringway reload`
-    #[arg(long)]
-    pub watch: bool,
 }
 
 /// Runs the gateway until SIGTERM or SIGINT.
@@ -28,11 +25,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()?;
 
-    let options = Options {
-        pid_file: args.pid_file,
-        watches_files: args.watch,
-    };
-    match runtime.block_on(crate::run::run(&args.config.path, options)) {
+    match runtime.block_on(crate::run::run(&args.config.path, args.pid_file.as_deref())) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(RunError::Faults(faults)) => Err(faults.into()),
         Err(RunError::Failed(error)) => Err(error.into()),

@@ -94,7 +94,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     require_known(&args, &report)?;
     if args.json {
         for item in &mut report.attention {
-            item.remedy = remedy::for_gateway(&item.remedy, &args.config.path);
+            item.remedy = remedy::for_gateway(&item.fix(), &args.config.path);
         }
         answer_json(&report)?;
     } else if args.check {
@@ -272,6 +272,7 @@ fn watch(args: &Args, daemon: &Daemon, pause: Duration) -> Result<ExitCode, Fail
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use ringway_intent::Remedy;
 
     use super::*;
     use crate::admin::report::{AttentionReport, TunnelReport, ZoneReport};
@@ -334,6 +335,7 @@ mod tests {
             name: "tunnel-down gw.beta-two".to_owned(),
             since: String::new(),
             remedy: String::new(),
+            fix: Remedy::None,
         }];
         report.state = "attention".to_owned();
 

@@ -82,7 +82,6 @@ impl Drive {
             } => {
                 self.zone_message(peer, conn, message);
             }
-            Effect::Offered { peer, offer } => self.in_force.offered(&peer, offer, &self.jobs),
             Effect::Policy(letter) => self.policy_letter(&letter),
             Effect::OfferZone { conn } => self.offer_zone(conn),
             Effect::ForgetZone { conn } => self.replicator.forget(conn),
@@ -90,7 +89,7 @@ impl Drive {
             Effect::Notify(notice) => notice.log(),
             Effect::Raise(finding) => {
                 self.attention
-                    .raise(&finding.name, &finding.what, &finding.remedy);
+                    .raise(&finding.name, &finding.what, finding.remedy);
             }
             Effect::Clear(name) => self.attention.clear(&name),
             // `Drive::run` sees that the shell has stopped.
@@ -120,7 +119,7 @@ impl Drive {
                 &format!(
                     "a policy test failed, so that nothing is open that was not before: {fault}"
                 ),
-                tests::REMEDY,
+                tests::remedy(),
             ),
             None => self.attention.clear(tests::FAILED),
         }

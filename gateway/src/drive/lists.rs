@@ -1,6 +1,7 @@
 //! Looks after the members' certificate revocation lists: what an overdue one means, and what is
 //! shown of them.
 
+use ringway_intent::Remedy;
 use ringway_shell::Input;
 use rustls_pki_types::UnixTime;
 
@@ -25,12 +26,12 @@ impl Drive {
 
         let stale = trust.stale_lists(now);
         for (org, fault) in &stale {
-            let remedy = format!(
-                "ringway reload   # once the organization's newest list is at {}",
+            let remedy = Remedy::ringway(format!(
+                "reload   # once the organization's newest list is at {}",
                 fault.place
-            );
+            ));
             self.attention
-                .raise(&format!("{NAME}{org}"), &fault.to_string(), &remedy);
+                .raise(&format!("{NAME}{org}"), &fault.to_string(), remedy);
         }
         for name in self.attention.names(NAME) {
             let org = &name[NAME.len()..];

@@ -84,7 +84,8 @@ impl Drive {
                 name,
                 what: item.what,
                 since: rfc3339(item.since),
-                remedy: item.remedy,
+                remedy: item.remedy.to_string(),
+                fix: item.remedy,
             })
             .collect()
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::admin::RoleReport;
 use crate::admin::report::{AttentionReport, CheckReport};
 use crate::admin::site::SiblingReport;
+use ringway_intent::Remedy;
 
 fn opening() -> Opening {
     Opening {
@@ -225,6 +226,7 @@ fn what_other_programs_do_is_a_cause_only_for_the_prefix_that_it_is_about() {
         what: what.into(),
         since: String::new(),
         remedy: "ip rule del pref 100".into(),
+        fix: Remedy::command("ip rule del pref 100"),
     };
     report.attention = vec![item("10.3.0.0/16 leads to eth0 by rule 100")];
     let steps = steps(&report, &rules());

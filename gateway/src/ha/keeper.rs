@@ -16,6 +16,7 @@ mod attempt;
 mod fight;
 mod held;
 
+use ringway_intent::Remedy;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -358,7 +359,7 @@ impl Keeper {
                          may use this gateway while another one is active",
                         order.interface
                     ),
-                    &format!("take {first} from that program's configuration of the host"),
+                    format!("take {first} from that program's configuration of the host"),
                 ),
                 None => self.attention.clear(FOREIGN),
             },
@@ -389,7 +390,7 @@ impl Keeper {
             Ok(None) => {
                 let what = format!("[ha] interface {name} is no interface of this host");
                 self.attention
-                    .raise(MISSING, &what, "ip link   # lists them");
+                    .raise(MISSING, &what, Remedy::command("ip link   # lists them"));
                 None
             }
             Err(error) => {
@@ -411,7 +412,8 @@ impl Keeper {
                     "hosts are not told of the virtual addresses, and follow a takeover late: \
                      {error}"
                 );
-                self.attention.raise(SILENT, &what, RAW_REMEDY);
+                self.attention
+                    .raise(SILENT, &what, Remedy::command(RAW_REMEDY));
                 None
             }
         }
@@ -425,9 +427,10 @@ impl Keeper {
         let what = format!(
             "the virtual address {address} is also at {hardware}, which is not our active sibling"
         );
-        let remedy =
-            format!("ip neigh   # find {hardware}, and give one of the two another address");
-        self.attention.raise(TAKEN, &what, &remedy);
+        let remedy = Remedy::command(format!(
+            "ip neigh   # find {hardware}, and give one of the two another address"
+        ));
+        self.attention.raise(TAKEN, &what, remedy);
     }
 
     fn try_again(&mut self, now: Instant) -> Option<Instant> {

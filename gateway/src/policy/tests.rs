@@ -4,13 +4,15 @@
 //! that is gone is skipped, and what a shorter record no longer has is not judged.
 
 use ringway_config::{Config, Expectation, Fault, Faults, PolicyTest, Service};
+use ringway_intent::Remedy;
 
 use super::judge::{Case, Judge, Judgement};
 
 /// The name of what needs attention while a test fails, and what fixes it.
 pub(crate) const FAILED: &str = "policy-test";
-pub(crate) const REMEDY: &str =
-    "ringway check   # names the test; correct it or the rules, then ringway reload";
+pub(crate) fn remedy() -> Remedy {
+    Remedy::ringway("check   # names the test; correct it or the rules").then_reload()
+}
 
 /// The results of all tests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

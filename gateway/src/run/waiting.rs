@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use ringway_config::disk::create_private;
 use ringway_config::{Config, Faults};
 use ringway_host::watch::Authors;
+use ringway_intent::Remedy;
 use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -95,6 +96,9 @@ fn report(begin: UnixTime, end: UnixTime, faults: &Faults) {
 
 fn attention(begin: UnixTime, end: UnixTime, since: SystemTime) -> AttentionReport {
     let [begin, end] = [begin, end].map(rfc3339);
+    let fix = Remedy::command(
+        "timedatectl set-ntp true   # or set the clock, or put another certificate in place",
+    );
 
     AttentionReport {
         kind: Kind::of(CLOCK).word().to_owned(),
@@ -104,9 +108,8 @@ fn attention(begin: UnixTime, end: UnixTime, since: SystemTime) -> AttentionRepo
              for another certificate"
         ),
         since: rfc3339(unix_time(since)),
-        remedy:
-            "timedatectl set-ntp true   # or set the clock, or put another certificate in place"
-                .to_owned(),
+        remedy: fix.to_string(),
+        fix,
     }
 }
 

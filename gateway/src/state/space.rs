@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access};
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
@@ -48,7 +48,7 @@ pub async fn watch(dir: PathBuf, attention: Attention) {
         // Fails only if looking panicked: then it is tried again.
         if let Ok(found) = spawn_blocking(move || find(&looked)).await {
             match found {
-                Some(finding) => attention.raise(NAME, &finding.what, &finding.remedy),
+                Some(finding) => attention.raise(NAME, &finding.what, finding.remedy),
                 None => attention.clear(NAME),
             }
         }
@@ -103,7 +103,7 @@ impl Space {
         Some(Finding {
             name: NAME.to_owned(),
             what,
-            remedy,
+            remedy: Remedy::command(remedy),
         })
     }
 }
@@ -124,8 +124,11 @@ mod tests {
             return String::new();
         };
 
-        let program = found.remedy.split(' ').next();
-        assert!(matches!(program, Some("mount" | "du")), "{}", found.remedy);
+        let remedy = found.remedy.to_string();
+        assert!(
+            remedy.starts_with("mount ") || remedy.starts_with("du "),
+            "{remedy}"
+        );
         found.what
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ringway_config::{Digest, GatewayId, GatewayName, OrgId};
 use ringway_core::ConnId;
 use ringway_dns::transfer::{Offer, TransferError};
+use ringway_intent::Remedy;
 
 use super::organization::MAX_TOTAL;
 use super::peer::Verdict;
@@ -135,7 +136,8 @@ impl Replicator {
                     "{peer} refuses our names: {}",
                     ringway_config::Escaped(text)
                 ),
-                "ringway check   # what is wrong with our names; correct them, then ringway reload",
+                Remedy::ringway("check   # what is wrong with our names; correct them")
+                    .then_reload(),
             );
         }
         self.answers.insert(peer, verdict);

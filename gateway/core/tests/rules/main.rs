@@ -5,7 +5,6 @@
     reason = "a bench that cannot be set up has failed"
 )]
 
-mod attach;
 mod bad_peers;
 mod bench;
 mod claims;

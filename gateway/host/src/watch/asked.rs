@@ -7,7 +7,7 @@ use std::io;
 use std::net::IpAddr;
 
 use ringway_config::{Prefix, Routes as Numbers};
-use ringway_intent::{Finding, Way};
+use ringway_intent::{Finding, Remedy, Way};
 use rtnetlink::IpVersion;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
@@ -293,6 +293,6 @@ fn finding(
     Finding {
         name: format!("route {kind} from {enters}"),
         what: format!("packets from {enters} to {first}{more} {leaves}{by}"),
-        remedy,
+        remedy: Remedy::command(remedy),
     }
 }

@@ -16,7 +16,7 @@ mod remedy;
 use std::collections::BTreeMap;
 use std::io;
 
-use ringway_intent::{Finding, Inquiry, Way};
+use ringway_intent::{Finding, Inquiry, Remedy, Way};
 
 use self::evaluate::{Judgement, Ruleset};
 use self::packet::{Interface, Sample, State};
@@ -226,7 +226,7 @@ fn finding(
     Finding {
         what: format!("{tool}chain {name}{by} drops packets {}", question.what),
         name: format!("foreign filter {name}"),
-        remedy: remedy(&traffic.tun, chain, ruleset, question),
+        remedy: Remedy::command(remedy(&traffic.tun, chain, ruleset, question)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use ringway_config::{Routes as Numbers, TunName};
-use ringway_intent::{Finding, Inquiry};
+use ringway_intent::{Finding, Inquiry, Remedy};
 use tokio::task::spawn_blocking;
 
 use super::asked::{self, Questions};
@@ -61,8 +61,9 @@ fn left_out(inquiry: &Inquiry) -> Option<Finding> {
             "foreign rules and routes in the way of {count} prefixes of members are not looked \
              for: there are too many prefixes"
         ),
-        remedy: "ringway site set …   # join neighbouring prefixes, as every organization should"
-            .into(),
+        remedy: Remedy::ringway(
+            "site set …   # join neighbouring prefixes, as every organization should",
+        ),
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use ringway_config::{Prefix, Routes as Numbers};
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{RouteMessage, RouteType};
 
@@ -106,6 +106,6 @@ fn finding(numbers: &Numbers, strangers: &[Stranger]) -> Option<Finding> {
              {}{more}",
             first.text
         ),
-        remedy: format!("ip {flag}route del {} table {table}", first.text),
+        remedy: Remedy::command(format!("ip {flag}route del {} table {table}", first.text)),
     })
 }

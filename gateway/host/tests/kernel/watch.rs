@@ -123,7 +123,10 @@ fn a_host_that_the_reverse_path_check_drops_is_found() {
     assert_eq!(findings(&namespace, false), [], "nothing passes anyway");
     let found = &findings(&namespace, true)[0];
     assert!(found.what.contains("reverse-path check"), "{found:?}");
-    assert_eq!(found.remedy, "sysctl -w net.ipv4.conf.eth0.rp_filter=2");
+    assert_eq!(
+        found.remedy.to_string(),
+        "sysctl -w net.ipv4.conf.eth0.rp_filter=2"
+    );
 }
 
 /// What is found about the way from eth0 to a member, which a tunnel serves or not.
@@ -161,7 +164,10 @@ fn a_route_that_leads_elsewhere_is_found_with_the_rule_that_is_guilty() {
     let found = &findings(&namespace, false)[0];
     assert!(found.what.contains("leave by eth0 (table 99)"), "{found:?}");
     assert!(found.what.contains("ip rule 512"), "{found:?}");
-    assert!(found.remedy.contains("priority 511"), "{found:?}");
+    assert!(
+        found.remedy.to_string().contains("priority 511"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -212,7 +218,8 @@ fn routes_of_others_in_our_table_are_found_and_the_remedy_removes_them() {
         assert_eq!(found[0].name, format!("route table {table}"));
         assert!(found[0].what.ends_with(route), "{found:?}");
 
-        let remedy = found[0].remedy.strip_prefix("ip ").unwrap();
+        let remedy = found[0].remedy.to_string();
+        let remedy = remedy.strip_prefix("ip ").unwrap();
         namespace.ip(remedy);
         assert_eq!(findings(&namespace, true), [], "{remedy}");
     }
@@ -251,7 +258,11 @@ fn chains_that_drop_are_found_and_the_remedies_open_them() {
             for finding in findings(&namespace, false) {
                 nft(
                     &namespace,
-                    &finding.remedy.replace("nft ", "").replace(" && ", "\n"),
+                    &finding
+                        .remedy
+                        .to_string()
+                        .replace("nft ", "")
+                        .replace(" && ", "\n"),
                 );
             }
         }

@@ -11,7 +11,6 @@
 )]
 
 mod lists;
-mod nodes;
 mod openssl;
 #[expect(
     dead_code,

@@ -109,7 +109,6 @@ impl World {
             | Effect::SetReach { .. }
             | Effect::ZoneMessage { .. }
             | Effect::Policy(_)
-            | Effect::Offered { .. }
             | Effect::OfferZone { .. }
             | Effect::ForgetZone { .. }
             | Effect::ReloadEnded { .. }

@@ -84,9 +84,21 @@ fn a_gateway_whose_identity_is_used_elsewhere_says_so_once() {
 
 #[test]
 fn an_overlap_with_this_host_is_no_matter_of_two_organizations() {
-    assert!(agreement(ConflictKind::Host).starts_with("ip address show"));
-    assert!(agreement(ConflictKind::Reserved).contains("reserves"));
-    assert!(agreement(ConflictKind::Site).contains("two organizations"));
+    assert!(
+        agreement(ConflictKind::Host)
+            .to_string()
+            .starts_with("ip address show")
+    );
+    assert!(
+        agreement(ConflictKind::Reserved)
+            .to_string()
+            .contains("reserves")
+    );
+    assert!(
+        agreement(ConflictKind::Site)
+            .to_string()
+            .contains("two organizations")
+    );
 }
 
 /// What is shown is chosen by others: an organization or an interface may be called anything.

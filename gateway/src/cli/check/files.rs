@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access};
 use ringway_config::Config;
 use ringway_host::obstacles::Obstacle;
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 use socket2::SockAddr;
 
 use crate::admin::socket;
@@ -36,7 +36,7 @@ pub(in crate::cli) fn no_group(group: &str) -> Obstacle {
         reason: format!(
             "socket-group: there is no group {group:?}; create it with groupadd {group}"
         ),
-        remedy: format!("groupadd {}", quoted(group)),
+        remedy: Remedy::command(format!("groupadd {}", quoted(group))),
     }
 }
 
@@ -45,10 +45,10 @@ pub(in crate::cli) fn no_place(path: &Path, reason: &str) -> Obstacle {
 
     Obstacle::Socket {
         reason: format!("cannot make {}: {reason}", path.display()),
-        remedy: format!(
+        remedy: Remedy::command(format!(
             "ls -ld {}   # or change socket in gateway.toml",
             quoted(&dir.display().to_string())
-        ),
+        )),
     }
 }
 
@@ -63,10 +63,10 @@ pub(super) fn state_dir(config: &Config) -> Option<Finding> {
             "there can be no state directory {}: {reason}",
             dir.display()
         ),
-        remedy: format!(
+        remedy: Remedy::command(format!(
             "ls -ld {}   # or change state-dir in gateway.toml",
             quoted(&dir.display().to_string())
-        ),
+        )),
     })
 }
 

@@ -12,7 +12,7 @@ use ringway_config::{Config, Escaped, Prefix, Ruling};
 use ringway_host::links;
 use ringway_host::obstacles::{self, Obstacle, is_privileged};
 use ringway_host::watch::inquire;
-use ringway_intent::{Finding, Inquiry, Links, Scope, guard, tcp_ports, unannounced, ways};
+use ringway_intent::{Finding, Inquiry, Links, Remedy, Scope, guard, tcp_ports, unannounced, ways};
 
 use super::files;
 use crate::admin::{Report, socket};
@@ -129,7 +129,9 @@ pub(in crate::cli) fn read_only_setting(name: &str, now: &str, wanted: &str) -> 
             "{name} is {now} and must be {wanted}, and cannot be written here (/proc/sys is \
              read-only)"
         ),
-        remedy: format!("sysctl -w {name}={wanted}   # on the host, or when the container is made"),
+        remedy: Remedy::command(format!(
+            "sysctl -w {name}={wanted}   # on the host, or when the container is made"
+        )),
     }
 }
 
@@ -157,10 +159,10 @@ fn taken_port(listen: SocketAddr, proto: &str, flag: char) -> Finding {
             "[dns] listen {listen}: another program has the {proto} port, and DNS is not served \
              there until it is free"
         ),
-        remedy: format!(
+        remedy: Remedy::command(format!(
             "ss -l{flag}np 'sport = {}'   # the program to stop; or change [dns] listen",
             listen.port()
-        ),
+        )),
     }
 }
 
@@ -182,7 +184,9 @@ pub(in crate::cli) fn absent_address(address: IpAddr) -> Finding {
         what: format!(
             "[dns] listen {address} is no address of this host: DNS is not served there yet"
         ),
-        remedy: format!("ip address add {address} dev …   # or correct [dns] listen"),
+        remedy: Remedy::command(format!(
+            "ip address add {address} dev …   # or correct [dns] listen"
+        )),
     }
 }
 
@@ -192,7 +196,7 @@ pub(super) fn describe(findings: &[Finding], config: &Path) -> String {
 
     for finding in findings {
         text.push_str(&format!("\nneeds attention: {}\n", Escaped(&finding.what)));
-        if !finding.remedy.is_empty() {
+        if finding.remedy != Remedy::None {
             let remedy = remedy::for_gateway(&finding.remedy, config);
             text.push_str(&format!("  to fix it: {}\n", Escaped(&remedy)));
         }

@@ -1,31 +1,21 @@
 //! [`Fix`]: the command that fixes what was found, or why no command of this host's operator does.
 
-use std::path::Path;
-
 use ringway_config::Config;
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 
 use crate::admin::attention::Kind;
-use crate::cli::remedy;
 use crate::state::REMEDY;
 
 /// What is done about a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fix {
-    /// As it is typed; what follows `#` is for people.
-    Command(String),
+    /// It.
+    Command(Remedy),
     /// Why there is none, and who can do something.
     NoCommand(String),
 }
 
 impl Fix {
-    /// Its commands of this program name the gateway's file.
-    pub(super) fn be_about(&mut self, config: &Path) {
-        if let Fix::Command(command) = self {
-            *command = remedy::for_gateway(command, config);
-        }
-    }
-
     /// That of a finding of this program, which names its command.
     pub(super) fn named(finding: &Finding) -> Fix {
         Fix::command_or(finding, || no_command(finding, "none is known"))
@@ -33,8 +23,7 @@ impl Fix {
 
     /// That of a `finding` of this kind which a gateway of `config` has reported.
     pub(super) fn of_kind(kind: Kind, finding: &Finding, config: &Config) -> Fix {
-        let path = config.path.display();
-        let status = format!("ringway status -c {path}");
+        let status = Remedy::ringway("status");
 
         match kind {
             // They are made with the command for what was found.
@@ -102,7 +91,7 @@ impl Fix {
 
     /// The command that `finding` names, or else this.
     fn command_or(finding: &Finding, other: impl FnOnce() -> Fix) -> Fix {
-        if remedy::is_command(&finding.remedy) {
+        if finding.remedy.is_command() {
             Fix::Command(finding.remedy.clone())
         } else {
             other()
@@ -116,8 +105,10 @@ fn state(finding: &Finding, config: &Config) -> Fix {
 
     Fix::command_or(finding, || {
         // What could not be written; the other ones could not be read.
-        if finding.remedy == REMEDY {
-            Fix::Command(format!("df -h {dir}; ls -ld {dir}   # {REMEDY}"))
+        if finding.remedy == REMEDY.into() {
+            Fix::Command(Remedy::command(format!(
+                "df -h {dir}; ls -ld {dir}   # {REMEDY}"
+            )))
         } else {
             no_command(finding, "the file must come from a backup")
         }
@@ -131,7 +122,8 @@ fn others_must(finding: &Finding, reason: &str) -> Fix {
 
 /// The reason that `finding` gives, or else this one.
 fn no_command(finding: &Finding, reason: &str) -> Fix {
-    let given = Some(&finding.remedy).filter(|given| !given.is_empty());
-
-    Fix::NoCommand(given.map_or(reason, |given| given).to_owned())
+    Fix::NoCommand(match &finding.remedy {
+        Remedy::None => reason.to_owned(),
+        given => given.to_string(),
+    })
 }

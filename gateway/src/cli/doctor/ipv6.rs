@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use ringway_config::Config;
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 
 const SWITCH: &str = "/proc/sys/net/ipv6/conf/all/disable_ipv6";
 
@@ -34,7 +34,7 @@ pub(super) fn finding(state: State) -> Option<Finding> {
     Some(Finding {
         name: "ipv6".to_owned(),
         what: what.to_owned(),
-        remedy: remedy.to_owned(),
+        remedy: Remedy::command(remedy),
     })
 }
 

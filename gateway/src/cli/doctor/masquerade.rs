@@ -2,7 +2,7 @@
 //! gateway instead of the host, and the data plane drops what has no address of the site.
 
 use ringway_config::{Config, Prefix};
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 use serde_json::Value;
 
 use super::ruleset::each;
@@ -42,7 +42,7 @@ pub(super) fn finding(chain: &str, tun: &str) -> Finding {
             "chain {chain} gives what leaves by {tun} another source: members see the gateway \
              instead of the site's hosts, or nothing"
         ),
-        remedy: format!("nft insert rule {chain} oifname \"{tun}\" accept"),
+        remedy: Remedy::command(format!("nft insert rule {chain} oifname \"{tun}\" accept")),
     }
 }
 
@@ -122,7 +122,10 @@ mod tests {
             .collect();
         let own = ["10.1.0.0/16".parse().unwrap()];
         let found = in_ruleset(&json!({"nftables": rules}), "ringway0", &own);
-        found.into_iter().map(|finding| finding.remedy).collect()
+        found
+            .into_iter()
+            .map(|finding| finding.remedy.to_string())
+            .collect()
     }
 
     fn leaves(op: &str, name: &str) -> Value {

@@ -3,14 +3,13 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ringway_config::{Config, Escaped, defaults};
+use ringway_config::{Config, defaults};
 use ringway_dns::Name;
 use ringway_dns::explain::{Response, query_message};
 use ringway_dns::rdata::kind;
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 
 use crate::names::own_apex;
 
@@ -38,7 +37,7 @@ pub(super) fn find(config: &Config) -> Vec<Finding> {
     let resolv = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     for resolver in resolvers(&resolv) {
         if let Err(reason) = ask(resolver, &apex) {
-            findings.push(of_host(resolver.ip(), &apex, &reason, &config.path));
+            findings.push(of_host(resolver.ip(), &apex, &reason));
         }
     }
     findings
@@ -48,32 +47,27 @@ pub(super) fn own(listen: SocketAddr, apex: &Name, reason: &str) -> Finding {
     Finding {
         name: format!("dns {}", listen.ip()),
         what: format!("the gateway's DNS at {listen} has no answer about {apex}: {reason}"),
-        remedy: format!(
+        remedy: Remedy::command(format!(
             "ss -lunp 'sport = {}'   # the program that has the port, or a firewall",
             listen.port()
-        ),
+        )),
     }
 }
 
-pub(super) fn of_host(resolver: IpAddr, apex: &Name, reason: &str, config: &Path) -> Finding {
+pub(super) fn of_host(resolver: IpAddr, apex: &Name, reason: &str) -> Finding {
     // The stub of systemd-resolved (systemd-resolved.service(8)).
     let recipe = if resolver == IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)) {
         "resolved"
     } else {
         "unbound"
     };
-    let path = config.display().to_string();
-
     Finding {
         name: format!("resolver {resolver}"),
         what: format!(
             "this host's resolver {resolver} (/etc/resolv.conf) has no answer about {apex}, so \
              that programs here do not find the members' names: {reason}"
         ),
-        remedy: format!(
-            "ringway recipe {recipe} -c {}   # the lines that it needs",
-            Escaped(&path)
-        ),
+        remedy: Remedy::ringway(format!("recipe {recipe}   # the lines that it needs")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`Place`]: where `doctor` looks.
 
 use ringway_host::obstacles::Obstacle;
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 use serde_json::Value;
 
 use super::fix::Fix;
@@ -109,7 +109,7 @@ pub(super) fn rights(what: &str) -> Finding {
     Finding {
         name: "rights".to_owned(),
         what: what.to_owned(),
-        remedy: "sudo ringway doctor".to_owned(),
+        remedy: Remedy::command("sudo ringway doctor"),
     }
 }
 
@@ -122,7 +122,7 @@ fn said(subject: &Subject<'_>) -> Vec<Found> {
             let finding = Finding {
                 name: item.name.clone(),
                 what: item.what.clone(),
-                remedy: item.remedy.clone(),
+                remedy: item.fix(),
             };
             // Its own version may be another than this program's.
             let kind = Kind::named(&item.kind);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 
 pub(super) fn find() -> Vec<Finding> {
     bridge().into_iter().chain(clock()).collect()
@@ -22,9 +22,10 @@ pub(super) fn bridged() -> Finding {
         what: "packets between hosts on a bridge of this host pass its iptables rules \
                (bridge-nf-call-iptables)"
             .to_owned(),
-        remedy: "sysctl -w net.bridge.bridge-nf-call-iptables=0   # unless Docker or Kubernetes \
-                 needs it"
-            .to_owned(),
+        remedy: Remedy::command(
+            "sysctl -w net.bridge.bridge-nf-call-iptables=0   # unless Docker or Kubernetes needs \
+             it",
+        ),
     }
 }
 
@@ -44,6 +45,6 @@ pub(super) fn unsynchronized() -> Finding {
     Finding {
         name: "clock synchronization".to_owned(),
         what: "this host's clock is not synchronized: certificates are judged by it".to_owned(),
-        remedy: "timedatectl set-ntp true".to_owned(),
+        remedy: Remedy::command("timedatectl set-ntp true"),
     }
 }

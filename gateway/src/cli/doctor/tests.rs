@@ -6,7 +6,7 @@ use std::path::Path;
 use ringway_config::Config;
 use ringway_dns::Name;
 use ringway_host::obstacles::Obstacle;
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 use serde_json::json;
 
 use super::fix::Fix;
@@ -14,7 +14,6 @@ use super::place::{Place, rights, start};
 use super::{Found, ipv6, masquerade, names, report, settings, text, tracking};
 use crate::admin::attention::Kind;
 use crate::cli::check::{files, host};
-use crate::cli::remedy::is_command;
 use crate::state::{REMEDY, space};
 
 fn config() -> Config {
@@ -23,7 +22,7 @@ fn config() -> Config {
     Config::load(&Path::new(files).join("gateway.toml")).unwrap()
 }
 
-fn finding(remedy: &str) -> Finding {
+fn finding(remedy: impl Into<Remedy>) -> Finding {
     Finding {
         name: "x".into(),
         what: "something is wrong".into(),
@@ -58,7 +57,7 @@ fn of_place(place: Place) -> Vec<Finding> {
         }
         Place::Names => vec![
             names::own(listen, &apex, "no answer"),
-            names::of_host(listen.ip(), &apex, "no answer", Path::new("gateway.toml")),
+            names::of_host(listen.ip(), &apex, "no answer"),
         ],
         Place::Ipv6 => [ipv6::State::Off, ipv6::State::Missing]
             .into_iter()
@@ -99,7 +98,7 @@ fn what_this_program_looks_for_is_found_with_its_command() {
         let found = of_place(place);
         assert_eq!(found.is_empty(), place == Place::Gateway, "{place:?}");
         for finding in found {
-            assert!(is_command(&finding.remedy), "{place:?}: {finding:?}");
+            assert!(finding.remedy.is_command(), "{place:?}: {finding:?}");
         }
     }
 }
@@ -159,13 +158,10 @@ fn every_kind_that_a_gateway_reports_has_a_command_or_a_reason() {
         // Another version may name nothing.
         match (Fix::of_kind(*kind, &finding(""), &config), expected(*kind)) {
             (Fix::Command(command), Expected::Command) => {
-                assert!(is_command(&command), "{kind:?}: {command}");
+                assert!(command.is_command(), "{kind:?}: {command}");
             }
             (Fix::NoCommand(reason), Expected::Others) => {
-                assert!(
-                    reason.len() > 20 && !is_command(&reason),
-                    "{kind:?}: {reason}"
-                );
+                assert!(reason.len() > 20, "{kind:?}: {reason}");
             }
             (other, _) => panic!("{kind:?}: {other:?}"),
         }
@@ -183,8 +179,9 @@ fn a_command_of_the_gateway_is_shown_as_it_is_and_a_sentence_as_the_reason() {
         (Kind::Other, "ss -lunp"),
     ];
     for (kind, command) in commands {
-        let fix = Fix::of_kind(kind, &finding(command), &config);
-        assert_eq!(fix, Fix::Command(command.to_owned()), "{kind:?}");
+        let command = Remedy::command(command);
+        let fix = Fix::of_kind(kind, &finding(command.clone()), &config);
+        assert_eq!(fix, Fix::Command(command), "{kind:?}");
     }
     for kind in [Kind::KernelDrift, Kind::ZoneRefused, Kind::RevocationList] {
         let fix = Fix::of_kind(kind, &finding("its operator must"), &config);
@@ -193,7 +190,7 @@ fn a_command_of_the_gateway_is_shown_as_it_is_and_a_sentence_as_the_reason() {
     }
 
     let stored = Fix::of_kind(Kind::State, &finding(REMEDY), &config);
-    assert!(matches!(&stored, Fix::Command(command) if command.starts_with("df -h ")));
+    assert!(matches!(&stored, Fix::Command(command) if command.to_string().starts_with("df -h ")));
 }
 
 #[test]
@@ -203,16 +200,16 @@ fn a_finding_without_a_command_says_so() {
         fix,
     };
     let all = [
-        found(Fix::Command("nft list ruleset".into())),
+        found(Fix::Command(Remedy::command("nft list ruleset"))),
         found(Fix::NoCommand("others must\u{1b}[2J".into())),
     ];
 
     assert_eq!(
-        text(&all),
+        text(&all, Path::new("gateway.toml")),
         "something is wrong\n  to fix it: nft list ruleset\n\
          something is wrong\n  no command fixes it: others must\\u{1b}[2J\n"
     );
-    let json = serde_json::to_value(report(&all)).unwrap();
+    let json = serde_json::to_value(report(&all, Path::new("gateway.toml"))).unwrap();
     assert_eq!(json["ok"], false);
     assert_eq!(json["findings"][0]["remedy"], "nft list ruleset");
     assert_eq!(json["findings"][1]["remedy"], "");

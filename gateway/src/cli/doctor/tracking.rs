@@ -5,7 +5,7 @@ use std::fs;
 
 use ringway_config::Config;
 use ringway_host::firewall::is_tracking_unused;
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 use serde_json::Value;
 
 use super::ruleset::each;
@@ -49,10 +49,10 @@ impl Table {
                 "this host tracks {count} connections and can {most}: new ones are dropped when \
                  the table is full, also of the tunnel"
             ),
-            remedy: format!(
+            remedy: Remedy::command(format!(
                 "sysctl -w net.netfilter.nf_conntrack_max={}",
                 most.saturating_mul(2)
-            ),
+            )),
         })
     }
 
@@ -73,7 +73,7 @@ impl Table {
                 "a firewall of this host looks at connections, so that each packet of the tunnel \
                  (UDP port {port}) costs a look-up, and is dropped when the table is full"
             ),
-            remedy: remedy(ruleset, tun, port),
+            remedy: Remedy::command(remedy(ruleset, tun, port)),
         })
     }
 }
@@ -142,7 +142,10 @@ mod tests {
         assert!(full(90, 100) && full(100, 100));
         assert!(!full(89, 100) && !full(89, 0));
         let found = Table { count: 95, ..SOME }.nearly_full().unwrap();
-        assert_eq!(found.remedy, "sysctl -w net.netfilter.nf_conntrack_max=200");
+        assert_eq!(
+            found.remedy.to_string(),
+            "sysctl -w net.netfilter.nf_conntrack_max=200"
+        );
     }
 
     #[test]
@@ -151,6 +154,7 @@ mod tests {
         assert!(
             found
                 .remedy
+                .to_string()
                 .starts_with("nft insert rule inet filter input udp dport 4600 accept && nft '"),
             "{}",
             found.remedy

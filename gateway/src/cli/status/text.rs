@@ -109,8 +109,9 @@ fn one(item: &AttentionReport, config: &Path, screen: &Screen) -> String {
 
     text.push_str(&screen.fold(4, &item.what));
     if !item.remedy.is_empty() {
-        let fix = format!("to fix it: {}", remedy::for_gateway(&item.remedy, config));
-        if remedy::is_command(&item.remedy) {
+        let remedy = item.fix();
+        let fix = format!("to fix it: {}", remedy::for_gateway(&remedy, config));
+        if remedy.is_command() {
             text.push_str(&screen.whole(4, &fix));
         } else {
             text.push_str(&screen.fold(4, &fix));

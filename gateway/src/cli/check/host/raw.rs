@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use ringway_config::Config;
 use ringway_host::obstacles::may_send_raw;
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 
 use crate::admin::report::TunnelReport;
 use crate::admin::socket;
@@ -29,7 +29,7 @@ pub(super) fn find(config: &Config) -> Vec<Finding> {
             name: "ha announce".to_owned(),
             what: "virtual addresses cannot be announced by this user: that needs CAP_NET_RAW"
                 .to_owned(),
-            remedy: RAW_REMEDY.to_owned(),
+            remedy: Remedy::command(RAW_REMEDY),
         });
     }
     let mut tunnels = running.iter().flat_map(|report| &report.tunnels);
@@ -53,7 +53,7 @@ fn fragments(tunnel: &TunnelReport) -> Finding {
              not TCP are lost, since this user may not send fragments (CAP_NET_RAW)",
             tunnel.peer, tunnel.path_mtu
         ),
-        remedy: RAW_REMEDY.to_owned(),
+        remedy: Remedy::command(RAW_REMEDY),
     }
 }
 

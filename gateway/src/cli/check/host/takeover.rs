@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use ringway_config::{Config, Hook, VirtualAddress};
 use ringway_host::virtual_address::VirtualAddresses;
-use ringway_intent::{Finding, Links};
+use ringway_intent::{Finding, Links, Remedy};
 
 pub(super) async fn find(config: &Config, links: &Links) -> Vec<Finding> {
     let ha = &config.ha;
@@ -36,7 +36,7 @@ async fn interface(config: &Config) -> Option<Finding> {
     found.is_none().then(|| Finding {
         name: "ha interface".to_owned(),
         what: format!("[ha] interface {name} is no interface of this host"),
-        remedy: "ip link   # lists them; correct [ha] interface".to_owned(),
+        remedy: Remedy::command("ip link   # lists them; correct [ha] interface"),
     })
 }
 
@@ -56,7 +56,10 @@ fn far(virtual_address: &VirtualAddress, interface: &str) -> Finding {
             "[ha] {address}: {interface} has no address of its own in {network}, so that hosts \
              there are not reached"
         ),
-        remedy: format!("ip address add …/{} dev {interface}", network.len()),
+        remedy: Remedy::command(format!(
+            "ip address add …/{} dev {interface}",
+            network.len()
+        )),
     }
 }
 
@@ -72,6 +75,6 @@ fn program(key: &str, hook: &Hook) -> Option<Finding> {
     Some(Finding {
         name: format!("ha {key}"),
         what: format!("[ha] {key}: {program} cannot be run: {reason}"),
-        remedy: format!("chmod +x {program}   # or correct [ha] {key}"),
+        remedy: Remedy::command(format!("chmod +x {program}   # or correct [ha] {key}")),
     })
 }

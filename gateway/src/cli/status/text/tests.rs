@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Parser as _;
 use ringway_config::Escaped;
+use ringway_intent::Remedy;
 
 use super::*;
 use crate::admin::report::{
@@ -137,7 +138,7 @@ fn a_remedy_can_be_copied_in_one_line_and_names_the_file() {
         "iptables -I FORWARD -i {} -j ACCEPT",
         "ringway0 ".repeat(20)
     );
-    report.attention[0].remedy.clone_from(&command);
+    report.attention[0].fix = Remedy::command(&command);
     report.daemon.config = format!("/etc/a directory/{}", "x".repeat(80));
     let text = shown(&report, "");
 
@@ -386,6 +387,7 @@ fn hostile_report() -> Report {
             what: HOSTILE.into(),
             since: HOSTILE.into(),
             remedy: HOSTILE.into(),
+            fix: HOSTILE.into(),
         }],
         refusals: hostile_counts(),
         restored: hostile_counts(),
