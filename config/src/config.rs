@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{
-    Announce, CrlPolicy, Digest, DnsName, Fault, Faults, GatewayId, Ha, HttpListen, Member, OrgId,
-    Place, PlacedPrefix, Policy, Prefix, SiteId, TunName, Tunnel, defaults,
+    Announce, Attach, CrlPolicy, Digest, DnsName, Fault, Faults, GatewayId, Ha, HttpListen, Member,
+    Nodes, OrgId, Place, PlacedPrefix, Policy, Prefix, SiteId, TunName, Tunnel, defaults,
 };
 
 /// The configuration of `ringway run`. Paths are absolute or relative to the working directory.
@@ -64,6 +64,10 @@ pub struct Config {
     pub ha: Ha,
     /// Where metrics and health are served; nowhere unless the file says it.
     pub http: Option<HttpListen>,
+    /// The attached nodes that this gateway serves.
+    pub nodes: Nodes,
+    /// This is an attached node, not a gateway; what its file says of that.
+    pub attach: Option<Attach>,
     /// Where the file says what cannot change while a daemon runs, and `[ha]`, by key.
     pub places: BTreeMap<String, Place>,
     /// What needs attention, and keeps nothing from running: a rule about an organization that is

@@ -66,6 +66,22 @@ pub fn pool() -> Prefix {
     Prefix::holding(address, 8).expect("the default is a prefix")
 }
 
+/// What an attached node takes of its gateways' offers: the ranges that the Internet does not route
+/// (RFC 1918, section 3; RFC 6598, section 7; RFC 4193, section 3.1).
+pub fn accept() -> Vec<Prefix> {
+    let ranges = [
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "fc00::/7",
+    ];
+
+    ranges
+        .map(|range| range.parse().expect("the default is a prefix"))
+        .into()
+}
+
 pub(crate) fn tun() -> TunName {
     TUN.parse().expect("the default is an interface name")
 }

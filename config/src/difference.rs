@@ -14,6 +14,7 @@ const MOST: usize = 16;
 pub fn differences(before: &Config, after: &Config) -> Vec<String> {
     let mut lines = members(before, after);
     lines.extend(names(before, after));
+    lines.extend(nodes(before, after));
     lines.extend(rules(&before.policy, &after.policy));
 
     // Their contents would be many lines; the operator has the file.
@@ -22,6 +23,10 @@ pub fn differences(before: &Config, after: &Config) -> Vec<String> {
     let settings = [
         ("reserved", before.reserved == after.reserved),
         ("[[announce]]", announced(before) == announced(after)),
+        (
+            "[nodes]",
+            before.nodes.reach_each_other == after.nodes.reach_each_other,
+        ),
         ("[tunnel]", before.tunnel == after.tunnel),
         ("[ha]", before.ha == after.ha),
         ("dns.ttl", old.ttl == new.ttl),
@@ -88,6 +93,20 @@ fn record(before: &Member, after: &Member) -> Vec<String> {
 fn name_of(root: &Root) -> String {
     // Names in certificates are their issuers' choice; digests are not.
     format!("CA certificate {}", Digest::of(root.pem.as_bytes()))
+}
+
+fn nodes(before: &Config, after: &Config) -> Vec<String> {
+    let [old, new] = [before, after].map(|config| {
+        let nodes = config.nodes.list.iter().map(|node| {
+            let prefixes: Vec<_> = node.prefixes.iter().map(|placed| placed.prefix).collect();
+            format!("{} {}", node.name, list(&prefixes))
+        });
+        nodes.collect::<BTreeSet<String>>()
+    });
+    let removed = old.difference(&new).cloned().collect();
+    let added = new.difference(&old).cloned().collect();
+
+    signed(&removed, &added, "node ")
 }
 
 fn names(before: &Config, after: &Config) -> Vec<String> {

@@ -20,6 +20,8 @@ mod http;
 mod item;
 mod local_gateway;
 mod nearest;
+mod node;
+mod nodes;
 pub(crate) mod pem;
 mod policy;
 mod record;
@@ -73,6 +75,13 @@ pub fn socket_of(path: &Path) -> Result<PathBuf, Faults> {
     let text = source::read(path, &report);
     let socket = text.and_then(|text| gateway::read_socket_path(&text, path, &report));
     report.conclude(socket)
+}
+
+/// The record in `path`. `None` only if faults were reported.
+fn read_member(path: &Path, report: &Report) -> Option<Member> {
+    let text = source::read(path, report)?;
+
+    Record::read(&text, path, report)?.into_member()
 }
 
 impl Member {

@@ -85,6 +85,60 @@ pub mod gateway {
         /// Where metrics and health are served.
         pub HTTP = "http", "[http] with listen";
         pub(crate) PLAN = "plan", "[plan] with pools";
+        pub(crate) NODE = "node", "[[node]] with name and prefixes";
+        pub(crate) NODES = "nodes", "[nodes] with isolation";
+    }
+}
+
+/// `node.toml`, the document itself. The keys that it shares with `gateway.toml` have the same
+/// names.
+pub(crate) mod node {
+    table! {
+        "", "";
+        pub(crate) VERSION = "version", "version = 1";
+        pub(crate) ORG = "org", r#"org = "acme""#;
+        pub(crate) NODE = "node", r#"node = "db1""#;
+        pub(crate) SITE = "site", r#"site = "west", the site whose gateways it is attached to"#;
+        pub(crate) LISTEN = "listen", r#"listen = "0.0.0.0:4600", the port that it dials from"#;
+        pub(crate) STATE_DIR = "state-dir", r#"state-dir = "state""#;
+        pub(crate) SOCKET = "socket", r#"socket = "ringway.sock""#;
+        pub(crate) SOCKET_GROUP = "socket-group", r#"socket-group = "ringway""#;
+        pub(crate) RESERVED = "reserved", r#"reserved = ["172.17.0.0/16"]"#;
+        pub(crate) IDENTITY = "identity", "[identity] with record, certificate and key";
+        pub(crate) ADDRESSES = "addresses", r#"addresses = ["10.77.5.9"]"#;
+        pub(crate) PREFIXES = "prefixes", r#"prefixes = ["10.77.6.0/24"]"#;
+        pub(crate) ACCEPT = "accept", r#"accept = ["10.0.0.0/8", "fc00::/7"]"#;
+        pub(crate) GATEWAY = "gateway", "[[gateway]] with name and endpoints";
+        pub(crate) TUN = "tun", "[tun] with name and lanes";
+        pub(crate) ROUTES = "routes", "[routes] with table, protocol and mark";
+        pub(crate) TUNNEL = "tunnel", "[tunnel] with reset-after, fail-fast and held-syns";
+        pub(crate) CRL = "crl", "[crl] with stale and none-from";
+        pub(crate) HTTP = "http", "[http] with listen";
+    }
+}
+
+/// `[[gateway]]` of `node.toml`.
+pub(crate) mod node_gateway {
+    table! {
+        "gateway", "[[gateway]]";
+        pub(crate) NAME = "name", r#"name = "gw""#;
+        pub(crate) ENDPOINTS = "endpoints", r#"endpoints = ["203.0.113.5:4600"]"#;
+    }
+}
+
+/// `[[node]]` of `gateway.toml`.
+pub(crate) mod node_block {
+    table! {
+        "node", "[[node]]";
+        pub(crate) NAME = "name", r#"name = "db1""#;
+        pub(crate) PREFIXES = "prefixes", r#"prefixes = ["10.77.5.9/32"]"#;
+    }
+}
+
+pub(crate) mod nodes {
+    table! {
+        "nodes", "[nodes]";
+        pub(crate) ISOLATION = "isolation", "isolation = false, for nodes that reach each other";
     }
 }
 

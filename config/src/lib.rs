@@ -12,6 +12,7 @@
 
 pub mod accepted;
 pub mod announce;
+mod attached;
 pub mod bogon;
 pub mod changes;
 pub mod config;
@@ -37,6 +38,8 @@ mod meeting;
 pub mod member;
 pub mod name;
 pub mod newest;
+pub mod node;
+pub mod offers;
 pub mod overlap;
 pub mod policy;
 pub mod prefix;
@@ -52,6 +55,7 @@ pub mod via;
 
 pub use accepted::{Accepted, AcceptedError};
 pub use announce::{Announce, AnnounceWatch};
+pub use attached::without;
 pub use bogon::{bogon, is_private, is_private_range};
 pub use changes::{Changes, items};
 pub use config::{
@@ -73,8 +77,10 @@ pub use http::HttpListen;
 pub use ledger::{Ledger, LedgerError};
 pub use meet::{meet, narrow_policy, taken};
 pub use member::{Digest, DigestError, Gateway, Member, PlacedPrefix, Revoked, Root, Site};
-pub use name::{GatewayId, GatewayName, NameError, OrgId, ServiceName, SiteId, ZoneName};
+pub use name::{GatewayId, GatewayName, NameError, NodeName, OrgId, ServiceName, SiteId, ZoneName};
 pub use newest::Newest;
+pub use node::{Attach, Node, Nodes};
+pub use offers::{Offers, OffersError};
 pub use overlap::{Claim, Connected, Overlap, Owner, claims, overlaps};
 pub use policy::{
     Allow, AllowEgress, Asked, Egress, Expectation, OnDenied, Opening, Origin, Party, PartyError,

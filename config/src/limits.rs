@@ -23,6 +23,10 @@ pub const ENDPOINTS: usize = 16;
 pub const TRANSIT: usize = 256;
 /// `[[announce]]` blocks.
 pub const ANNOUNCE: usize = 256;
+/// Attached nodes of one gateway.
+pub const NODES: usize = 8192;
+/// Prefixes of one attached node.
+pub const NODE_PREFIXES: usize = 64;
 /// Revoked gateways, and revoked keys, of one organization.
 pub const REVOKED: usize = 4096;
 /// Prefixes of all organizations together.

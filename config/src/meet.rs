@@ -6,6 +6,7 @@
 //! | revoked gateways and keys | those of either side |
 //! | CA certificates, prefixes, gateways, consents to transit | those of both sides |
 //! | a site via another one | if it is the same on both sides, else nobody serves it |
+//! | attached nodes and their prefixes | those of both sides |
 //! | the organization itself | unless the files lack it |
 //!
 //! What cannot be read takes nothing away: it is not known what it would say. Of a record that is
@@ -17,7 +18,7 @@ mod rules;
 
 use crate::changes::items;
 use crate::survey::Survey;
-use crate::{Config, Member, Policy};
+use crate::{Config, Member, Nodes, Policy};
 
 /// Changes that [`taken`] names of one organization. An operator needs to know what kind it was.
 const MOST_NAMED: usize = 16;
@@ -25,6 +26,13 @@ const MOST_NAMED: usize = 16;
 /// What `current` allows and `files` do not speak against.
 pub fn meet(current: &Config, files: &Survey) -> Config {
     let mut meet = current.clone();
+    // A node has no rules of its own, and its record is not the file's.
+    if current.attach.is_some() {
+        for other in files.records_of(&current.own.org) {
+            record::narrow_gateways(&mut meet.own, other, &current.id.name);
+        }
+        return meet;
+    }
 
     meet.members.retain(|member| !files.lacks(&member.org));
     for member in &mut meet.members {
@@ -45,10 +53,25 @@ pub fn meet(current: &Config, files: &Survey) -> Config {
     if let Some(policy) = &files.policy {
         meet.policy = rules::narrow(&meet, policy);
     }
+    if let Some(nodes) = &files.nodes {
+        narrow_nodes(&mut meet.nodes, nodes);
+    }
     if let Some(crl) = &files.crl {
         meet.crl = meet.crl.meet(crl);
     }
     meet
+}
+
+/// Leaves the nodes of both, and their prefixes of both.
+fn narrow_nodes(nodes: &mut Nodes, other: &Nodes) {
+    nodes.reach_each_other &= other.reach_each_other;
+    nodes.list.retain_mut(|node| {
+        let Some(theirs) = other.list.iter().find(|theirs| theirs.name == node.name) else {
+            return false;
+        };
+        node.prefixes = record::common(&node.prefixes, &theirs.prefixes);
+        !node.prefixes.is_empty()
+    });
 }
 
 /// What both the policy of `config` and `other` allow.
@@ -65,6 +88,9 @@ pub fn taken(current: &Config, meet: &Config) -> Vec<String> {
             None => lines.push(format!("{} is no member any more", before.org)),
             Some(after) => lines.extend(taken_of(before, after)),
         }
+    }
+    if current.nodes != meet.nodes {
+        lines.push("attached nodes are fewer, or have fewer prefixes".to_owned());
     }
     if current.policy != meet.policy {
         lines.push("the rules of the policy allow less".to_owned());

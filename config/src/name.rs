@@ -81,8 +81,40 @@ label! {
     GatewayName
 }
 label! {
+    /// An attached node's name inside its organization: one lowercase DNS label.
+    NodeName
+}
+label! {
     /// A service that rules of the policy can name: one lowercase DNS label.
     ServiceName
+}
+
+/// What the names of an attached node begin with where those of a gateway and of its site stand. No
+/// label has a colon, so that no file, certificate or message can give a gateway such a name.
+const NODE: &str = "node:";
+
+impl GatewayName {
+    /// What stands for the gateway where an attached node is meant.
+    pub fn of_node(node: &NodeName) -> GatewayName {
+        GatewayName(format!("{NODE}{node}").into())
+    }
+
+    /// The attached node's name; `None` for a gateway's.
+    pub fn node(&self) -> Option<&str> {
+        self.0.strip_prefix(NODE)
+    }
+}
+
+impl SiteId {
+    /// What stands for the site where an attached node is meant.
+    pub fn of_node(node: &NodeName) -> SiteId {
+        SiteId(format!("{NODE}{node}").into())
+    }
+
+    /// True for an attached node's.
+    pub fn is_node(&self) -> bool {
+        self.0.starts_with(NODE)
+    }
 }
 
 /// An absolute DNS name in lowercase, without the final dot: `consortium.example`.
@@ -133,7 +165,8 @@ impl fmt::Display for ZoneName {
     }
 }
 
-/// A gateway of the consortium, written `<gateway>.<org>`.
+/// A gateway of the consortium, written `<gateway>.<org>`, or an attached node of an organization,
+/// written `node:<node>.<org>`.
 ///
 /// Ordered bytewise by organization, then by name. Of two gateways that dial each other, the lower
 /// one keeps its session (gateway/PROTOCOL.md).
@@ -146,9 +179,28 @@ pub struct GatewayId {
 }
 
 impl GatewayId {
-    /// The SPIFFE id (SPIFFE-ID, section 2): `spiffe://<org>.<domain>/gateway/<name>`.
+    /// The attached node `node` of `org`.
+    pub fn of_node(node: &NodeName, org: &OrgId) -> GatewayId {
+        GatewayId {
+            org: org.clone(),
+            name: GatewayName::of_node(node),
+        }
+    }
+
+    /// True for an attached node.
+    pub fn is_node(&self) -> bool {
+        self.name.node().is_some()
+    }
+
+    /// The SPIFFE id (SPIFFE-ID, section 2): `spiffe://<org>.<domain>/gateway/<name>`, or
+    /// `spiffe://<org>.<domain>/node/<name>`.
     pub fn spiffe(&self, domain: &ZoneName) -> String {
-        format!("spiffe://{}.{domain}/gateway/{}", self.org, self.name)
+        let (kind, name) = match self.name.node() {
+            Some(node) => ("node", node),
+            None => ("gateway", self.name.as_str()),
+        };
+
+        format!("spiffe://{}.{domain}/{kind}/{name}", self.org)
     }
 
     /// Reads a SPIFFE id of this consortium; `None` for anything that is not, byte for byte,
@@ -160,11 +212,15 @@ impl GatewayId {
         let org = trust_domain
             .strip_suffix(domain.as_str())?
             .strip_suffix('.')?;
-        let name = path.strip_prefix("gateway/")?;
+        let name = match path.split_once('/')? {
+            ("gateway", name) => name.parse().ok()?,
+            ("node", name) => GatewayName::of_node(&name.parse().ok()?),
+            _ => return None,
+        };
 
         Some(GatewayId {
             org: org.parse().ok()?,
-            name: name.parse().ok()?,
+            name,
         })
     }
 }
@@ -219,6 +275,28 @@ mod tests {
             "https://org1.consortium.example/gateway/gw",
         ] {
             assert_eq!(GatewayId::from_spiffe(bad, &domain), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_node_is_never_taken_for_a_gateway() {
+        let domain: ZoneName = "consortium.example".parse().unwrap();
+        let org = "org1".parse().unwrap();
+        let node = GatewayId::of_node(&"gw".parse().unwrap(), &org);
+        let uri = "spiffe://org1.consortium.example/node/gw";
+        assert_eq!(node.spiffe(&domain), uri);
+        assert_eq!(GatewayId::from_spiffe(uri, &domain), Some(node.clone()));
+        assert!(node.is_node());
+
+        let gateway: GatewayId = "gw.org1".parse().unwrap();
+        assert_ne!(node, gateway);
+        assert!(!gateway.is_node());
+        assert_eq!(node.to_string(), "node:gw.org1");
+        assert!("node:gw.org1".parse::<GatewayId>().is_err());
+        assert!("node:gw".parse::<SiteId>().is_err());
+        for bad in ["gateway/node:gw", "node/node:gw", "node/gw/x", "nodes/gw"] {
+            let uri = format!("spiffe://org1.consortium.example/{bad}");
+            assert_eq!(GatewayId::from_spiffe(&uri, &domain), None, "{bad}");
         }
     }
 

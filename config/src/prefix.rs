@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnetwork::IpNetwork;
@@ -92,6 +92,49 @@ impl Prefix {
         } else {
             self
         }
+    }
+
+    /// The parts of the range that have no address of `hole`: none, the range itself, or one for
+    /// each bit by which `hole` is longer.
+    pub fn without(self, hole: &Prefix) -> Vec<Prefix> {
+        if hole.covers(&self) {
+            return Vec::new();
+        }
+        if !self.covers(hole) {
+            return vec![self];
+        }
+
+        let mut parts = Vec::new();
+        let mut rest = self;
+        while rest.len() < hole.len() {
+            let [lower, upper] = rest.halves();
+            let (with, without) = if lower.covers(hole) {
+                (lower, upper)
+            } else {
+                (upper, lower)
+            };
+            parts.push(without);
+            rest = with;
+        }
+        parts
+    }
+
+    /// The two prefixes that are one bit longer. Not to be asked of a single address.
+    fn halves(&self) -> [Prefix; 2] {
+        let len = self.len() + 1;
+        let upper: IpAddr = match self.address() {
+            IpAddr::V4(first) => {
+                let bit = 1 << (32 - u32::from(len));
+                Ipv4Addr::from_bits(first.to_bits() | bit).into()
+            }
+            IpAddr::V6(first) => {
+                let bit = 1 << (128 - u32::from(len));
+                Ipv6Addr::from_bits(first.to_bits() | bit).into()
+            }
+        };
+
+        [self.address(), upper]
+            .map(|address| Prefix::holding(address, len).expect("shorter than an address"))
     }
 
     /// The range as an [`IpNetwork`], for tables that are keyed by it.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::{Config, CrlPolicy, Member, Newest, OrgId, Policy};
+use crate::{Config, CrlPolicy, Member, Newest, Nodes, OrgId, Policy};
 
 /// What could be read of a gateway's files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Survey {
     pub policy: Option<Policy>,
     /// What is expected of revocation lists, if nothing is wrong in `gateway.toml` itself.
     pub crl: Option<CrlPolicy>,
+    /// The attached nodes, if nothing is wrong in their blocks.
+    pub nodes: Option<Nodes>,
     /// This organization, as `gateway.toml` names it.
     pub own: Option<OrgId>,
     /// The file of this organization's record.

@@ -61,6 +61,50 @@ fn the_example_policy_admits_fabric_and_echo() {
 }
 
 #[test]
+fn the_example_node_loads_and_shows_every_key() {
+    let config = Config::load(&example("node.toml")).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(
+        config.id.spiffe(&config.own.domain),
+        "spiffe://acme.consortium.example/node/db1"
+    );
+    let attach = config.attach.expect("it is a node's");
+    assert_eq!(attach.accept, ringway_config::defaults::accept());
+    assert_eq!(config.own.gateways.len(), 2, "a gateway and the node");
+
+    let text = std::fs::read_to_string(example("node.toml")).unwrap();
+    for key in [
+        "version",
+        "org",
+        "node",
+        "site",
+        "addresses",
+        "prefixes",
+        "accept",
+        "reserved",
+        "listen",
+        "state-dir",
+        "socket",
+        "socket-group",
+    ] {
+        let is_shown = text
+            .lines()
+            .any(|line| line.starts_with(&format!("{key} = ")));
+        assert!(is_shown, "{key}");
+    }
+    for table in [
+        "identity",
+        "[gateway]",
+        "tun",
+        "routes",
+        "tunnel",
+        "crl",
+        "http",
+    ] {
+        assert!(text.contains(&format!("\n[{table}]\n")), "{table}");
+    }
+}
+
+#[test]
 fn the_example_record_loads_and_shows_every_kind_of_endpoint() {
     let member =
         Member::load(&example("acme.member.toml")).unwrap_or_else(|faults| panic!("{faults}"));

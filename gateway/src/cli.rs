@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::json;
 use crate::logging::{Form, Level};
 
+pub mod attach;
 pub mod ca;
 pub mod cert;
 pub mod check;
@@ -32,6 +33,7 @@ mod list_change;
 pub mod member;
 pub mod metrics;
 mod new_files;
+pub mod node;
 pub mod org;
 pub mod own_record;
 pub mod plan;
@@ -98,6 +100,12 @@ pub enum Verb {
     /// Add, change and remove this organization's sites
     #[command(subcommand)]
     Site(site::Verb),
+    /// Add, list and remove the attached nodes that a gateway serves
+    #[command(subcommand)]
+    Node(node::Verb),
+    /// Attach this host, or the network behind it, to our organization's gateways
+    #[command(subcommand)]
+    Attach(attach::Verb),
     /// Show, renew, request and sign certificates of this organization's gateways
     #[command(subcommand)]
     Cert(Box<cert::Verb>),
@@ -278,6 +286,8 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Member(verb) => member::run(verb),
         Verb::Gateway(verb) => gateway::run(verb),
         Verb::Site(verb) => site::run(verb),
+        Verb::Node(verb) => node::run(verb),
+        Verb::Attach(verb) => attach::run(verb),
         Verb::Cert(verb) => cert::run(*verb),
         Verb::Revoke(verb) => revoke::run(verb),
         Verb::Record(verb) => record::run(verb),

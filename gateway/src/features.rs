@@ -1,12 +1,13 @@
 //! What this program offers its peers in `Hello`, and what it is called.
 
-use ringway_core::message::{FRAGMENTS, POLICY_QUESTIONS, SIBLINGS};
+use ringway_core::message::{ATTACH, FRAGMENTS, POLICY_QUESTIONS, SIBLINGS};
 
 /// Each feature's bit and its name, as in gateway/PROTOCOL.md.
-pub const FEATURES: [(u64, &str); 3] = [
+pub const FEATURES: [(u64, &str); 4] = [
     (FRAGMENTS, "fragments"),
     (SIBLINGS, "siblings"),
     (POLICY_QUESTIONS, "policy-questions"),
+    (ATTACH, "attach"),
 ];
 
 /// The bits of all of them.

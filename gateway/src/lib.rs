@@ -3,10 +3,12 @@
 //! Reading order: [`prepare`] (the files), [`run`] (how a gateway comes up), [`ringway_shell`]
 //! (what it does) and [`drive`] (how that is carried out), then the ports: [`quic`], [`plane`] (the
 //! TUN device and its threads), [`watch`], [`names`] and [`zones`] (DNS), [`policy`] (what
-//! its rules say), [`admin`], [`http`] and [`cli`] (what operators see).
+//! its rules say), [`admin`], [`http`] and [`cli`] (what operators see). [`capabilities`] comes
+//! before all of it.
 
 pub mod admin;
 pub mod attention;
+pub mod capabilities;
 pub mod cli;
 pub mod drive;
 pub mod explain;

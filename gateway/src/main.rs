@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 use ringway::cli::{self, Cli};
-use ringway::logging;
+use ringway::{capabilities, logging};
 
 /// EX_USAGE of sysexits.h.
 const USAGE: u8 = 64;
@@ -24,6 +24,8 @@ fn main() -> ExitCode {
     };
 
     logging::start(cli.log, &cli.log_level);
+    // Before there is a second thread: each has rights of its own.
+    capabilities::pass_on();
     // A reader of stderr that has gone is no reason to fail.
     if let Some(chosen) = cli::chosen_config(&matches) {
         _ = writeln!(io::stderr(), "{chosen}");

@@ -119,7 +119,7 @@ pub async fn prepare_at(path: &Path, mut known: Known, now: UnixTime) -> Result<
     let earlier = std::mem::take(&mut known.virtual_addresses);
     let files = off_the_loop(path.clone(), move || Files::read(&path, now, known)).await?;
     let Files {
-        config,
+        mut config,
         zone,
         trust,
         identity,
@@ -133,8 +133,10 @@ pub async fn prepare_at(path: &Path, mut known: Known, now: UnixTime) -> Result<
     // Claims of the host itself: a member's prefix must not take over a network that we are on.
     let links = links_without(&config, earlier).await?;
     let connected = links.connected();
+    config.spare(&connected);
     let rulings = rule(&config, &connected, &accepted);
-    let conflicts = conflicts(&config, &connected, &accepted);
+    let mut conflicts = conflicts(&config, &connected, &accepted);
+    conflicts.0.extend(config.nodes_on_links(&connected));
     let before = traces.as_ref().map(|traces| &traces.held);
     let held = held(&config, &rulings, before.unwrap_or(&BTreeSet::new()));
     // Not a fault: one member's lapsed CA must not keep everybody else's gateways from starting.

@@ -21,6 +21,7 @@ mod waiting;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use ringway_config::disk::create_private;
 use ringway_config::{Config, Faults, accepted};
@@ -38,7 +39,7 @@ use crate::state::{NewestLists, RecordsFile, StateFiles};
 use gateway::{Gateway, State};
 use kernel::{Answers, Kernel};
 use pid_file::PidFile;
-use signals::Signals;
+use signals::{Outside, Signals};
 use waiting::prepare_in_time;
 
 /// Why a gateway ended or never began.
@@ -56,9 +57,18 @@ impl From<anyhow::Error> for RunError {
     }
 }
 
-/// Runs the gateway of `path` until SIGTERM or SIGINT, and writes its process number to `pid_file`
-/// while it runs.
-pub async fn run(path: &Path, pid_file: Option<&Path>) -> Result<(), RunError> {
+/// How a gateway is run.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Holds the process number while the gateway runs.
+    pub pid_file: Option<PathBuf>,
+    /// A change of the files is a reason to reload.
+    pub watches_files: bool,
+}
+
+/// Runs the gateway of `path` until SIGTERM or SIGINT.
+pub async fn run(path: &Path, options: Options) -> Result<(), RunError> {
+    let begin = SystemTime::now();
     let service = ServiceManager::of_this_process();
     // First: a signal that comes from here on waits, and ends the gateway in order.
     let mut signals = Signals::listen().map_err(|error| RunError::Failed(error.into()))?;
@@ -77,12 +87,16 @@ pub async fn run(path: &Path, pid_file: Option<&Path>) -> Result<(), RunError> {
         tracing::error!(reason = %failed, "A policy test failed; the rules are in force");
     }
     warn_of_public_dns(&prepared.config);
-    Ok(run_prepared(prepared, signals, service, pid_file).await?)
+    let outside = Outside {
+        signals,
+        changes: options.watches_files.then_some(begin),
+    };
+    Ok(run_prepared(prepared, outside, service, options.pid_file.as_deref()).await?)
 }
 
 async fn run_prepared(
     prepared: Prepared,
-    signals: Signals,
+    outside: Outside,
     service: ServiceManager,
     pid_file: Option<&Path>,
 ) -> anyhow::Result<()> {
@@ -105,7 +119,7 @@ async fn run_prepared(
     // Only now: the device is the lock against a second daemon, which must not take the file.
     let pid_file = pid_file.map(PidFile::write).transpose()?;
     let reporting = Reporting { service, attention };
-    serve(prepared, kernel, signals, reporting, files).await?;
+    serve(prepared, kernel, outside, reporting, files).await?;
     drop(pid_file);
     tracing::info!(%gateway, "Gateway ended");
     Ok(())
@@ -160,7 +174,7 @@ fn raise_open_files() {
 async fn serve(
     prepared: Prepared,
     kernel: Kernel,
-    signals: Signals,
+    outside: Outside,
     reporting: Reporting,
     files: Arc<StateFiles>,
 ) -> anyhow::Result<()> {
@@ -209,7 +223,7 @@ async fn serve(
     };
     let ended = match Gateway::bind(prepared, state, kernel, admin).await {
         Ok(gateway) => {
-            gateway.run(signals).await;
+            gateway.run(outside).await;
             Ok(())
         }
         Err(error) => Err(error),

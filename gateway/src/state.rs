@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ringway_config::{Accepted, accepted};
+use ringway_config::{Accepted, Offers, accepted};
 use ringway_dns::HoldFile;
 use ringway_host::traces::Traces;
 use tokio::task::spawn_blocking;
@@ -102,6 +102,15 @@ impl StateFiles {
 
         self.store("state revocation-lists", loss, move || {
             Ok(lists.store(&dir)?)
+        });
+    }
+
+    /// Stores what the gateways have offered to this attached node. Blocks.
+    pub fn store_offers(&self, dir: PathBuf, offers: Offers) {
+        let loss = "what the gateways offer is not stored, so that it is not reached";
+
+        self.store("state offers", loss, move || {
+            Ok(ringway_config::offers::save(&dir, &offers)?)
         });
     }
 

@@ -1,8 +1,9 @@
 //! What changes outside while the daemon runs: the host's addresses ([`links`]), what the daemon
-//! has set in the kernel ([`kernel`]) and our certificate's files ([`certificate`]). Each watch
-//! reports; what follows is the shell's to decide.
+//! has set in the kernel ([`kernel`]), our certificate's files ([`certificate`]) and, if that is
+//! wanted, all others ([`files`]). Each watch reports; what follows is the shell's to decide.
 
 pub mod certificate;
+pub mod files;
 pub mod kernel;
 pub mod links;
 

@@ -11,6 +11,7 @@
 //! `ringway_lab`.
 
 mod announce;
+mod attach;
 mod bridge;
 mod busy_siblings;
 mod certificates;
@@ -33,6 +34,7 @@ mod forwarding;
 mod fragments;
 mod frr;
 mod full_disk;
+mod handbook;
 mod health;
 mod host;
 mod http;
@@ -49,6 +51,7 @@ mod observability;
 mod outage;
 mod overlap;
 mod path_mtu;
+mod pod;
 mod pointers;
 mod policy;
 mod policy_tests;

@@ -117,6 +117,19 @@ impl Consortium {
         }
     }
 
+    /// The prefixes of our organization that the gateways of this one's site serve: those of the
+    /// site, and of the sites via it. `None` if our record or the file does not say them.
+    pub(crate) fn served_by(&self, local: &LocalGateway) -> Option<Vec<Prefix>> {
+        let here = &local.site.as_ref()?.value;
+        let sites = self.own_sites()?.iter().filter(|site| match &site.via {
+            Some(via) => via.org.is_none() && via.site == *here,
+            None => site.name == *here,
+        });
+
+        let placed = sites.flat_map(|site| &site.prefixes);
+        Some(placed.map(|placed| placed.prefix).collect())
+    }
+
     fn check_file_names(&self, report: &Report) {
         for member in &self.members {
             if let Some(Placed { value: org, place }) = &member.org

@@ -12,7 +12,7 @@ use super::local_gateway::LocalGateway;
 use super::report::Report;
 use super::source::Source;
 use super::table::{Table, Versions};
-use super::{announce, crl, dns, ha, http, policy, tunnel};
+use super::{announce, crl, dns, ha, http, node, nodes, policy, tunnel};
 use crate::keys::{self, Key};
 use crate::{
     Config, GatewayId, Identity, OrgId, Place, PlacedPrefix, Prefix, Routes, TunName, defaults,
@@ -26,6 +26,9 @@ pub(super) const VERSIONS: &Versions = &[(1, &keys::gateway::SCHEMA)];
 pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let source = Source::new(text, path, report);
     let document = source.parse()?;
+    if node::is_node(&document) {
+        return node::read(&source, &document, path);
+    }
     let version = &keys::gateway::VERSION;
     let (table, _) = Table::document(&source, &document, VERSIONS, version)?;
     let dir = path.parent().unwrap_or(Path::new(""));
@@ -62,6 +65,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let crl = crl::read(&table);
     let ha = ha::read(&table, &local, &consortium);
     let http = http::read(&table, dir);
+    let nodes = nodes::read(&table, &local, &consortium);
 
     let records = consortium.into_members();
     Some(Config {
@@ -92,6 +96,8 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         crl,
         ha,
         http,
+        nodes,
+        attach: None,
         places,
         notes: report.notes(),
     })
@@ -111,13 +117,17 @@ pub(crate) fn read_socket_path(text: &str, path: &Path, report: &Report) -> Opti
 
     let source = Source::new(&sound, path, &faults);
     let document = source.parse()?;
-    let dir = path.parent().unwrap_or(Path::new(""));
-    let version = &keys::gateway::VERSION;
-    let table = Table::document(&source, &document, VERSIONS, version);
-    let socket = table.and_then(|(table, _)| {
-        let home = Home::of(path, &LocalGateway::read(&table));
-        read_socket(&table, dir, &home)
-    });
+    let socket = if node::is_node(&document) {
+        node::read_socket_path(&source, &document, path)
+    } else {
+        let dir = path.parent().unwrap_or(Path::new(""));
+        let version = &keys::gateway::VERSION;
+        let table = Table::document(&source, &document, VERSIONS, version);
+        table.and_then(|(table, _)| {
+            let home = Home::of(path, &LocalGateway::read(&table));
+            read_socket(&table, dir, &home)
+        })
+    };
     if socket.is_none() {
         faults.move_to(report);
     }
@@ -162,7 +172,7 @@ impl Places {
     }
 }
 
-fn read_listen(table: &Table<'_>) -> Option<SocketAddr> {
+pub(super) fn read_listen(table: &Table<'_>) -> Option<SocketAddr> {
     let item = table.required(&keys::gateway::LISTEN)?;
     let text = item.text()?;
     match text.parse::<SocketAddr>() {
@@ -174,12 +184,12 @@ fn read_listen(table: &Table<'_>) -> Option<SocketAddr> {
 }
 
 /// The path of this organization's record.
-fn read_record(files: &Table<'_>, dir: &Path) -> Option<PathBuf> {
+pub(super) fn read_record(files: &Table<'_>, dir: &Path) -> Option<PathBuf> {
     let item = files.required(&keys::identity::RECORD)?;
     read_path(&item, dir)
 }
 
-fn read_identity(files: &Table<'_>, dir: &Path) -> Option<Identity> {
+pub(super) fn read_identity(files: &Table<'_>, dir: &Path) -> Option<Identity> {
     let certificate = files
         .required(&keys::identity::CERTIFICATE)
         .and_then(|item| read_path(&item, dir));
@@ -211,14 +221,14 @@ fn path_or(table: &Table<'_>, key: &Key, default: &str, dir: &Path) -> Option<Pa
     }
 }
 
-fn read_state_dir(table: &Table<'_>, dir: &Path, home: &Home) -> Option<PathBuf> {
+pub(super) fn read_state_dir(table: &Table<'_>, dir: &Path, home: &Home) -> Option<PathBuf> {
     match table.optional(&keys::gateway::STATE_DIR) {
         Some(item) => read_path(&item, dir),
         None => Some(home.state_dir.clone()),
     }
 }
 
-fn read_socket(table: &Table<'_>, dir: &Path, home: &Home) -> Option<PathBuf> {
+pub(super) fn read_socket(table: &Table<'_>, dir: &Path, home: &Home) -> Option<PathBuf> {
     let path = match table.optional(&keys::gateway::SOCKET) {
         Some(item) => read_path(&item, dir)?,
         None => home.socket.clone(),
@@ -238,7 +248,7 @@ fn read_socket(table: &Table<'_>, dir: &Path, home: &Home) -> Option<PathBuf> {
 }
 
 /// A group's name. Whether there is such a group is known when the socket is bound.
-fn read_socket_group(table: &Table<'_>) -> Option<String> {
+pub(super) fn read_socket_group(table: &Table<'_>) -> Option<String> {
     let item = table.optional(&keys::gateway::SOCKET_GROUP)?;
     match item.text()? {
         "" => item.refuse("an empty name"),
@@ -280,14 +290,14 @@ fn places(table: &Table<'_>, device: Option<&Table<'_>>) -> BTreeMap<String, Pla
     places
 }
 
-fn read_tun_name(device: Option<&Table<'_>>) -> Option<TunName> {
+pub(super) fn read_tun_name(device: Option<&Table<'_>>) -> Option<TunName> {
     match device.and_then(|device| device.optional(&keys::tun::NAME)) {
         Some(item) => item.parse(),
         None => Some(defaults::tun()),
     }
 }
 
-fn read_lanes(device: Option<&Table<'_>>) -> Option<NonZeroU32> {
+pub(super) fn read_lanes(device: Option<&Table<'_>>) -> Option<NonZeroU32> {
     match device.and_then(|device| device.optional(&keys::tun::LANES)) {
         Some(item) => NonZeroU32::new(item.integer(1..=limits::LANES)?),
         None => Some(defaults::LANES),
@@ -295,7 +305,7 @@ fn read_lanes(device: Option<&Table<'_>>) -> Option<NonZeroU32> {
 }
 
 /// A value out of range is reported; the default that replaces it here is never used.
-fn read_routes(table: &Table<'_>) -> Routes {
+pub(super) fn read_routes(table: &Table<'_>) -> Routes {
     let mut routes = Routes::default();
     let Some(table) = table.table(&keys::gateway::ROUTES, &keys::routes::SCHEMA) else {
         return routes;
@@ -341,7 +351,7 @@ fn read_pools(table: &Table<'_>) -> Vec<Prefix> {
     items.iter().filter_map(Item::parse).collect()
 }
 
-fn read_reserved(table: &Table<'_>) -> Vec<PlacedPrefix> {
+pub(super) fn read_reserved(table: &Table<'_>) -> Vec<PlacedPrefix> {
     table
         .list(&keys::gateway::RESERVED, limits::RESERVED)
         .iter()

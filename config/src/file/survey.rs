@@ -8,12 +8,13 @@ use super::crl;
 use super::directory::{self, stem};
 use super::gateway::{Places, VERSIONS};
 use super::local_gateway::LocalGateway;
+use super::nodes;
 use super::policy;
 use super::record::Record;
 use super::report::Report;
 use super::source::{self, Source};
 use super::table::Table;
-use crate::{Config, CrlPolicy, Member, Policy, Survey, keys};
+use crate::{Config, CrlPolicy, Member, Nodes, Policy, Survey, keys};
 
 /// See [`Survey::read`].
 pub(crate) fn survey(path: &Path, current: Option<&Config>) -> Survey {
@@ -30,6 +31,7 @@ pub(crate) fn survey(path: &Path, current: Option<&Config>) -> Survey {
     let mut survey = Survey {
         policy: read_policy(&text, path, record.as_deref(), members_dir.as_deref()),
         crl: read_crl(&text, path),
+        nodes: read_nodes(&text, path),
         own: places.own,
         state_dir: places.state_dir,
         ..Survey::default()
@@ -64,6 +66,18 @@ fn read_crl(text: &str, path: &Path) -> Option<CrlPolicy> {
     let before = report.len();
     let crl = crl::read(&table);
     (report.len() == before && !report.is_full()).then_some(crl)
+}
+
+/// The attached nodes, wherever their prefixes lie.
+fn read_nodes(text: &str, path: &Path) -> Option<Nodes> {
+    let report = Report::default();
+    let source = Source::new(text, path, &report);
+    let document = source.parse()?;
+    let (table, _) = Table::document(&source, &document, VERSIONS, &keys::gateway::VERSION)?;
+
+    let before = report.len();
+    let nodes = nodes::read_inside(&table, None);
+    (report.len() == before && !report.is_full()).then_some(nodes)
 }
 
 /// The rules, unless one has a fault: what it allows is not known.

@@ -5,11 +5,7 @@ use crate::{GatewayName, Member, PlacedPrefix, Root, SiteId, Via};
 /// Leaves of `record` what `other` says too, and adds its revocations. Of our own organization
 /// `local` stays: this gateway and its site.
 pub(super) fn narrow(record: &mut Member, other: &Member, local: Option<(&GatewayName, &SiteId)>) {
-    let revoked = &mut record.revoked;
-    revoked
-        .gateways
-        .extend(other.revoked.gateways.iter().cloned());
-    revoked.keys.extend(other.revoked.keys.iter().copied());
+    add_revoked(record, other);
 
     // An older record does not know what was added since: that is not taken away.
     if other.serial < record.serial {
@@ -39,6 +35,31 @@ pub(super) fn narrow(record: &mut Member, other: &Member, local: Option<(&Gatewa
         .transit
         .retain(|transit| other.consents_to(&transit.org, &transit.site));
 
+    narrow_roots(record, other, is_me);
+}
+
+/// As [`narrow`], for the record of an attached node, `me`: its sites are not those of the file.
+pub(super) fn narrow_gateways(record: &mut Member, other: &Member, me: &GatewayName) {
+    add_revoked(record, other);
+    if other.serial < record.serial {
+        return;
+    }
+
+    record
+        .gateways
+        .retain(|gateway| gateway.name == *me || other.gateway(&gateway.name).is_some());
+    narrow_roots(record, other, |name| name == me);
+}
+
+fn add_revoked(record: &mut Member, other: &Member) {
+    let revoked = &mut record.revoked;
+    revoked
+        .gateways
+        .extend(other.revoked.gateways.iter().cloned());
+    revoked.keys.extend(other.revoked.keys.iter().copied());
+}
+
+fn narrow_roots(record: &mut Member, other: &Member, is_me: impl Fn(&GatewayName) -> bool) {
     let roots: Vec<Root> = record
         .roots
         .iter()
@@ -62,7 +83,7 @@ fn is_same_way(one: Option<&Via>, other: Option<&Via>) -> bool {
 }
 
 /// The addresses that lie in prefixes of both.
-fn common(ours: &[PlacedPrefix], theirs: &[PlacedPrefix]) -> Vec<PlacedPrefix> {
+pub(super) fn common(ours: &[PlacedPrefix], theirs: &[PlacedPrefix]) -> Vec<PlacedPrefix> {
     let mut common: Vec<PlacedPrefix> = Vec::new();
 
     for one in ours {

@@ -85,6 +85,8 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         tunnel: Tunnel::default(),
         ha: ringway_config::Ha::default(),
         http: None,
+        nodes: Default::default(),
+        attach: None,
         crl: ringway_config::CrlPolicy::default(),
         places: Default::default(),
         notes: Faults::default(),

@@ -7,7 +7,7 @@ use crate::alarm::Alarm;
 use crate::close_reason::CloseReason;
 use crate::fib::Fib;
 use crate::id::{ConnId, DialId, SessionIndex};
-use crate::message::{Lane, Message, PolicyMessage, ZoneMessage};
+use crate::message::{Lane, Message, Offer, PolicyMessage, ZoneMessage};
 use crate::record_drift::RecordDrift;
 use crate::standing::Standing;
 use crate::tunnel_error::TunnelError;
@@ -104,6 +104,13 @@ pub enum Action {
     },
     /// A question about our policy, or an answer about the peer's; only from sessions that are up.
     Policy(PolicyLetter),
+    /// A gateway says what it has for us, an attached node: something else than before.
+    Offered {
+        /// The gateway.
+        peer: GatewayId,
+        /// What it has.
+        offer: Offer,
+    },
     /// The tunnel has a session now, where it had none.
     TunnelUp {
         /// The peer.

@@ -2,7 +2,7 @@
 //! identifiers in use and the actions that wait for the shell. It decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use ringway_config::{Endpoint, GatewayId, Prefix};
@@ -27,6 +27,8 @@ pub(crate) struct Context {
     uplink_pace: Settings,
     /// Our record lists other gateways at our site.
     pub(crate) has_siblings: bool,
+    /// At most [`FEW_NODES`](crate::mesh::FEW_NODES) nodes may be attached to this gateway.
+    pub(crate) has_few_nodes: bool,
     /// True if what siblings are judged by may have changed.
     pub(crate) siblings_stale: bool,
     /// What this gateway says of itself to those of its site.
@@ -37,6 +39,10 @@ pub(crate) struct Context {
     pub(crate) unannounced: BTreeSet<Prefix>,
     /// Where siblings can dial this gateway inside our site.
     pub(crate) addresses: BTreeSet<SocketAddr>,
+    /// What the attached nodes that have sessions with this gateway claim.
+    pub(crate) nodes_here: BTreeSet<Prefix>,
+    /// Where attached nodes ask for the consortium's names.
+    pub(crate) resolvers: BTreeSet<IpAddr>,
     /// Messages between siblings: who sent each, and on which connection.
     pub(crate) relays: Vec<(GatewayId, ConnId, Relay)>,
     /// True if the inputs of the forwarding table may have changed since it was last computed.
@@ -69,11 +75,14 @@ impl Context {
             sibling_pace: settings.for_siblings(),
             uplink_pace: settings.for_uplinks(),
             has_siblings: false,
+            has_few_nodes: true,
             siblings_stale: true,
             announced: SiblingState::default(),
             claims_site: true,
             unannounced: BTreeSet::new(),
             addresses: BTreeSet::new(),
+            nodes_here: BTreeSet::new(),
+            resolvers: BTreeSet::new(),
             relays: Vec::new(),
             settings,
             boot,
@@ -93,12 +102,24 @@ impl Context {
 
     /// How fast a tunnel is probed.
     pub(crate) fn pace(&self, is_sibling: bool) -> &Settings {
-        if self.settings.features & SIBLINGS == 0 || !self.has_siblings {
+        // A node has the gateways of one site for siblings: it moves from one to another.
+        let may_move = self.has_siblings || self.membership.me.is_node();
+        if self.settings.features & SIBLINGS == 0 || !may_move {
             &self.settings
         } else if is_sibling {
             &self.sibling_pace
         } else {
             &self.uplink_pace
+        }
+    }
+
+    /// How fast a tunnel to an attached node is probed. Only a gateway with siblings has another
+    /// way to a node, and one with many nodes cannot look after each of them all the time.
+    pub(crate) fn pace_for_node(&self) -> &Settings {
+        if self.has_siblings && self.has_few_nodes {
+            &self.uplink_pace
+        } else {
+            &self.settings
         }
     }
 

@@ -59,8 +59,8 @@ pub use membership::{GatewayInfo, Membership, Passing};
 pub use mesh::{Connected, Mesh, Role};
 pub use message::{
     Aead, Answer, ByeCode, Decoder, FieldError, FragmentMessage, FramingError, Hello, Incoming,
-    Kind, Lane, Message, PolicyMessage, PolicyVerdict, Refuse, RefuseReason, Relay, SiblingMessage,
-    SiblingState, VersionMismatch, ZoneMessage,
+    Kind, Lane, Message, Offer, PolicyMessage, PolicyVerdict, Refuse, RefuseReason, Relay,
+    SiblingMessage, SiblingState, VersionMismatch, ZoneMessage,
 };
 pub use outage::OutageStatus;
 pub use rank::Rank;

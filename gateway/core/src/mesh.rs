@@ -9,7 +9,7 @@
 mod siblings;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use ringway_config::{GatewayId, Prefix};
@@ -23,7 +23,7 @@ use crate::fib::Fib;
 use crate::id::{BootId, ConnId, DialId, SessionIndex};
 use crate::membership::Membership;
 use crate::message::{FieldError, Kind, Message};
-use crate::rib;
+use crate::rib::{self, Claim};
 use crate::settings::Settings;
 use crate::siblings::Siblings;
 use crate::status::{self, PeerSession, Status};
@@ -54,6 +54,10 @@ pub struct Connected {
     /// The round trip time of the handshake.
     pub rtt: Duration,
 }
+
+/// Attached nodes up to which a gateway with siblings probes each as often as a peer: 20 packets a
+/// second for each of them.
+pub(crate) const FEW_NODES: usize = 64;
 
 /// The mesh of one gateway.
 #[derive(Debug)]
@@ -229,6 +233,16 @@ impl Mesh {
 
         self.context.addresses = addresses;
         self.on_all(Tunnel::tell_addresses);
+    }
+
+    /// Attached nodes ask these for the consortium's names.
+    pub fn handle_resolvers(&mut self, resolvers: BTreeSet<IpAddr>) {
+        if self.context.resolvers == resolvers {
+            return;
+        }
+
+        self.context.resolvers = resolvers;
+        self.on_all(Tunnel::tell_offer);
     }
 
     /// The interfaces to our site's network have lost their carrier, and are named; `None`: one has
@@ -455,6 +469,26 @@ impl Mesh {
         self.publish(now);
     }
 
+    /// Siblings hear which attached nodes have a session with this gateway.
+    fn follow_nodes(&mut self) {
+        let nodes = self.tunnels.values();
+        let nodes = nodes.filter(|tunnel| tunnel.is_to_node() && !tunnel.is_silent());
+        let here: BTreeSet<Prefix> = nodes
+            .flat_map(Tunnel::claims)
+            .map(|claim| claim.prefix)
+            .collect();
+        if here == self.context.nodes_here {
+            return;
+        }
+
+        self.context.nodes_here = here;
+        self.on_all(|tunnel, context| {
+            if tunnel.is_sibling(context) {
+                tunnel.announce_again(context);
+            }
+        });
+    }
+
     /// Computes the forwarding table again if its inputs may have changed, and publishes it if it
     /// differs.
     fn publish(&mut self, now: Instant) {
@@ -462,7 +496,14 @@ impl Mesh {
             return;
         }
 
+        self.follow_nodes();
+        let membership = &self.context.membership;
+        let nodes_here = &self.context.nodes_here;
         let claims = self.tunnels.values().flat_map(Tunnel::claims);
+        let claims = claims.flat_map(|claim| parts(membership, claim));
+        // Two siblings that have a session with a node must not send its packets to each other.
+        let claims =
+            claims.filter(|claim| claim.gateway.is_node() || !nodes_here.contains(&claim.prefix));
         let choice = rib::choose(claims, &self.published.routes, now);
         self.choose_again = choice.again;
         let fib = Fib {
@@ -477,4 +518,29 @@ impl Mesh {
             self.published = fib;
         }
     }
+}
+
+/// A claim as it counts: at an attached node, for what the node takes of the claimed prefix.
+fn parts<'a>(
+    membership: &'a Membership,
+    claim: Claim<'a>,
+) -> impl Iterator<Item = Claim<'a>> + use<'a> {
+    let is_node = membership.me.is_node();
+    let site = membership
+        .gateways
+        .get(claim.gateway)
+        .map(|info| &info.site);
+    let taken = site.filter(|_| is_node).map_or(&[][..], |site| {
+        membership.prefixes(&claim.gateway.org, site)
+    });
+    let parts = taken
+        .iter()
+        .filter(move |part| claim.prefix.covers(part))
+        .map(move |part| Claim {
+            prefix: *part,
+            ..claim
+        });
+
+    let whole = (!is_node).then_some(claim);
+    parts.chain(whole)
 }

@@ -18,6 +18,7 @@ mod field;
 mod fragment;
 mod frame;
 mod hello;
+mod offer;
 mod policy;
 mod prefix;
 mod records;
@@ -40,6 +41,7 @@ pub use field::FieldError;
 pub use fragment::{FRAGMENTS, FragmentMessage, MAX_VERDICT_TEXT};
 pub use frame::{Decoder, FramingError, Incoming, Kind, MAX_FRAME};
 pub use hello::{Aead, Hello, Lane, VERSIONS, VersionMismatch};
+pub use offer::{ATTACH, MAX_RESOLVERS, Offer};
 pub use policy::{POLICY_QUESTIONS, PolicyMessage, PolicyVerdict};
 pub use prefix::MAX_PREFIXES;
 pub use records::MAX_RECORDS;
@@ -85,6 +87,8 @@ pub enum Message {
     Zone(ZoneMessage),
     /// A question about the receiver's policy, or the answer to one.
     Policy(PolicyMessage),
+    /// What the sender, a gateway, has for the receiver, an attached node.
+    Offer(Offer),
     /// The sender ends the session.
     Bye {
         /// The reason.
@@ -114,6 +118,7 @@ impl Message {
             Message::Zone(message) => message.kind(),
             Message::Policy(PolicyMessage::Question { .. }) => Kind::PolicyQuestion,
             Message::Policy(PolicyMessage::Answer { .. }) => Kind::PolicyAnswer,
+            Message::Offer(_) => Kind::Offer,
             Message::Bye { .. } => Kind::Bye,
         }
     }

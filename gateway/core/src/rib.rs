@@ -23,13 +23,41 @@ pub(crate) fn admit(
     site: &SiteId,
     prefix: &Prefix,
 ) -> Admission {
+    // A node lies inside our own site, and is the way to its own prefixes alone.
+    let authorized = membership.prefixes(&peer.org, site);
+    if peer.is_node() {
+        let mut own = authorized.iter();
+        return match own.any(|whole| whole.covers(prefix)) {
+            true => Ok(()),
+            false => Err(RefuseReason::NotAuthorized),
+        };
+    }
+    // A sibling may have a session with a node that we have none with.
+    if membership.shares_site(peer, site) {
+        let mut nodes = membership
+            .authorized
+            .iter()
+            .filter(|((_, site), _)| site.is_node())
+            .flat_map(|(_, prefixes)| prefixes);
+        if nodes.any(|whole| whole.covers(prefix)) {
+            return Ok(());
+        }
+    }
+    // What is around a node's own addresses leads through its gateways: see `Mesh::publish`.
+    if membership.me.is_node() {
+        let mut accepted = authorized.iter();
+        return match accepted.any(|part| part.overlaps(prefix)) {
+            true => Ok(()),
+            false => Err(RefuseReason::NotAuthorized),
+        };
+    }
+
     // First, and whatever the records authorize: no peer is ever the way to our own site.
     let local = membership.local_prefixes();
     if local.iter().any(|local| local.overlaps(prefix)) {
         return Err(RefuseReason::LocalSite);
     }
 
-    let authorized = membership.prefixes(&peer.org, site);
     if authorized.iter().any(|whole| whole.covers(prefix)) {
         return Ok(());
     }
@@ -60,6 +88,8 @@ pub(crate) struct Claim<'a> {
     pub(crate) is_raised: bool,
     /// Since when it stands with this rank.
     pub(crate) since: Instant,
+    /// No packets pass between it and this end just now.
+    pub(crate) is_silent: bool,
 }
 
 /// The outcome of [`choose`].
@@ -117,7 +147,7 @@ struct Contest<'a> {
 
 impl<'a> Contest<'a> {
     fn enter(&mut self, claim: Claim<'a>, is_holder: bool) {
-        if claim.place() > self.best.place() {
+        if (!claim.is_silent, claim.place()) > (!self.best.is_silent, self.best.place()) {
             self.best = claim;
         }
         if is_holder {
@@ -130,6 +160,9 @@ impl<'a> Contest<'a> {
             return self.best;
         };
 
+        if holder.is_silent && !self.best.is_silent {
+            return self.best;
+        }
         let has_taken_over = self.best.is_raised && self.best.rank.epoch > holder.rank.epoch;
         if has_taken_over || self.best.since + RETURN <= now {
             self.best
@@ -315,6 +348,7 @@ mod tests {
                     rank: *rank,
                     is_raised: *is_raised,
                     since: *since,
+                    is_silent: false,
                 });
             choose(claims, &self.current, self.now)
         }

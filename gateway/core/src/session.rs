@@ -21,7 +21,7 @@ use crate::held_record::HeldRecord;
 use crate::id::{ConnId, SessionIndex};
 use crate::liveness::Liveness;
 use crate::mesh::Role;
-use crate::message::{Refuse, SiblingMessage};
+use crate::message::{Offer, Refuse, SiblingMessage};
 use crate::rank::Rank;
 use crate::settings::Settings;
 
@@ -84,6 +84,7 @@ pub(crate) struct Live {
     pub(crate) told_rank: Option<Rank>,
     pub(crate) told_state: Option<SiblingMessage>,
     pub(crate) told_addresses: BTreeSet<SocketAddr>,
+    pub(crate) told_offer: Option<Offer>,
     /// What we announced on it; `None` before the first announcement.
     pub(crate) announced: Option<BTreeSet<Prefix>>,
     /// The peer's last answer to that.
@@ -112,6 +113,7 @@ impl Live {
             told_rank: None,
             told_state: None,
             told_addresses: BTreeSet::new(),
+            told_offer: None,
             announced: None,
             refused_by_peer: Refuse::default(),
             alarms: 0,

@@ -3,14 +3,15 @@
 //! This file takes what happens to a tunnel and ends sessions. `sessions` decides which session
 //! carries it, `start` turns connections into sessions, `claims` exchanges prefixes and records,
 //! `timeout` acts when a time has come, `path` finds the path MTU, `standing` exchanges which
-//! gateway of a site is active, `addresses` where siblings dial each other, `report` describes the
-//! tunnel for operators.
+//! gateway of a site is active, `addresses` where siblings dial each other, `attach` has what is
+//! different with attached nodes, `report` describes the tunnel for operators.
 //!
 //! Invariants: a session of a dead daemon (an older boot id) is never up beside one of the running
 //! daemon; a peer has a bounded number of sessions, those without `Hello` included. A bad peer may
 //! lose its session, but does not affect other tunnels.
 
 mod addresses;
+mod attach;
 mod claims;
 mod path;
 mod report;
@@ -36,7 +37,7 @@ use crate::dial::Dialler;
 use crate::dial_error::DialError;
 use crate::id::{ConnId, DialId};
 use crate::membership::GatewayInfo;
-use crate::message::{ByeCode, FieldError, Kind, Message};
+use crate::message::{ByeCode, FieldError, Kind, Message, Offer};
 use crate::outage::Outages;
 use crate::path_mtu::PathMtu;
 use crate::record_drift::RecordDrift;
@@ -75,6 +76,11 @@ pub(crate) struct Tunnel {
     relayed: Relayed,
     /// Where a sibling can be dialled inside our site.
     nearby: BTreeSet<SocketAddr>,
+    /// What the gateway had for us, an attached node, when it said so last.
+    offer: Option<Offer>,
+    offer_allowance: Allowance,
+    /// No packets pass just now, between an attached node and a gateway.
+    is_silent: bool,
 }
 
 impl Tunnel {
@@ -103,6 +109,9 @@ impl Tunnel {
             ranked_since: now,
             relayed: Relayed::new(now),
             nearby: BTreeSet::new(),
+            offer: None,
+            offer_allowance: Allowance::new(now),
+            is_silent: false,
         };
         tunnel.dial_soon(context, now);
         tunnel
@@ -139,6 +148,11 @@ impl Tunnel {
             return self.close(context, conn, reason, now);
         }
 
+        if !self.may_say(context, message.kind()) {
+            let reason = CloseReason::UnexpectedMessage(message.kind());
+            return self.close(context, conn, reason, now);
+        }
+
         match message {
             Message::Hello(hello) => self.hello(context, conn, hello, now),
             Message::Announce { serial, prefixes } => {
@@ -163,6 +177,7 @@ impl Tunnel {
                 conn,
                 message,
             })),
+            Message::Offer(offer) => self.offered(context, offer, now),
             Message::Bye { code } => self.bye(context, conn, code, now),
         }
     }
@@ -244,6 +259,7 @@ impl Tunnel {
             self.dialler.reset_backoff();
             self.select_session(context, now);
         }
+        self.note_silence(context, now);
     }
 
     /// Closes a session from this side. Both ends record the reason.
@@ -325,6 +341,7 @@ impl Tunnel {
                 rank: live.rank,
                 is_raised: live.is_raised,
                 since: self.since.max(self.ranked_since),
+                is_silent: self.is_silent,
             })
         })
     }

@@ -10,13 +10,22 @@
 
 use crate::counters::DropReason;
 use crate::ip::{self, Addresses};
-use crate::snapshot::{SiteNo, Snapshot};
+use crate::snapshot::{Place, SiteNo, Snapshot};
 
 /// Admits a packet that a gateway of site `from` has sealed, or says why not. Its source must lie
 /// in a prefix that is authorized for that site and not, more specifically, for another; its
-/// destination likewise in a prefix of this site.
+/// destination likewise in a prefix of this site, or of an attached node of ours. What a node has
+/// sealed may go to other sites, too.
 pub fn admit(snapshot: &Snapshot, from: SiteNo, packet: &[u8]) -> Result<(), DropReason> {
     AdmitCache::new(snapshot).admit(from, packet)
+}
+
+/// True if `packet` is for an attached node of ours.
+pub(crate) fn is_for_node(snapshot: &Snapshot, packet: &[u8]) -> bool {
+    snapshot.has_nodes()
+        && ip::parse(packet).is_ok_and(|addresses| {
+            matches!(snapshot.place(addresses.destination), Some(Place::Node(_)))
+        })
 }
 
 /// [`admit`] for many packets under one snapshot. Neighbours mostly have the same addresses: those
@@ -37,7 +46,7 @@ impl<'s> AdmitCache<'s> {
     pub(crate) fn admit(&mut self, from: SiteNo, packet: &[u8]) -> Result<(), DropReason> {
         let addresses = ip::parse(packet)?;
         if self.last != Some((from, addresses)) {
-            check(self.snapshot, from, &addresses)?;
+            judge(self.snapshot, from, &addresses)?;
             self.last = Some((from, addresses));
         }
 
@@ -45,7 +54,18 @@ impl<'s> AdmitCache<'s> {
     }
 }
 
-fn check(snapshot: &Snapshot, from: SiteNo, addresses: &Addresses) -> Result<(), DropReason> {
+/// [`admit`], by the addresses alone.
+pub(crate) fn judge(
+    snapshot: &Snapshot,
+    from: SiteNo,
+    addresses: &Addresses,
+) -> Result<(), DropReason> {
+    // A gateway of our site passes on to a node that has no session with it; it has judged the
+    // packet by its own tables.
+    if from == snapshot.site() && is_passed_on(snapshot, addresses) {
+        return Ok(());
+    }
+
     // Routes play no part: a site may send from its prefixes even while it announces none of them.
     if snapshot.is_never_carried(addresses.source)
         || snapshot.holder(addresses.source) != Some(from)
@@ -54,10 +74,30 @@ fn check(snapshot: &Snapshot, from: SiteNo, addresses: &Addresses) -> Result<(),
     }
 
     // Without this, a peer could reach other sites, or the host's networks, through this gateway.
-    if snapshot.is_never_carried(addresses.destination)
-        || snapshot.holder(addresses.destination) != Some(snapshot.site())
-    {
-        return Err(DropReason::Destination);
+    let destination = snapshot
+        .place(addresses.destination)
+        .filter(|_| !snapshot.is_never_carried(addresses.destination))
+        .ok_or(DropReason::Destination)?;
+    match destination {
+        Place::Here => Ok(()),
+        // A host of ours; the kernel routes the packet back to the TUN device, and into its tunnel.
+        Place::Node(_) if !snapshot.is_node(from) => Ok(()),
+        Place::Node(_) if snapshot.nodes_reach_each_other() => Ok(()),
+        Place::Node(_) => Err(DropReason::Isolated),
+        // An attached node reaches other sites through this gateway, as our hosts do.
+        Place::Elsewhere(_) if snapshot.is_node(from) => Ok(()),
+        Place::Elsewhere(_) => Err(DropReason::Destination),
     }
-    Ok(())
+}
+
+/// True for what goes from one of our hosts, or from another site, to an attached node.
+fn is_passed_on(snapshot: &Snapshot, addresses: &Addresses) -> bool {
+    if !snapshot.has_nodes() || snapshot.is_never_carried(addresses.source) {
+        return false;
+    }
+
+    let source = snapshot.place(addresses.source);
+    let destination = snapshot.place(addresses.destination);
+    matches!(source, Some(Place::Here | Place::Elsewhere(_)))
+        && matches!(destination, Some(Place::Node(_)))
 }

@@ -57,6 +57,8 @@ reasons! {
     Source = "source",
     /// Received: the destination is not this site's.
     Destination = "destination",
+    /// Either direction: from an attached node to another one, and they may not reach each other.
+    Isolated = "isolated",
     /// Either direction: the policy does not let it pass. The filter counts by its own reasons.
     Denied = "denied",
     /// Received: the network has marked congestion on a packet whose ends cannot be told of it (RFC

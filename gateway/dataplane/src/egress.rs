@@ -6,6 +6,15 @@
 //!  malformed      own_source / no_route           own_source        no_route
 //!  options
 //! ```
+//! An attached node is a host of ours. Its packets have come out of its tunnel, and the kernel has
+//! routed them back to the TUN device; so have those of other sites that are for a node:
+//!
+//! | from | to another site | to a node |
+//! |---|---|---|
+//! | our site | judged by the filter | passes |
+//! | a node | judged by the filter | passes if nodes may reach each other |
+//! | another site | never | passes: the filter has judged it where it arrived |
+//!
 //! Packets for a tunnel endpoint do not come here: the packet filter drops them, so that there is
 //! no tunnel within a tunnel.
 
@@ -17,12 +26,15 @@ use crate::counters::DropReason;
 use crate::ip::{self, Addresses};
 use crate::lanes::Lanes;
 use crate::session::Outgoing;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Place, Snapshot};
 
 /// The session that carries `packet`, or why none does. Its source must lie in a prefix of this
 /// site that no other site holds more specifically, and a route must lead to its destination.
 pub fn route<'a>(snapshot: &'a Snapshot, packet: &[u8]) -> Result<&'a Lanes, DropReason> {
-    find(snapshot, &ip::parse(packet)?)
+    let addresses = ip::parse(packet)?;
+    check(snapshot, &addresses)?;
+
+    find(snapshot, &addresses)
 }
 
 /// [`route`] for many packets of one lane. Neighbours mostly have the same addresses: those that
@@ -40,6 +52,7 @@ struct Routed {
     snapshot: Arc<Snapshot>,
     addresses: Addresses,
     session: Arc<Outgoing>,
+    is_judged: bool,
 }
 
 /// The way of one packet.
@@ -48,6 +61,8 @@ pub(crate) struct Route<'c> {
     pub(crate) snapshot: &'c Snapshot,
     /// The session that carries the packet.
     pub(crate) session: &'c Arc<Outgoing>,
+    /// The filter has to judge it.
+    pub(crate) is_judged: bool,
 }
 
 impl<'a> RouteCache<'a> {
@@ -77,11 +92,13 @@ impl<'a> RouteCache<'a> {
         if !is_known {
             // First: after an error nothing of the earlier tables is remembered.
             self.last = None;
+            let is_judged = check(snapshot, &addresses)?;
             let session = find(snapshot, &addresses)?.lane(self.lane).clone();
             self.last = Some(Routed {
                 snapshot: snapshot.clone(),
                 addresses,
                 session,
+                is_judged,
             });
         }
 
@@ -89,22 +106,43 @@ impl<'a> RouteCache<'a> {
         Ok(Route {
             snapshot: &last.snapshot,
             session: &last.session,
+            is_judged: last.is_judged,
         })
     }
 }
 
-fn find<'s>(snapshot: &'s Snapshot, addresses: &Addresses) -> Result<&'s Lanes, DropReason> {
-    // The peer would drop a foreign source anyway; here the drop is counted where its cause is.
-    if snapshot.is_never_carried(addresses.source)
-        || snapshot.holder(addresses.source) != Some(snapshot.site())
-    {
-        return Err(DropReason::OwnSource);
-    }
+/// True if the filter has to judge `packet`, whether or not a session carries it.
+pub(crate) fn is_judged(snapshot: &Snapshot, packet: &[u8]) -> bool {
+    let addresses = ip::parse(packet);
 
+    addresses.is_ok_and(|addresses| check(snapshot, &addresses) != Ok(false))
+}
+
+/// Whether the filter has to judge packets between these addresses, or why none may pass.
+fn check(snapshot: &Snapshot, addresses: &Addresses) -> Result<bool, DropReason> {
+    // The peer would drop a foreign source anyway; here the drop is counted where its cause is.
+    let source = snapshot
+        .place(addresses.source)
+        .filter(|_| !snapshot.is_never_carried(addresses.source))
+        .ok_or(DropReason::OwnSource)?;
     if snapshot.is_never_carried(addresses.destination) {
         return Err(DropReason::NoRoute);
     }
 
+    // Most gateways have none, and need no further lookup.
+    let is_to_node = snapshot.has_nodes()
+        && matches!(snapshot.place(addresses.destination), Some(Place::Node(_)));
+    match source {
+        Place::Here => Ok(!is_to_node),
+        Place::Node(_) if !is_to_node => Ok(true),
+        Place::Node(_) if snapshot.nodes_reach_each_other() => Ok(false),
+        Place::Node(_) => Err(DropReason::Isolated),
+        Place::Elsewhere(_) if is_to_node => Ok(false),
+        Place::Elsewhere(_) => Err(DropReason::OwnSource),
+    }
+}
+
+fn find<'s>(snapshot: &'s Snapshot, addresses: &Addresses) -> Result<&'s Lanes, DropReason> {
     snapshot
         .route(addresses.destination)
         .ok_or(DropReason::NoRoute)
@@ -157,6 +195,98 @@ mod tests {
                 prop_assert_eq!(index_of(&mut routes, &packet), expected);
             }
         }
+    }
+
+    /// A gateway of site 1 with two attached nodes, whose packets may come from sites 1 to 4.
+    fn with_nodes(reach_each_other: bool) -> Snapshot {
+        let path = Path::new("192.0.2.1:4600".parse().unwrap(), None);
+        let peer = Arc::new(Peer::new());
+        let secret = Secret::new([7; 48]);
+        let session = Arc::new(Outgoing::new(9, Aead::Aes128Gcm, &secret, path, peer));
+        let mut builder = SnapshotBuilder::new(SiteNo(1));
+        builder
+            .site_prefix("10.1.0.0/16".parse().unwrap())
+            .site_prefix("10.77.0.0/24".parse().unwrap())
+            .authorize("10.2.0.0/16".parse().unwrap(), SiteNo(2))
+            .node_prefix("10.1.77.5/32".parse().unwrap(), SiteNo(3))
+            // Exactly that of a site that is served here.
+            .node_prefix("10.77.0.0/24".parse().unwrap(), SiteNo(4));
+        for prefix in ["10.2.0.0/16", "10.1.77.5/32", "10.77.0.0/24"] {
+            builder.route(prefix.parse().unwrap(), session.clone());
+        }
+        if reach_each_other {
+            builder.let_nodes_reach_each_other();
+        }
+        builder.build()
+    }
+
+    fn between(source: &str, destination: &str) -> Addresses {
+        Addresses {
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn pairs_with_attached_nodes() {
+        use DropReason::{Destination, Isolated, OwnSource, Source};
+        const HERE: &str = "10.1.0.9";
+        const OTHER: &str = "10.2.0.9";
+        const NODE: &str = "10.1.77.5";
+        const NODE2: &str = "10.77.0.9";
+        const NOBODY: &str = "10.3.0.9";
+
+        // Out of the TUN device: judged by the filter, or not, or dropped.
+        let isolated = with_nodes(false);
+        for (source, destination, expected) in [
+            (HERE, OTHER, Ok(true)),
+            (HERE, NODE, Ok(false)),
+            (NODE, OTHER, Ok(true)),
+            (NODE2, OTHER, Ok(true)),
+            (NODE, NODE2, Err(Isolated)),
+            (NODE2, NODE, Err(Isolated)),
+            (OTHER, NODE, Ok(false)),
+            (OTHER, NODE2, Ok(false)),
+            (OTHER, OTHER, Err(OwnSource)),
+            (OTHER, HERE, Err(OwnSource)),
+            (NOBODY, NODE, Err(OwnSource)),
+        ] {
+            let pair = between(source, destination);
+            assert_eq!(check(&isolated, &pair), expected, "{source} {destination}");
+        }
+
+        // Out of a tunnel.
+        for (from, source, destination, expected) in [
+            (2, OTHER, HERE, Ok(())),
+            (2, OTHER, NODE, Ok(())),
+            (2, OTHER, OTHER, Err(Destination)),
+            (2, NODE, HERE, Err(Source)),
+            (2, HERE, NODE, Err(Source)),
+            (3, NODE, HERE, Ok(())),
+            (3, NODE, OTHER, Ok(())),
+            (3, NODE, NODE2, Err(Isolated)),
+            (3, NODE, NOBODY, Err(Destination)),
+            (3, HERE, OTHER, Err(Source)),
+            (3, NODE2, OTHER, Err(Source)),
+            (3, OTHER, HERE, Err(Source)),
+            (4, NODE2, OTHER, Ok(())),
+            (4, NODE, HERE, Err(Source)),
+            // Another gateway of this site, which has no session with the node.
+            (1, OTHER, NODE, Ok(())),
+            (1, HERE, NODE, Ok(())),
+            (1, NODE, NODE2, Err(Source)),
+            (1, OTHER, HERE, Err(Source)),
+            (1, NOBODY, NODE, Err(Source)),
+        ] {
+            let admitted =
+                crate::admit::judge(&isolated, SiteNo(from), &between(source, destination));
+            assert_eq!(admitted, expected, "{from}: {source} {destination}");
+        }
+
+        let open = with_nodes(true);
+        assert_eq!(check(&open, &between(NODE, NODE2)), Ok(false));
+        let admitted = crate::admit::judge(&open, SiteNo(3), &between(NODE, NODE2));
+        assert_eq!(admitted, Ok(()));
     }
 
     #[test]

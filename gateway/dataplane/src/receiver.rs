@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use ringway_filter::{Neighbour, Verdict, WAIT, Waiting};
 
-use crate::admit::{AdmitCache, admit};
+use crate::admit::{self, AdmitCache, admit};
 use crate::answer::Answer;
 use crate::coalesce::Coalesce;
 use crate::counters::DropReason;
@@ -360,6 +360,14 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         now: Instant,
     ) -> Result<Verdict, DropReason> {
         let snapshot = batch.snapshot;
+        // A host of ours. What it sends to other sites is judged when it leaves.
+        if snapshot.is_node(session.site()) {
+            return Ok(Verdict::Pass);
+        }
+        // A gateway of our site has judged it, and has no session with the node that it is for.
+        if session.site() == snapshot.site() && admit::is_for_node(snapshot, packet) {
+            return Ok(Verdict::Pass);
+        }
         let rules = snapshot.rules().ok_or(DropReason::Denied)?;
         let SiteNo(from) = session.site();
 

@@ -24,7 +24,7 @@ use ringway_filter::{FilterCache, Reason, Verdict, Waiting};
 use crate::checksum;
 use crate::counters::{Counters, DropReason};
 use crate::dataplane::Lane;
-use crate::egress::{Route, RouteCache};
+use crate::egress::{Route, RouteCache, is_judged};
 use crate::gso_batch::{GsoBatch, Plaintext};
 use crate::header::Checksum;
 use crate::mss;
@@ -149,7 +149,11 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         };
 
         // A drop before this is the gateway's: without a route there is no peer to count it at.
-        let Route { snapshot, session } = match routes.route(packet) {
+        let Route {
+            snapshot,
+            session,
+            is_judged,
+        } = match routes.route(packet) {
             Ok(route) => route,
             Err(DropReason::NoRoute) => {
                 self.handle_unrouted(routes, read, now);
@@ -161,7 +165,11 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
             }
         };
 
-        let verdict = self.leaves(snapshot, packet, now);
+        let verdict = if is_judged {
+            self.leaves(snapshot, packet, now)
+        } else {
+            Verdict::Pass
+        };
         match verdict {
             Verdict::Pass => self.seal(session, packet, &offload),
             // What leaves is never handed over.
@@ -181,7 +189,7 @@ impl<'a, T: Tun, U: Udp> Sealer<'a, T, U> {
         let tables = routes.tables();
         let packet = read.get(OFFLOAD_LEN..).unwrap_or_default();
 
-        if self.leaves(tables, packet, now) == Verdict::Pass {
+        if !is_judged(tables, packet) || self.leaves(tables, packet, now) == Verdict::Pass {
             self.unrouted.handle(tables, read, now);
         } else {
             self.lane.counters.drop_packet(DropReason::Denied);

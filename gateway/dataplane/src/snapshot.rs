@@ -9,7 +9,7 @@
 //!   of this site included; announcements play no part;
 //! * `routes`: which session leads to a destination, or since when does none?
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -39,14 +39,29 @@ pub struct Snapshot {
     incoming: HashMap<u32, Arc<Incoming>>,
     rules: Option<Arc<Rules>>,
     companions: Companions,
+    nodes: HashSet<SiteNo>,
+    nodes_reach_each_other: bool,
 }
 
 /// Who holds a prefix.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Holder {
     Site(SiteNo),
+    /// An attached node of ours.
+    Node(SiteNo),
     /// Two sites claim it: neither holds it.
     Disputed,
+}
+
+/// Where an address is, seen from this gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In this site.
+    Here,
+    /// At an attached node: a host of ours, which is reached through a tunnel.
+    Node(SiteNo),
+    /// In another site.
+    Elsewhere(SiteNo),
 }
 
 /// What leads to a prefix of another site.
@@ -79,9 +94,34 @@ impl Snapshot {
     /// The site whose authorized prefix holds `address` most specifically.
     pub(crate) fn holder(&self, address: IpAddr) -> Option<SiteNo> {
         match self.holders.lookup(address)? {
-            Holder::Site(site) => Some(*site),
+            Holder::Site(site) | Holder::Node(site) => Some(*site),
             Holder::Disputed => None,
         }
+    }
+
+    /// Where `address` is; `None` if no site holds it.
+    pub(crate) fn place(&self, address: IpAddr) -> Option<Place> {
+        match self.holders.lookup(address)? {
+            Holder::Site(site) if *site == self.site => Some(Place::Here),
+            Holder::Site(site) => Some(Place::Elsewhere(*site)),
+            Holder::Node(site) => Some(Place::Node(*site)),
+            Holder::Disputed => None,
+        }
+    }
+
+    /// True if `site` stands for an attached node of ours.
+    pub(crate) fn is_node(&self, site: SiteNo) -> bool {
+        self.nodes.contains(&site)
+    }
+
+    /// True if there are attached nodes.
+    pub(crate) fn has_nodes(&self) -> bool {
+        !self.nodes.is_empty()
+    }
+
+    /// True if attached nodes may reach each other.
+    pub(crate) fn nodes_reach_each_other(&self) -> bool {
+        self.nodes_reach_each_other
     }
 
     /// The session that leads to `destination`.
@@ -152,6 +192,8 @@ impl SnapshotBuilder {
             incoming: HashMap::new(),
             rules: None,
             companions: Companions::default(),
+            nodes: HashSet::new(),
+            nodes_reach_each_other: false,
         };
 
         SnapshotBuilder {
@@ -179,6 +221,26 @@ impl SnapshotBuilder {
             holders.insert(prefix, Holder::Disputed);
         }
 
+        self
+    }
+
+    /// Adds a prefix of an attached node, which `site` stands for. Where this site has the same
+    /// one, the node holds it. To be called after those of the sites.
+    pub fn node_prefix(&mut self, prefix: Prefix, site: SiteNo) -> &mut Self {
+        let earlier = self.snapshot.holders.insert(prefix, Holder::Node(site));
+        let here = Holder::Site(self.snapshot.site);
+
+        // What another site or node claims too is nobody's.
+        if earlier.is_some_and(|holder| holder != here && holder != Holder::Node(site)) {
+            self.snapshot.holders.insert(prefix, Holder::Disputed);
+        }
+        self.snapshot.nodes.insert(site);
+        self
+    }
+
+    /// Attached nodes may reach each other.
+    pub fn let_nodes_reach_each_other(&mut self) -> &mut Self {
+        self.snapshot.nodes_reach_each_other = true;
         self
     }
 

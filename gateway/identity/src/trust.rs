@@ -100,6 +100,12 @@ impl Trust {
         for member in config.records() {
             match OrgTrust::build(member) {
                 Ok(mut org) => {
+                    // Nobody else's certificates say that they are nodes of ours.
+                    if member.org == config.own.org {
+                        let nodes = config.nodes.list.iter();
+                        org.gateways
+                            .extend(nodes.map(|node| GatewayName::of_node(&node.name)));
+                    }
                     org.accepts_stale_lists = config.crl.accepts_stale;
                     if let Err(more) = add_lists(member, &mut org) {
                         faults.extend(more);

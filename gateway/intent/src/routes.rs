@@ -90,6 +90,15 @@ pub fn plan_routes(situation: &Situation<'_>, tunnelled: &Tunnelled) -> RoutePla
             plan.insert(prefix, RouteState::Site);
         }
     }
+    // Behind this host as well, but by the TUN device.
+    for prefix in situation.nodes() {
+        let prefsrc = prefsrc(&prefix);
+        let state = match tunnelled.get(&prefix) {
+            Some(mtu) => RouteState::Tunnel { prefsrc, mtu: *mtu },
+            None => RouteState::Down { prefsrc },
+        };
+        plan.insert(prefix, state);
+    }
     plan
 }
 

@@ -80,7 +80,23 @@ impl Situation<'_> {
         claimed
             .chain(self.held.iter().copied())
             .filter(|prefix| !local.iter().any(|near| near.overlaps(prefix)))
+            .chain(self.nodes())
             .collect()
+    }
+
+    /// The prefixes of the attached nodes: they lie inside those that lie behind this host, and
+    /// their packets come and go by the TUN device all the same.
+    pub fn nodes(&self) -> impl Iterator<Item = Prefix> {
+        let nodes = self.config.nodes.list.iter();
+
+        nodes
+            .flat_map(|node| &node.prefixes)
+            .map(|placed| placed.prefix)
+            // A route would cut the host off from its neighbours.
+            .filter(|prefix| {
+                let mut connected = self.connected.iter();
+                !connected.any(|network| prefix.covers(&network.prefix))
+            })
     }
 }
 

@@ -2,6 +2,7 @@
 //! it: [`Restoration`], [`Missing`]. And [`Finding`]: what others have set that is in our way.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::remedy::Remedy;
 
@@ -20,6 +21,8 @@ pub enum Thing {
     Group,
     /// The length of the TUN device's queue.
     Queue,
+    /// An address of the TUN device.
+    Address(IpAddr),
     /// A kernel setting, with dots.
     Setting(String),
 }
@@ -34,6 +37,7 @@ impl Thing {
             Thing::Mtu => "mtu",
             Thing::Group => "group",
             Thing::Queue => "queue",
+            Thing::Address(_) => "address",
             Thing::Setting(_) => "setting",
         }
     }
@@ -48,6 +52,7 @@ impl fmt::Display for Thing {
             Thing::Mtu => f.write_str("MTU of the TUN device"),
             Thing::Group => f.write_str("group of the TUN device"),
             Thing::Queue => f.write_str("queue of the TUN device"),
+            Thing::Address(address) => write!(f, "address {address} of the TUN device"),
             Thing::Setting(key) => f.write_str(key),
         }
     }

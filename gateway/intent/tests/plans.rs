@@ -98,6 +98,8 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
         crl: CrlPolicy::default(),
         ha: ringway_config::Ha::default(),
         http: None,
+        nodes: Default::default(),
+        attach: None,
         places: Default::default(),
         notes: Faults::default(),
     }

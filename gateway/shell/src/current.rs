@@ -79,6 +79,7 @@ pub fn membership(config: &Config, rulings: &[Ruling]) -> Membership {
     // Our organization's record is among them, and this gateway is in it.
     let mut gateways: BTreeMap<_, _> = config.records().flat_map(accepted_gateways).collect();
     gateways.remove(&config.id);
+    add_nodes(config, &mut gateways, &mut authorized);
 
     // If peers can dial this gateway, it may itself dial an absent one more seldom after a while.
     let us = config
@@ -99,6 +100,32 @@ pub fn membership(config: &Config, rulings: &[Ruling]) -> Membership {
             .records()
             .map(|record| (record.org.clone(), HeldRecord::from(record)))
             .collect(),
+    }
+}
+
+/// Attached nodes stand as gateways of sites of their own, which lie inside ours.
+fn add_nodes(
+    config: &Config,
+    gateways: &mut BTreeMap<GatewayId, GatewayInfo>,
+    authorized: &mut BTreeMap<(OrgId, SiteId), Vec<Prefix>>,
+) {
+    let org = &config.own.org;
+    let ours = authorized
+        .get(&(org.clone(), config.site.clone()))
+        .cloned()
+        .unwrap_or_default();
+
+    for node in &config.nodes.list {
+        let info = GatewayInfo {
+            site: node.site(),
+            endpoints: Vec::new(),
+        };
+        gateways.insert(node.id(org), info);
+
+        // Not what is in conflict: others would send nothing there, and drop what comes from there.
+        let prefixes = node.prefixes.iter().map(|placed| placed.prefix);
+        let available = prefixes.filter(|prefix| ours.iter().any(|whole| whole.covers(prefix)));
+        authorized.insert((org.clone(), node.site()), available.collect());
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ringway_config::{Accepted, Config, Endpoint, Faults, GatewayId, Prefix};
 use ringway_core::{
-    ByeCode, ConnId, DialId, Membership, Message, PolicyLetter, Standing, ZoneMessage,
+    ByeCode, ConnId, DialId, Membership, Message, Offer, PolicyLetter, Standing, ZoneMessage,
 };
 use ringway_intent::{Finding, GuardSpec, Inquiry, RoutePlan, Thing};
 
@@ -181,6 +181,14 @@ pub enum Effect {
         conn: ConnId,
         /// What it says.
         message: ZoneMessage,
+    },
+    /// A gateway says what it has for us, an attached node. It is to be remembered, and the files
+    /// are to be read again.
+    Offered {
+        /// The gateway.
+        peer: GatewayId,
+        /// What it has.
+        offer: Offer,
     },
     /// A question about our policy came, or an answer about the peer's.
     Policy(PolicyLetter),

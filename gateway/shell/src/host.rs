@@ -257,6 +257,9 @@ fn remedy(missing: &Missing) -> Remedy {
         Thing::Routes => Remedy::command(
             "ip route show table all   # what is in the way; it is tried again every second",
         ),
+        Thing::Address(_) => {
+            Remedy::command("ip address   # what the device has; it is tried again every second")
+        }
         Thing::Mtu | Thing::Group | Thing::Queue => Remedy::command(
             "ip -details link   # what the device has; it is tried again every second",
         ),

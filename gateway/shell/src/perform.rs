@@ -14,7 +14,7 @@ use crate::effect::Effect;
 use crate::notice::Notice;
 use crate::packet_effect::PacketEffect;
 use crate::shell::{Phase, Shell};
-use crate::tables::{Companions, Tables};
+use crate::tables::{Companions, SiteNumber, Tables};
 
 impl Shell {
     /// Carries out what the mesh wants, in its order.
@@ -72,16 +72,19 @@ impl Shell {
                 message,
             }),
             Action::Policy(letter) => self.effects.push_back(Effect::Policy(letter)),
+            Action::Offered { peer, offer } => {
+                self.effects.push_back(Effect::Offered { peer, offer });
+            }
             Action::TunnelUp { peer, conn } => {
                 self.outages.up(&peer, now);
                 self.is_stale = true;
+                self.offer_zone(&peer, conn);
                 self.notify(Notice::TunnelUp { peer, conn });
-                self.effects.push_back(Effect::OfferZone { conn });
             }
             Action::TunnelMoved { peer, conn } => {
-                self.notify(Notice::TunnelMoved { peer, conn });
                 // An offer or an answer may have been lost with the earlier connection.
-                self.effects.push_back(Effect::OfferZone { conn });
+                self.offer_zone(&peer, conn);
+                self.notify(Notice::TunnelMoved { peer, conn });
             }
             Action::TunnelDown {
                 peer,
@@ -101,6 +104,13 @@ impl Shell {
             Action::Role(standing) => self.role_changed(standing),
             Action::Alarm(alarm) => self.alarm(alarm, now),
             Action::Drained => self.phase = Phase::Drained,
+        }
+    }
+
+    /// An attached node has no names of its own, and asks for those of others.
+    fn offer_zone(&mut self, peer: &GatewayId, conn: ConnId) {
+        if !peer.is_node() && !self.membership.me.is_node() {
+            self.effects.push_back(Effect::OfferZone { conn });
         }
     }
 
@@ -259,9 +269,20 @@ impl Shell {
             outages,
             tunnel: self.current.config.tunnel,
             sessions,
+            attached: self.attached(),
+            nodes_reach_each_other: self.current.config.nodes.reach_each_other,
             rules: self.rules(site),
             companions: self.companions(),
         }
+    }
+
+    fn attached(&mut self) -> BTreeSet<SiteNumber> {
+        let org = self.membership.me.org.clone();
+        let nodes = self.current.config.nodes.list.iter();
+
+        nodes
+            .map(|node| self.sites.of(&org, &node.site()))
+            .collect()
     }
 
     fn companions(&self) -> Companions {

@@ -64,7 +64,8 @@ fn remote_sites(
         .collect();
 
     for (site, prefixes) in &membership.authorized {
-        if !is_ours(membership, site) {
+        // What an attached node of ours sends is our own site's.
+        if !is_ours(membership, site) && !site.1.is_node() {
             let own = prefixes.iter().filter(|prefix| !passing.contains(prefix));
             sites.push(RemoteSite {
                 number: number(&site.0, &site.1).0,

@@ -12,8 +12,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ringway_config::defaults::DNS_PORT;
 use ringway_config::{Config, Faults, GatewayId, Policy, Prefix, Ruling};
-use ringway_core::message::MAX_ADDRESSES;
+use ringway_core::message::{MAX_ADDRESSES, MAX_RESOLVERS};
 use ringway_core::{
     BootId, ByeCode, ConnId, Connected, ConnectionError, DialError, ExternalText, Fib, Incoming,
     Membership, Mesh, PeerSession, SessionIndex, Settings, Status,
@@ -182,6 +183,7 @@ impl Shell {
         // and the dials.
         shell.plan_routes(now);
         shell.tell_addresses();
+        shell.tell_resolvers();
         shell.announce();
         shell.settle_all(now);
         shell
@@ -446,6 +448,7 @@ impl Shell {
         self.effects.push_back(Effect::CheckDevice);
         self.effects.push_back(Effect::ReadActivity);
         self.tell_addresses();
+        self.tell_resolvers();
         for name in self.alarms.over(now) {
             self.effects.push_back(Effect::Clear(name));
         }
@@ -461,6 +464,19 @@ impl Shell {
         for conn in self.sessions.find(|session| session.is_outdated) {
             self.mesh.handle_silent(conn, now);
         }
+    }
+
+    /// Attached nodes learn where the consortium's names are answered.
+    fn tell_resolvers(&mut self) {
+        let listen = self.current.config.dns.listen.iter();
+        // A stub resolver's configuration has no place for another port.
+        let usual = listen.filter(|address| address.port() == DNS_PORT);
+        let reachable = usual
+            .map(SocketAddr::ip)
+            .filter(|address| !address.is_loopback() && !address.is_unspecified());
+
+        self.mesh
+            .handle_resolvers(reachable.take(MAX_RESOLVERS).collect());
     }
 
     /// Siblings learn where this host is inside our site: the record names no address there.

@@ -24,6 +24,11 @@ pub struct Tables {
     pub connected: Vec<Prefix>,
     /// The site that each source address belongs to.
     pub authorized: Vec<(Prefix, SiteNumber)>,
+    /// Those of them that are attached nodes of ours: hosts of our organization, whose packets pass
+    /// this gateway on their way.
+    pub attached: BTreeSet<SiteNumber>,
+    /// They may reach each other.
+    pub nodes_reach_each_other: bool,
     /// The session that seals for a destination. Each has its sealing keys.
     pub routes: BTreeMap<Prefix, ConnId>,
     /// Remote prefixes that no session leads to: their packets are answered.

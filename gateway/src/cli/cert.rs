@@ -9,7 +9,7 @@ mod sign;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ringway_config::{Config, Digest, GatewayName};
+use ringway_config::{Config, Digest, GatewayName, NodeName};
 
 use super::ca::CaArgs;
 use super::own_record::RecordFile;
@@ -99,6 +99,9 @@ pub struct Sign {
     /// The gateway that it must be for
     #[arg(long, value_name = "NAME")]
     pub gateway: Option<GatewayName>,
+    /// The attached node that it must be for
+    #[arg(long, value_name = "NAME", conflicts_with = "gateway")]
+    pub node: Option<NodeName>,
     /// The digest that the key must have
     #[arg(long, value_name = "sha256:…")]
     pub key: Option<Digest>,

@@ -3,6 +3,7 @@
 //! example values, and why each line is there. keepalived, BIRD and FRR have the site's hosts
 //! and routers use the gateways; strongSwan brings data centres to them (`ipsec`).
 
+mod chaincode;
 mod cloud;
 mod ipsec;
 mod keepalived;
@@ -74,6 +75,12 @@ pub enum Verb {
         ringway recipe ipsec --cloud -c gateway.toml\n\n\
         deploy/data-centres.md says which way fits, and what was tried.")]
     Ipsec(ipsec::Args),
+    /// Kubernetes' NetworkPolicy for chaincode: its peer, and nothing else
+    #[command(after_help = "Examples:\n  \
+        ringway recipe chaincode builder-k8s --peer app=peer0 --namespace fabric\n  \
+        ringway recipe chaincode ccaas --chaincode app=basic --peer app=peer0 --port 9999\n\n\
+        Apply it with kubectl before chaincode is installed. It knows no gateway.")]
+    Chaincode(chaincode::Args),
 }
 
 /// What a recipe needs.
@@ -88,8 +95,10 @@ struct Names {
 
 /// Runs `ringway recipe`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    if let Some(Verb::Ipsec(args)) = &args.verb {
-        return ipsec::run(args);
+    match &args.verb {
+        Some(Verb::Ipsec(args)) => return ipsec::run(args),
+        Some(Verb::Chaincode(args)) => return chaincode::run(args),
+        None => {}
     }
     let config = Config::load(&args.config.path)?;
     let servers = &args.servers;

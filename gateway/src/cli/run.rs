@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{ConfigFile, Failure};
-use crate::run::RunError;
+use crate::run::{Options, RunError};
 
 /// Arguments of `ringway run`.
 #[derive(Debug, clap::Args)]
@@ -15,6 +15,9 @@ pub struct Args {
     /// Write the process number to this file while the gateway runs
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
+    /// Read the files again whenever they have changed, without SIGHUP or `ringway reload`
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// Runs the gateway until SIGTERM or SIGINT.
@@ -25,7 +28,11 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()?;
 
-    match runtime.block_on(crate::run::run(&args.config.path, args.pid_file.as_deref())) {
+    let options = Options {
+        pid_file: args.pid_file,
+        watches_files: args.watch,
+    };
+    match runtime.block_on(crate::run::run(&args.config.path, options)) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(RunError::Faults(faults)) => Err(faults.into()),
         Err(RunError::Failed(error)) => Err(error.into()),

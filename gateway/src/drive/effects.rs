@@ -82,6 +82,7 @@ impl Drive {
             } => {
                 self.zone_message(peer, conn, message);
             }
+            Effect::Offered { peer, offer } => self.in_force.offered(&peer, offer, &self.jobs),
             Effect::Policy(letter) => self.policy_letter(&letter),
             Effect::OfferZone { conn } => self.offer_zone(conn),
             Effect::ForgetZone { conn } => self.replicator.forget(conn),

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ringway_config::{
-    Accepted, Config, Fault, Faults, Ledger as _, Newest, Place, Prefix, Survey, meet,
-    narrow_policy,
+    Accepted, Config, Fault, Faults, GatewayId, Ledger as _, Newest, Offers, Place, Prefix, Survey,
+    meet, narrow_policy, offers,
 };
-use ringway_core::Membership;
+use ringway_core::{Membership, Offer};
 use ringway_dns::{HoldFile, Zone};
 use ringway_filter::Rules;
 use ringway_host::links::{self, SharedScope};
@@ -40,6 +40,8 @@ pub struct InForce {
     /// For the watches of the host.
     scope: SharedScope,
     stored: Stored,
+    /// Of an attached node: what the gateways have for it.
+    offers: Offers,
     /// What changes have read and built so far. There is one change at a time.
     pending: BTreeMap<ChangeId, Pending>,
 }
@@ -118,6 +120,11 @@ impl InForce {
         scope: SharedScope,
         stored: Stored,
     ) -> InForce {
+        let is_node = config.attach.is_some();
+        let remembered = is_node.then(|| offers::load(&config.state_dir));
+        // What is wrong with it was said when the files were read.
+        let offers = remembered.and_then(Result::ok).unwrap_or_default();
+
         InForce {
             config,
             trust,
@@ -125,6 +132,7 @@ impl InForce {
             names,
             scope,
             stored,
+            offers,
             pending: BTreeMap::new(),
         }
     }
@@ -284,6 +292,28 @@ impl InForce {
         let files = self.stored.files.clone();
 
         jobs.run_silently(move || files.store_traces(state_dir, traces));
+    }
+
+    /// A gateway has something else for this attached node than before: it is remembered, and the
+    /// files are read again.
+    pub(super) fn offered(&mut self, peer: &GatewayId, offer: Offer, jobs: &Jobs) {
+        let gateways = &self.config.own.gateways;
+        self.offers
+            .retain(|gateway, _| gateways.iter().any(|known| known.name == *gateway));
+        let before = self
+            .offers
+            .insert(peer.name.clone(), offer.prefixes.clone());
+        if before.as_ref() == Some(&offer.prefixes) {
+            return;
+        }
+
+        let offers = self.offers.clone();
+        let state_dir = self.config.state_dir.clone();
+        let files = self.stored.files.clone();
+        jobs.run(move || {
+            files.store_offers(state_dir, offers);
+            Event::Shell(Input::Reload)
+        });
     }
 
     /// Remembers which checked addresses have failed.

@@ -151,8 +151,17 @@ impl Packets {
         for prefix in &tables.connected {
             builder.connected(*prefix);
         }
-        for (prefix, site) in &tables.authorized {
+        let sites = tables.authorized.iter();
+        for (prefix, site) in sites.filter(|(_, site)| !tables.attached.contains(site)) {
             builder.authorize(*prefix, SiteNo(site.0));
+        }
+        for (prefix, site) in &tables.authorized {
+            if tables.attached.contains(site) {
+                builder.node_prefix(*prefix, SiteNo(site.0));
+            }
+        }
+        if tables.nodes_reach_each_other {
+            builder.let_nodes_reach_each_other();
         }
         for conn in &tables.companions.sessions {
             if let Some(lanes) = self.keys.get(conn).and_then(Keys::lanes) {

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::kernel::Kernel;
 use super::names::{bind_dns, open_names};
-use super::signals::Signals;
+use super::signals::Outside;
 use super::{blocking, sockets};
 use crate::admin::{self, Metrics, Requests};
 use crate::attention::Attention;
@@ -110,7 +110,8 @@ impl Gateway {
         let serving = admin::socket::serve(admin, requests, kernel.guard.clone(), metrics);
         tasks.spawn(serving);
         // Peers are accepted once everything that they may ask for is there.
-        let links = start_links(endpoint, tls, trust.clone(), senders.links, &tasks);
+        let is_node = config.attach.is_some();
+        let links = start_links(endpoint, tls, trust.clone(), senders.links, &tasks, is_node);
 
         let view = SharedScope::new(ArcSwap::from_pointee(Scope::of(&config)));
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
@@ -155,9 +156,9 @@ impl Gateway {
     }
 
     /// Runs until a signal. Every task has ended when this returns.
-    pub(super) async fn run(self, signals: Signals) {
+    pub(super) async fn run(self, outside: Outside) {
         let stop = CancellationToken::new();
-        signals.forward(&stop, self.reloads, &self.tasks);
+        outside.forward(&stop, &self.config, self.reloads, &self.tasks);
         let Config {
             id, site, listen, ..
         } = &*self.config;
@@ -224,6 +225,7 @@ fn start_links(
     trust: Arc<ArcSwap<Trust>>,
     events: mpsc::Sender<event::Event>,
     tasks: &Tasks,
+    is_node: bool,
 ) -> Links {
     let peers = PeerAddresses::default();
     let dialler = Dialler::new(endpoint.clone(), tls.clone(), events.clone(), tasks.clone());
@@ -235,6 +237,12 @@ fn start_links(
         refusals.clone(),
         events.clone(),
     );
+
+    // Nobody dials an attached node: those who try find no server.
+    if is_node {
+        endpoint.set_server_config(None);
+        return links;
+    }
 
     let accepting = accept::accept(endpoint, tls, peers, refusals, events, tasks.clone());
     tasks.spawn(accepting);

@@ -89,12 +89,16 @@ impl Kernel {
             index,
         };
 
-        let held = Held::open(
+        let mut held = Held::open(
             config.tun.as_str(),
             device.index.clone(),
             TUNNEL_MTU,
             tun::settings(&config.tun),
         )?;
+        if let Some(attach) = &config.attach {
+            held.set_addresses(attach.addresses.clone());
+            held.give_addresses().await?;
+        }
         Ok(Kernel {
             tun,
             device,

@@ -1,10 +1,15 @@
-//! [`Signals`]: the signals that the daemon heeds.
+//! [`Signals`]: the signals that the daemon heeds, and [`Outside`]: with the changes of its files.
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ringway_config::Config;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::tasks::Tasks;
+use crate::watch;
 
 /// Signals are taken from the first moment on: one that comes while the daemon starts is not lost,
 /// and does not kill it half set up.
@@ -32,15 +37,35 @@ impl Signals {
     }
 
     /// SIGTERM and SIGINT cancel `stop`, SIGHUP goes to `reloads`.
-    pub(super) fn forward(
-        self,
-        stop: &CancellationToken,
-        reloads: mpsc::Sender<()>,
-        tasks: &Tasks,
-    ) {
+    fn forward(self, stop: &CancellationToken, reloads: mpsc::Sender<()>, tasks: &Tasks) {
         tasks.spawn(cancel(self.terminate, stop.clone()));
         tasks.spawn(cancel(self.interrupt, stop.clone()));
         tasks.spawn(forward(self.hangup, reloads));
+    }
+}
+
+/// What makes a gateway reload or end, beside requests.
+pub(super) struct Outside {
+    pub(super) signals: Signals,
+    /// Since when changes of the files count, if they do.
+    pub(super) changes: Option<SystemTime>,
+}
+
+impl Outside {
+    /// What ends the gateway cancels `stop`, what has it reload goes to `reloads`.
+    pub(super) fn forward(
+        self,
+        stop: &CancellationToken,
+        config: &Arc<Config>,
+        reloads: mpsc::Sender<()>,
+        tasks: &Tasks,
+    ) {
+        if let Some(begin) = self.changes {
+            let changes = watch::files::watch(config.clone(), begin, reloads.clone());
+            tasks.spawn(changes);
+        }
+
+        self.signals.forward(stop, reloads, tasks);
     }
 }
 

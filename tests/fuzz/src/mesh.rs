@@ -16,7 +16,7 @@ use harness::Harness;
 use ringway_config::{Asked, Digest, Opening};
 use ringway_core::message::{Answer, Relay, SIBLINGS, SiblingMessage, SiblingState};
 use ringway_core::{
-    Aead, BootId, ByeCode, ConnectionError, DialId, Hello, Lane, Message, PolicyMessage,
+    Aead, BootId, ByeCode, ConnectionError, DialId, Hello, Lane, Message, Offer, PolicyMessage,
     PolicyVerdict, Rank, Refuse, RefuseReason, Role, Secret, SessionIndex, TrustError, ZoneMessage,
 };
 
@@ -138,8 +138,14 @@ fn message(bytes: &mut Bytes<'_>) -> Message {
             Message::Sibling(SiblingMessage { state, secret })
         }
         10 => Message::Relay(relay(bytes)),
-        _ if bytes.next() % 4 == 3 => Message::Policy(policy(bytes)),
-        _ => Message::Addresses(addresses(bytes)),
+        _ => match bytes.next() % 8 {
+            3 | 7 => Message::Policy(policy(bytes)),
+            5 => Message::Offer(Offer {
+                prefixes: scene::prefixes(bytes.next()),
+                resolvers: BTreeSet::new(),
+            }),
+            _ => Message::Addresses(addresses(bytes)),
+        },
     }
 }
 

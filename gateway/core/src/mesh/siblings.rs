@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ringway_config::GatewayId;
 
-use super::Mesh;
+use super::{FEW_NODES, Mesh};
 use crate::action::Action;
 use crate::id::ConnId;
 use crate::message::{Answer, Message, Relay};
@@ -42,6 +42,8 @@ impl Mesh {
             .map(|(peer, _)| peer.clone())
             .collect();
 
+        let nodes = membership.gateways.keys().filter(|peer| peer.is_node());
+        self.context.has_few_nodes = nodes.count() <= FEW_NODES;
         self.context.has_siblings = !siblings.is_empty();
         self.context.siblings_stale = true;
         self.siblings.follow(&siblings, now);
@@ -77,7 +79,7 @@ impl Mesh {
         let mut living = 0_u16;
         let mut near = Vec::new();
         for (peer, tunnel) in &self.tunnels {
-            if tunnel.is_sibling(&self.context) {
+            if tunnel.is_sibling(&self.context) || tunnel.is_to_node() {
                 continue;
             }
             let Some(uplink) = tunnel.uplink(&self.context, now) else {

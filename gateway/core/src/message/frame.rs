@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::field::{FieldError, Writer};
 use super::{
-    Message, ZoneMessage, addresses, bye, fragment, hello, policy, prefix, records, refuse,
+    Message, ZoneMessage, addresses, bye, fragment, hello, offer, policy, prefix, records, refuse,
     sibling, zone,
 };
 
@@ -37,10 +37,11 @@ pub enum Kind {
     Addresses = 17,
     PolicyQuestion = 18,
     PolicyAnswer = 19,
+    Offer = 20,
 }
 
 impl Kind {
-    const ALL: [Kind; 19] = [
+    const ALL: [Kind; 20] = [
         Kind::Hello,
         Kind::Announce,
         Kind::Withdraw,
@@ -60,6 +61,7 @@ impl Kind {
         Kind::Addresses,
         Kind::PolicyQuestion,
         Kind::PolicyAnswer,
+        Kind::Offer,
     ];
 
     fn from_wire(number: u16) -> Option<Kind> {
@@ -175,6 +177,7 @@ fn decode(kind: Kind, body: &[u8]) -> Incoming {
         Kind::Addresses => addresses::get(body).map(Message::Addresses),
         Kind::PolicyQuestion => policy::get_question(body).map(Message::Policy),
         Kind::PolicyAnswer => policy::get_answer(body).map(Message::Policy),
+        Kind::Offer => offer::get(body).map(Message::Offer),
     };
 
     match message {
@@ -206,6 +209,7 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
         Message::Addresses(list) => addresses::put(list, &mut out),
         Message::Zone(message) => zone::put(message, &mut out),
         Message::Policy(message) => policy::put(message, &mut out),
+        Message::Offer(offer) => offer::put(offer, &mut out),
         Message::Bye { code } => bye::put(*code, &mut out),
     }
 

@@ -38,7 +38,7 @@ impl Tunnel {
             self.dial_soon(context, now);
         }
 
-        if records_changed {
+        if records_changed && !self.is_attachment(context) {
             // On sessions without the peer's `Hello` too: ours, already sent there, named the old
             // records.
             for conn in self.sessions.conns(|_| true) {
@@ -51,6 +51,7 @@ impl Tunnel {
 
         // On draining sessions too: one of them may serve again.
         for conn in self.live_conns() {
+            self.tell_offer_on(context, conn);
             self.announce(context, conn);
             self.reevaluate(context, conn);
         }
@@ -74,18 +75,31 @@ impl Tunnel {
     /// Announces and withdraws until the peer knows what we serve and have a way to. The first
     /// announcement is sent even if it is empty: routes move to a session only after it.
     pub(super) fn announce(&mut self, context: &mut Context, conn: ConnId) {
-        // A gateway of our own site needs no other to reach it.
-        let serves = !context.membership.shares_site(&self.peer, &self.site);
-        let prefixes = if serves && context.claims_site && context.is_running() {
-            let local = context.membership.local_prefixes();
-            let announced = local
-                .iter()
-                .filter(|prefix| !context.unannounced.contains(prefix));
-            announced.copied().collect()
+        let prefixes = if self.is_sibling(context) && context.is_running() {
+            self.prefixes_for_sibling(context, conn)
+        } else if !self.is_sibling(context) && context.claims_site && context.is_running() {
+            self.claimed_prefixes(context)
         } else {
             BTreeSet::new()
         };
         self.announce_exactly(context, conn, prefixes);
+    }
+
+    /// What the peer reaches through us.
+    fn claimed_prefixes(&self, context: &Context) -> BTreeSet<Prefix> {
+        let mut prefixes: BTreeSet<Prefix> = if self.is_to_node() {
+            self.offered_prefixes(context)
+        } else {
+            context
+                .membership
+                .local_prefixes()
+                .iter()
+                .copied()
+                .collect()
+        };
+
+        prefixes.retain(|prefix| !context.unannounced.contains(prefix));
+        prefixes
     }
 
     fn announce_exactly(
@@ -171,8 +185,10 @@ impl Tunnel {
             return;
         };
 
-        // One alarm for all: a wrong record makes many claims fail at once.
-        if let Some((prefix, reason)) = refuse.refused.first_key_value() {
+        // One alarm for all: a wrong record makes many claims fail at once. A node takes what it
+        // accepts, which is no fault of the gateway's.
+        let is_wrong = !context.membership.me.is_node();
+        if let Some((prefix, reason)) = refuse.refused.first_key_value().filter(|_| is_wrong) {
             let alarm = Alarm::ClaimsRefused {
                 peer: self.peer.clone(),
                 prefix: *prefix,
@@ -208,6 +224,9 @@ impl Tunnel {
             return;
         };
 
+        if self.is_attachment(context) {
+            return;
+        }
         let drift = differing(&context.membership.records, &live.records);
         // A peer may report other records with each message.
         if drift != self.drift && self.drift_allowance.take(now) {
@@ -246,7 +265,8 @@ impl Tunnel {
             .refused
             .retain(|prefix, _| announced.contains(prefix));
 
-        if let Some((prefix, reason)) = refuse.refused.first_key_value() {
+        let is_wrong = !self.peer.is_node();
+        if let Some((prefix, reason)) = refuse.refused.first_key_value().filter(|_| is_wrong) {
             let alarm = Alarm::RefusedByPeer {
                 peer: self.peer.clone(),
                 prefix: *prefix,

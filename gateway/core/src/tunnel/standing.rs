@@ -53,6 +53,9 @@ impl Tunnel {
 
     /// How fast this tunnel is probed.
     pub(super) fn pace<'c>(&self, context: &'c Context) -> &'c Settings {
+        if self.is_to_node() {
+            return context.pace_for_node();
+        }
         context.pace(self.is_sibling(context))
     }
 
@@ -69,7 +72,8 @@ impl Tunnel {
         let Some(live) = self.sessions.live_mut(conn) else {
             return;
         };
-        if !knows_siblings(context, live) {
+        // A node has no rank: nobody has a choice.
+        if !knows_siblings(context, live) || context.membership.me.is_node() {
             return;
         }
 

@@ -70,7 +70,11 @@ impl Tunnel {
             conn,
             lanes: lanes.clone(),
         });
-        let hello = our_hello(context, lanes, replaces);
+        let mut hello = our_hello(context, lanes, replaces);
+        // A node has no use for the others' records, and none to compare.
+        if self.is_attachment(context) {
+            hello.records.clear();
+        }
         context.act(Action::Send {
             conn,
             message: Message::Hello(hello),
@@ -119,6 +123,7 @@ impl Tunnel {
         // What the claims count, before the claims.
         self.tell_standing_on(context, conn);
         self.tell_addresses_on(context, conn);
+        self.tell_offer_on(context, conn);
         // Announced before the session is used, so that the peer can use it as early as we can.
         self.announce(context, conn);
         self.select_session(context, now);

@@ -28,8 +28,15 @@ pub(crate) struct Bench {
     conns: u64,
 }
 
+/// A gateway's, or that of an attached node, such as `node:db1.m`.
 pub(crate) fn id(text: &str) -> GatewayId {
-    text.parse().unwrap()
+    match text
+        .strip_prefix("node:")
+        .and_then(|rest| rest.split_once('.'))
+    {
+        Some((node, org)) => GatewayId::of_node(&node.parse().unwrap(), &org.parse().unwrap()),
+        None => text.parse().unwrap(),
+    }
 }
 
 pub(crate) fn prefix(text: &str) -> Prefix {
@@ -86,8 +93,12 @@ impl Bench {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
+        Self::of(membership(), settings)
+    }
+
+    pub(crate) fn of(membership: Membership, settings: Settings) -> Self {
         let now = Instant::now();
-        let mesh = Mesh::new(membership(), settings, BootId([9; 16]), 1, now);
+        let mesh = Mesh::new(membership, settings, BootId([9; 16]), 1, now);
         let mut bench = Self {
             mesh,
             now,
@@ -266,13 +277,18 @@ impl Bench {
 
 /// A peer's `Hello`.
 pub(crate) fn hello(boot: u8, replaces: u64) -> Message {
+    hello_with(boot, replaces, 0)
+}
+
+/// One that offers these features.
+pub(crate) fn hello_with(boot: u8, replaces: u64, features: u64) -> Message {
     let lane = Lane {
         index: SessionIndex(77),
         aead: Aead::Aes256Gcm,
     };
     Message::Hello(Hello {
         versions: (1, 1),
-        features: 0,
+        features,
         boot: BootId([boot; 16]),
         replaces,
         lanes: vec![lane],

@@ -5,6 +5,7 @@
     reason = "a bench that cannot be set up has failed"
 )]
 
+mod attach;
 mod bad_peers;
 mod bench;
 mod claims;

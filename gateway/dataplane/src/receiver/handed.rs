@@ -63,7 +63,7 @@ impl<T: Tun, U: Udp, S: ControlSink> Receiver<'_, T, U, S> {
         let source = ip::parse(packet)?.source;
         let from = snapshot.holder(source).ok_or(DropReason::Source)?;
         // A packet of our own hosts never comes out of a tunnel.
-        if from == snapshot.site() {
+        if from == snapshot.site() || snapshot.is_node(from) {
             return Err(DropReason::Source);
         }
         batch.admitted.admit(from, packet)?;

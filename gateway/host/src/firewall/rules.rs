@@ -105,6 +105,10 @@ fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
         );
     }
 
+    // Packets between attached nodes and members leave by the device that they came by: the kernel
+    // advises their senders to take a shorter way, which there is not.
+    draft.rule(TO_TUN, [terms::is_redirect(), terms::discard()]);
+
     draft.rule(
         TO_TUN,
         then_drop(to_tunnel_port(spec), DropReason::TunnelPort),

@@ -65,6 +65,11 @@ pub(super) fn is_tcp_or_udp() -> Step {
     is(meta(MetaKey::L4proto), one_of([word("tcp"), word("udp")]))
 }
 
+/// An ICMP redirect (RFC 792).
+pub(super) fn is_redirect() -> Step {
+    is(field("icmp", "type"), word("redirect"))
+}
+
 pub(super) fn is_family(family: Family) -> Step {
     let name = match family {
         Family::V4 => "ipv4",

@@ -3,16 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use ringway_intent::{Checked, Missing, Restoration, Thing};
 use rtnetlink::LinkUnspec;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::link::LinkAttribute;
 
 use crate::netlink::{self, Netlink};
 use crate::sysctl::{self, Setting};
 use crate::tun::{self, TUN_GROUP};
+use crate::virtual_address;
 
 /// The smallest MTU with which the kernel keeps IPv6 on a device (RFC 8200, section 5).
 const LEAST_MTU_V6: u32 = 1280;
@@ -27,6 +30,8 @@ pub struct Held {
     mtu: u32,
     /// The device's queue, as long as it was at any time: the data plane may have made it longer.
     queue: Queue,
+    /// Addresses of an attached node, which the device has.
+    addresses: Vec<IpAddr>,
     /// The device's.
     settings: Vec<Setting>,
     forwarding: Vec<Setting>,
@@ -66,11 +71,27 @@ impl Held {
             name: name.to_owned(),
             mtu: mtu.into(),
             queue: Queue::default(),
+            addresses: Vec::new(),
             settings,
             forwarding: Vec::new(),
             right: BTreeSet::new(),
             is_closed: false,
         })
+    }
+
+    /// The device is to have these addresses.
+    pub fn set_addresses(&mut self, addresses: Vec<IpAddr>) {
+        self.addresses = addresses;
+    }
+
+    /// Gives the device the addresses that it lacks. What the kernel refuses is tried again by
+    /// [`Held::check`].
+    pub async fn give_addresses(&self) -> io::Result<()> {
+        let index = self.tun.load(Relaxed);
+        for address in self.missing_addresses(index).await? {
+            self.add_address(index, address).await?;
+        }
+        Ok(())
     }
 
     /// The settings that forwarding needs now.
@@ -82,6 +103,8 @@ impl Held {
     pub async fn check(&mut self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
         // First: with a small MTU, the kernel has no IPv6 settings for the device.
         self.check_device(leave, checked).await;
+
+        self.check_addresses(leave, checked).await;
 
         let is_closed = self.is_closed;
         let settings = [&self.settings[..], &self.forwarding[..]].concat();
@@ -151,6 +174,51 @@ impl Held {
                 checked,
             );
         }
+    }
+
+    /// Also after the device was re-created, which has none.
+    async fn check_addresses(&self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
+        let index = self.tun.load(Relaxed);
+        let Ok(missing) = self.missing_addresses(index).await else {
+            return;
+        };
+
+        for address in missing {
+            let thing = Thing::Address(address);
+            let restored = if leave.contains(&thing) {
+                Err("it is changed again and again".to_owned())
+            } else {
+                let added = self.add_address(index, address).await;
+                added.map_err(|error| error.to_string())
+            };
+            let name = format!("address {address} of {}", self.name);
+            note(thing, name, "gone".to_owned(), restored, checked);
+        }
+    }
+
+    async fn missing_addresses(&self, index: u32) -> io::Result<Vec<IpAddr>> {
+        if self.addresses.is_empty() {
+            return Ok(Vec::new());
+        }
+        let request = self.netlink.handle().address().get();
+        let messages = netlink::dump(request.set_link_index_filter(index).execute()).await?;
+        let found: Vec<IpAddr> = messages.iter().filter_map(virtual_address::local).collect();
+
+        let mut missing = self.addresses.clone();
+        missing.retain(|address| !found.contains(address));
+        Ok(missing)
+    }
+
+    async fn add_address(&self, index: u32, address: IpAddr) -> io::Result<()> {
+        let length = if address.is_ipv4() { 32 } else { 128 };
+        let addresses = self.netlink.handle().address();
+        let mut request = addresses.add(index, address, length);
+        // RFC 4862, section 5.4: nobody else is on this link who could have it.
+        let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
+        let attributes = &mut request.message_mut().attributes;
+        attributes.push(AddressAttribute::Flags(flags));
+
+        netlink::answer(request.execute()).await
     }
 
     async fn read_link(&self, index: u32) -> io::Result<Option<Link>> {

@@ -11,6 +11,7 @@
 )]
 
 mod lists;
+mod nodes;
 mod openssl;
 #[expect(
     dead_code,

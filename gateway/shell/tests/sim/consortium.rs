@@ -185,6 +185,8 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
         crl: CrlPolicy::default(),
         ha: ringway_config::Ha::default(),
         http: None,
+        nodes: Default::default(),
+        attach: None,
         places: Default::default(),
         notes: Faults::default(),
     }

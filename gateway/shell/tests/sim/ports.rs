@@ -109,6 +109,7 @@ impl World {
             | Effect::SetReach { .. }
             | Effect::ZoneMessage { .. }
             | Effect::Policy(_)
+            | Effect::Offered { .. }
             | Effect::OfferZone { .. }
             | Effect::ForgetZone { .. }
             | Effect::ReloadEnded { .. }

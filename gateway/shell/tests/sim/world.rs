@@ -617,6 +617,8 @@ impl World {
 
 fn no_tables() -> Tables {
     Tables {
+        attached: Default::default(),
+        nodes_reach_each_other: false,
         site: SiteNumber(0),
         local: Vec::new(),
         connected: Vec::new(),

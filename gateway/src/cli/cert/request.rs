@@ -43,6 +43,7 @@ pub(super) fn run(args: &Request) -> Result<ExitCode, Failure> {
     }
     let out = match &args.out {
         Some(out) => out.clone(),
+        None if config.attach.is_some() => config.path.with_file_name("node.csr"),
         None => config.path.with_file_name("gateway.csr"),
     };
     disk::replace(&out, request.as_bytes(), Access::Everybody)
@@ -50,14 +51,18 @@ pub(super) fn run(args: &Request) -> Result<ExitCode, Failure> {
 
     answer(format!(
         "{out} is the request for the certificate of {id}.\n  key {digest}, in {file}{new}\n\n\
-         Next:\n  1. Where the CA is:\n     ringway cert sign {name} --ca <directory> --record \
-         {record} --key {digest}\n  2. Here, with the certificate:\n     ringway cert renew \
-         --certificate <file> -c {config}\n",
+         Next:\n  1. Where the CA is:\n     ringway cert sign {name}{node} --ca <directory> \
+         --record {record} --key {digest}\n  2. Here, with the certificate:\n     \
+         ringway cert renew --certificate <file> -c {config}\n",
         out = out.display(),
         id = config.id,
         digest = key.digest(),
         file = file.display(),
         new = if is_new { ", which is new" } else { "" },
+        node = match &config.attach {
+            Some(attach) => format!(" --node {}", attach.node),
+            None => String::new(),
+        },
         name = out.file_name().unwrap_or_default().to_string_lossy(),
         record = config
             .own

@@ -50,7 +50,7 @@ pub(super) fn run(args: &Sign) -> Result<ExitCode, Failure> {
         text.push_str("It asks to be a CA, which no gateway becomes.\n");
     }
     text.push_str(&format!(
-        "\nSigned, for gateway {id}: {}\n{signed}\n\
+        "\nSigned, for {id}: {}\n{signed}\n\
          Hand it over only if its host has printed the same key. There:\n  ringway cert renew \
          --certificate {}\n",
         out.display(),
@@ -71,10 +71,12 @@ fn judge(args: &Sign, request: &Request, record: &Member) -> Result<GatewayId, F
         )));
     }
 
-    let meant = args.gateway.as_ref().map(|name| GatewayId {
+    let gateway = args.gateway.as_ref().map(|name| GatewayId {
         org: record.org.clone(),
         name: name.clone(),
     });
+    let node = args.node.as_ref();
+    let meant = gateway.or_else(|| node.map(|node| GatewayId::of_node(node, &record.org)));
     let id = request
         .gateway(&record.domain, meant.as_ref())
         .map_err(|error| refuse(error.to_string()))?;
@@ -84,7 +86,14 @@ fn judge(args: &Sign, request: &Request, record: &Member) -> Result<GatewayId, F
             record.org
         )));
     }
-    if record.gateway(&id.name).is_none() {
+    // No record has nodes: the gateways' files say which count.
+    if id.is_node() && meant.is_none() {
+        let node = id.name.node().unwrap_or_default();
+        return Err(refuse(format!(
+            "is for an attached node, {node}; say that it is meant with --node {node}"
+        )));
+    }
+    if !id.is_node() && record.gateway(&id.name).is_none() {
         return Err(refuse(format!(
             "is for {id}, which is not in {}; add it with ringway gateway add {}",
             record.place, id.name

@@ -135,6 +135,11 @@ const DROPPED: &[(Dropped, &str)] = &[
         "Received: for an address that is not in this site's prefixes.",
     ),
     (
+        Dropped::Isolated,
+        "From one attached node to another; they reach each other only with [nodes] isolation = \
+         false.",
+    ),
+    (
         Dropped::Denied,
         "No rule of the policy lets it pass; see ringway policy denied.",
     ),

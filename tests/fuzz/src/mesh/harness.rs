@@ -313,6 +313,7 @@ impl Harness {
             | Action::TunnelUp { conn, .. }
             | Action::TunnelMoved { conn, .. } => assert!(self.open(conn).sealing),
             Action::Policy(letter) => assert!(self.open(letter.conn).sealing),
+            Action::Offered { peer, .. } => panic!("an offer of {peer} to a gateway"),
             Action::PathMtu { .. }
             | Action::TunnelDown { .. }
             | Action::FirstAttemptFailed { .. }

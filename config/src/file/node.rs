@@ -1,0 +1,393 @@
+//! What `node.toml` says, our record included: the way to the [`Config`] of an attached node.
+//!
+//! The daemon of a node is that of a gateway. The mesh that it works with has one organization of
+//! two sites: the node's, and that of the gateways which it is attached to ([`crate::attached`]).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::gateway::{
+    read_identity, read_lanes, read_listen, read_record, read_reserved, read_routes, read_socket,
+    read_socket_group, read_state_dir, read_tun_name,
+};
+use super::home::Home;
+use super::item::{Item, Placed};
+use super::local_gateway::LocalGateway;
+use super::nearest::did_you_mean;
+use super::report::Report;
+use super::source::Source;
+use super::table::{Table, Versions};
+use super::{crl, http, read_member, tunnel};
+use crate::attached::{Attached, allow_everything};
+use crate::keys::{self, node as node_keys};
+use crate::offers::{self, Offers};
+use crate::{
+    Attach, Config, Dns, Gateway, GatewayId, GatewayName, Ha, Host, Member, NodeName, Nodes, Place,
+    PlacedPrefix, Prefix, SiteId, defaults, limits,
+};
+
+/// The versions of the format.
+const VERSIONS: &Versions = &[(1, &node_keys::SCHEMA)];
+
+/// True for the file of an attached node: there `node` is a name, while the file of a gateway has
+/// tables of that name.
+pub(super) fn is_node(document: &DeTable<'_>) -> bool {
+    document
+        .get(node_keys::NODE.name)
+        .is_some_and(|value| value.get_ref().is_str())
+}
+
+/// Where its admin socket is. `None` only if faults were reported.
+pub(super) fn read_socket_path(
+    source: &Source<'_>,
+    document: &DeTable<'_>,
+    path: &Path,
+) -> Option<PathBuf> {
+    let (table, _) = Table::document(source, document, VERSIONS, &node_keys::VERSION)?;
+    let dir = path.parent().unwrap_or(Path::new(""));
+
+    read_socket(&table, dir, &Home::of(path, &read_local(&table)))
+}
+
+/// Reads `node.toml` and what it names. `None` only if faults were reported.
+pub(super) fn read(source: &Source<'_>, document: &DeTable<'_>, path: &Path) -> Option<Config> {
+    let report = source.report;
+    let (table, _) = Table::document(source, document, VERSIONS, &node_keys::VERSION)?;
+    let dir = path.parent().unwrap_or(Path::new(""));
+
+    // Every part is read before the first `?`, so that the faults of all parts are reported.
+    let local = read_local(&table);
+    let files = table
+        .required(&node_keys::IDENTITY)
+        .and_then(|item| item.table(&keys::identity::SCHEMA));
+    let record = files.as_ref().and_then(|files| read_record(files, dir));
+    let identity = files.as_ref().and_then(|files| read_identity(files, dir));
+    let home = Home::of(path, &local);
+    let state_dir = read_state_dir(&table, dir, &home);
+    let socket = read_socket(&table, dir, &home);
+    let socket_group = read_socket_group(&table);
+    let device = table.table(&keys::gateway::TUN, &keys::tun::SCHEMA);
+    let places = places(&table, device.as_ref());
+    let tun = read_tun_name(device.as_ref());
+    let lanes = read_lanes(device.as_ref());
+    let routes = read_routes(&table);
+    let ranges = Ranges::read(&table);
+    let tunnel = tunnel::read(&table);
+    let crl = crl::read(&table);
+    let http = http::read(&table, dir);
+    let member = record.and_then(|record| read_member(&record, report));
+    let serving = member
+        .as_ref()
+        .and_then(|member| read_serving(&table, &local, member));
+    let listen = table
+        .optional(&node_keys::LISTEN)
+        .map(|_| read_listen(&table));
+
+    let state_dir = state_dir?;
+    let policy = allow_everything(&ranges.prefixes, path);
+    let reserved = ranges.reserved.clone();
+    let node = table.optional(&node_keys::NODE)?.parse()?;
+    let (attach, own) = ranges.attach(node, serving?, member?, &state_dir, report);
+    let listen = listen.unwrap_or_else(|| Some(default_listen(&own)));
+
+    Some(Config {
+        path: path.to_owned(),
+        id: GatewayId {
+            org: local.org?.value,
+            name: local.name?.value,
+        },
+        site: local.site?.value,
+        listen: listen?,
+        identity: identity?,
+        own,
+        members: Vec::new(),
+        // A node knows no other organization.
+        members_dir: PathBuf::new(),
+        state_dir,
+        socket: socket?,
+        socket_group,
+        is_state_beside: false,
+        pools: Vec::new(),
+        tun: tun?,
+        lanes: lanes?,
+        routes,
+        policy,
+        attach: Some(attach),
+        nodes: Nodes::default(),
+        reserved,
+        announce: Vec::new(),
+        dns: Dns::default(),
+        tunnel,
+        crl,
+        ha: Ha::default(),
+        http,
+        places,
+        notes: report.notes(),
+    })
+}
+
+/// Address ranges of the file.
+struct Ranges {
+    addresses: Vec<IpAddr>,
+    prefixes: Vec<PlacedPrefix>,
+    accept: Vec<Prefix>,
+    reserved: Vec<PlacedPrefix>,
+}
+
+impl Ranges {
+    fn read(table: &Table<'_>) -> Ranges {
+        let addresses = read_addresses(table);
+
+        Ranges {
+            prefixes: read_prefixes(table, &addresses),
+            accept: read_accept(table),
+            reserved: read_reserved(table),
+            addresses,
+        }
+    }
+
+    /// What is only a node's, and our record as its mesh sees it.
+    fn attach(
+        self,
+        node: NodeName,
+        serving: Serving,
+        member: Member,
+        state_dir: &Path,
+        report: &Report,
+    ) -> (Attach, Member) {
+        let attached = Attached {
+            attach: Attach {
+                node,
+                site: serving.site,
+                addresses: self.addresses,
+                accept: self.accept,
+            },
+            gateways: serving.gateways,
+            prefixes: self.prefixes,
+            reserved: &self.reserved,
+            offers: &read_offers(state_dir, report),
+            offers_place: Place::whole(&offers::path(state_dir)),
+        };
+        let record = attached.record(member);
+
+        (attached.attach, record)
+    }
+}
+
+/// Organization, name and site of the node; `None` for what the file lacks or has wrong.
+fn read_local(table: &Table<'_>) -> LocalGateway {
+    let node: Option<Placed<NodeName>> = table
+        .required(&node_keys::NODE)
+        .and_then(|item| item.placed());
+    let name = node.as_ref().map(|node| Placed {
+        value: GatewayName::of_node(&node.value),
+        place: node.place.clone(),
+    });
+
+    LocalGateway {
+        org: table
+            .required(&node_keys::ORG)
+            .and_then(|item| item.placed()),
+        name,
+        site: node.map(|node| Placed {
+            value: SiteId::of_node(&node.value),
+            place: node.place,
+        }),
+    }
+}
+
+/// Where the file says what cannot change while a daemon runs.
+fn places(table: &Table<'_>, device: Option<&Table<'_>>) -> BTreeMap<String, Place> {
+    let items = [
+        (Some(table), node_keys::ORG, keys::gateway::ORG),
+        (Some(table), node_keys::NODE, keys::gateway::GATEWAY),
+        (Some(table), node_keys::LISTEN, keys::gateway::LISTEN),
+        (Some(table), node_keys::STATE_DIR, keys::gateway::STATE_DIR),
+        (Some(table), node_keys::SOCKET, keys::gateway::SOCKET),
+        (Some(table), node_keys::IDENTITY, keys::gateway::IDENTITY),
+        (Some(table), node_keys::ROUTES, keys::gateway::ROUTES),
+        (device, keys::tun::NAME, keys::tun::NAME),
+        (device, keys::tun::LANES, keys::tun::LANES),
+    ];
+
+    items
+        .into_iter()
+        .filter_map(|(table, key, name)| {
+            let place = table?.optional(&key)?.place();
+            Some((name.to_string(), place))
+        })
+        .collect()
+}
+
+/// The site that serves the node, and its gateways that can be dialled.
+struct Serving {
+    site: SiteId,
+    gateways: Vec<Gateway>,
+}
+
+fn read_serving(table: &Table<'_>, local: &LocalGateway, member: &Member) -> Option<Serving> {
+    let org = local.org.as_ref()?;
+    if org.value != member.org {
+        let message = format!(
+            "org {} has the record of org {}; write org = \"{}\"",
+            org.value, member.org, member.org
+        );
+        table.fault_at(&org.place, message);
+    }
+
+    let item = table.required(&node_keys::SITE)?;
+    let site: SiteId = item.parse()?;
+    let dialled = read_gateways(table, member);
+    let gateways: Vec<Gateway> = member
+        .gateways
+        .iter()
+        .filter(|gateway| gateway.site == site && !member.revoked.gateways.contains(&gateway.name))
+        .cloned()
+        .map(
+            |gateway| match dialled.iter().find(|own| own.name == gateway.name) {
+                Some(own) => Gateway {
+                    endpoints: own.endpoints.clone(),
+                    ..gateway
+                },
+                None => gateway,
+            },
+        )
+        .filter(|gateway| !gateway.endpoints.is_empty())
+        .collect();
+    if !gateways.is_empty() {
+        return Some(Serving { site, gateways });
+    }
+
+    if member.gateways.iter().any(|gateway| gateway.site == site) {
+        return item.refuse(format!(
+            "no gateway of site {site} has an endpoint in {}; add one there, with ringway gateway \
+             set NAME --endpoint HOST:PORT, or a [[gateway]] with name and endpoints here",
+            member.place
+        ));
+    }
+    let known = member.gateways.iter().map(|gateway| gateway.site.as_str());
+    let remedy = did_you_mean(site.as_str(), known, || "take the newest record".to_owned());
+    item.refuse(format!(
+        "site {site} has no gateways in {}; {remedy}",
+        member.place
+    ))
+}
+
+/// Gateways that the node dials at other endpoints than the record has.
+fn read_gateways(table: &Table<'_>, member: &Member) -> Vec<Gateway> {
+    let mut gateways: Vec<Gateway> = Vec::new();
+    let most = limits::GATEWAYS_OF_A_SITE;
+    for block in table.tables(&node_keys::GATEWAY, most, &keys::node_gateway::SCHEMA) {
+        let endpoints = block
+            .required(&keys::node_gateway::ENDPOINTS)
+            .map(|item| item.list(limits::ENDPOINTS))
+            .unwrap_or_default();
+        let endpoints: Vec<_> = endpoints.iter().filter_map(Item::parse).collect();
+        let Some(item) = block.required(&keys::node_gateway::NAME) else {
+            continue;
+        };
+        let Some(name) = item.parse::<GatewayName>() else {
+            continue;
+        };
+
+        match member.gateway(&name) {
+            Some(known) => gateways.push(Gateway {
+                endpoints,
+                ..known.clone()
+            }),
+            None => item.fault(format!(
+                "gateway {name} is not in {}; remove the block, or take the newest record",
+                member.place
+            )),
+        }
+    }
+    gateways
+}
+
+fn read_addresses(table: &Table<'_>) -> Vec<IpAddr> {
+    let items = table.list(&node_keys::ADDRESSES, limits::NODE_PREFIXES);
+
+    items.iter().filter_map(Item::parse).collect()
+}
+
+/// The node's prefixes: its addresses, and the networks behind it.
+fn read_prefixes(table: &Table<'_>, addresses: &[IpAddr]) -> Vec<PlacedPrefix> {
+    let place = table
+        .optional(&node_keys::ADDRESSES)
+        .map_or_else(|| table.place().clone(), |item| item.place());
+    let mut prefixes: Vec<PlacedPrefix> = Vec::new();
+
+    for item in table.list(&node_keys::PREFIXES, limits::NODE_PREFIXES) {
+        let Some(prefix) = item.parse::<Prefix>() else {
+            continue;
+        };
+        if prefix.len() == 0 {
+            item.fault(format!("{prefix} leaves no range for anybody else"));
+            continue;
+        }
+        prefixes.push(PlacedPrefix {
+            prefix,
+            place: item.place(),
+        });
+    }
+    for address in addresses.iter().copied().map(Prefix::host) {
+        if !prefixes.iter().any(|known| known.prefix.covers(&address)) {
+            prefixes.push(PlacedPrefix {
+                prefix: address,
+                place: place.clone(),
+            });
+        }
+    }
+
+    if prefixes.is_empty() {
+        table.fault(format!(
+            "a node has addresses or prefixes, as in its [[node]] on the gateways; write {}",
+            node_keys::ADDRESSES.form
+        ));
+    }
+    prefixes
+}
+
+/// What is taken of the gateways' offers.
+fn read_accept(table: &Table<'_>) -> Vec<Prefix> {
+    let Some(item) = table.optional(&node_keys::ACCEPT) else {
+        return defaults::accept();
+    };
+
+    let mut accept = Vec::new();
+    for item in item.list(limits::PREFIXES) {
+        match item.parse::<Prefix>() {
+            Some(prefix) if prefix.len() == 0 => {
+                item.fault(format!(
+                    "{prefix} is the default route, which no gateway may give"
+                ));
+            }
+            Some(prefix) => accept.push(prefix),
+            None => {}
+        }
+    }
+    accept
+}
+
+/// What was offered before. What cannot be read is offered again.
+fn read_offers(state_dir: &Path, report: &Report) -> Offers {
+    offers::load(state_dir).unwrap_or_else(|error| {
+        report.note(&Place::whole(&offers::path(state_dir)), error.to_string());
+        Offers::new()
+    })
+}
+
+/// The port of a gateway, of the family of the endpoints.
+fn default_listen(own: &Member) -> SocketAddr {
+    let mut endpoints = own.gateways.iter().flat_map(|gateway| &gateway.endpoints);
+    let is_v6 = endpoints.any(|endpoint| matches!(endpoint.host, Host::Address(IpAddr::V6(_))));
+
+    if is_v6 {
+        SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), defaults::PORT)
+    } else {
+        defaults::LISTEN
+    }
+}

@@ -1,0 +1,101 @@
+//! `[[node]]` and `[nodes]`: the attached nodes that a gateway serves.
+
+use super::consortium::Consortium;
+use super::item::Item;
+use super::local_gateway::LocalGateway;
+use super::table::Table;
+use crate::keys::{gateway, node_block as keys, nodes};
+use crate::{Node, NodeName, Nodes, PlacedPrefix, Prefix, limits};
+
+/// Reads every block. One with faults is left out.
+pub(crate) fn read(table: &Table<'_>, local: &LocalGateway, consortium: &Consortium) -> Nodes {
+    let served = consortium.served_by(local);
+    read_inside(table, served.as_deref())
+}
+
+/// As [`read`], and the nodes' prefixes lie inside those of `served`; `None`: it is not known what
+/// is served.
+pub(crate) fn read_inside(table: &Table<'_>, served: Option<&[Prefix]>) -> Nodes {
+    let mut list: Vec<Node> = Vec::new();
+    for block in table.tables(&gateway::NODE, limits::NODES, &keys::SCHEMA) {
+        // Both keys are read before the first `?`, so that the faults of both are reported.
+        let name = block
+            .required(&keys::NAME)
+            .and_then(|item| read_name(&item, &list));
+        let items = block
+            .required(&keys::PREFIXES)
+            .map(|item| item.list(limits::NODE_PREFIXES))
+            .unwrap_or_default();
+        let mut prefixes: Vec<PlacedPrefix> = Vec::new();
+        for item in &items {
+            prefixes.extend(read_prefix(item, served, &list, &prefixes));
+        }
+
+        let Some(name) = name else {
+            continue;
+        };
+        if prefixes.is_empty() {
+            if items.is_empty() {
+                block.fault(format!(
+                    "a node has at least one prefix; {}",
+                    keys::PREFIXES.form
+                ));
+            }
+            continue;
+        }
+        list.push(Node {
+            name,
+            prefixes,
+            place: block.place().clone(),
+        });
+    }
+
+    let settings = table.table(&gateway::NODES, &nodes::SCHEMA);
+    let isolation = settings
+        .and_then(|settings| settings.optional(&nodes::ISOLATION))
+        .and_then(|item| item.boolean());
+    Nodes {
+        list,
+        reach_each_other: isolation == Some(false),
+    }
+}
+
+fn read_name(item: &Item<'_>, known: &[Node]) -> Option<NodeName> {
+    let name: NodeName = item.parse()?;
+    match known.iter().find(|node| node.name == name) {
+        Some(node) => item.refuse(format!("node {name} is listed before, in {}", node.place)),
+        None => Some(name),
+    }
+}
+
+fn read_prefix(
+    item: &Item<'_>,
+    served: Option<&[Prefix]>,
+    nodes: &[Node],
+    beside: &[PlacedPrefix],
+) -> Option<PlacedPrefix> {
+    let prefix: Prefix = item.parse()?;
+    let is_served = served.is_none_or(|served| served.iter().any(|whole| whole.covers(&prefix)));
+    if !is_served {
+        return item.refuse(format!(
+            "{prefix} lies in no prefix that this gateway serves, so that the members would send \
+             nothing there; give the data centre a site of its own in our record, with ringway \
+             site add NAME=PREFIX --via SITE"
+        ));
+    }
+
+    let taken = nodes.iter().flat_map(|node| &node.prefixes).chain(beside);
+    for other in taken {
+        if other.prefix.overlaps(&prefix) {
+            return item.refuse(format!(
+                "{prefix} overlaps {} in {}",
+                other.prefix, other.place
+            ));
+        }
+    }
+
+    Some(PlacedPrefix {
+        prefix,
+        place: item.place(),
+    })
+}

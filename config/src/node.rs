@@ -1,0 +1,81 @@
+//! [`Nodes`]: the attached nodes of a gateway's site, and [`Attach`]: what the file of a node says
+//! that is no gateway's.
+//!
+//! A node is a host or a router of our organization that dials the gateways of one of our sites, as
+//! from a data centre behind NAT. Its prefixes lie in those that the site's gateways serve, so that
+//! no other organization needs to know of it. Where the mesh works with gateways and sites, a node
+//! stands as the gateway [`GatewayName::of_node`](crate::GatewayName::of_node) of the site
+//! [`SiteId::of_node`]: names that no file, certificate or message can say otherwise.
+
+use std::net::IpAddr;
+
+use crate::{
+    Config, Connected, Fault, GatewayId, NodeName, OrgId, Place, PlacedPrefix, Prefix, SiteId,
+};
+
+/// The nodes that a gateway serves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Nodes {
+    /// Each `[[node]]`, in file order.
+    pub list: Vec<Node>,
+    /// Nodes may reach each other (`[nodes] isolation = false`).
+    pub reach_each_other: bool,
+}
+
+/// One `[[node]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name in the organization.
+    pub name: NodeName,
+    /// Its address ranges: each inside one that this gateway's site serves, none another node's.
+    pub prefixes: Vec<PlacedPrefix>,
+    /// Where it was written.
+    pub place: Place,
+}
+
+impl Node {
+    /// What stands for it in the mesh.
+    pub fn id(&self, org: &OrgId) -> GatewayId {
+        GatewayId::of_node(&self.name, org)
+    }
+
+    /// What stands for its site in the mesh.
+    pub fn site(&self) -> SiteId {
+        SiteId::of_node(&self.name)
+    }
+}
+
+impl Config {
+    /// Nodes whose addresses lie in networks that the host is connected to: its neighbours there
+    /// would look for them on the link.
+    pub fn nodes_on_links(&self, connected: &[Connected]) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for placed in self.nodes.list.iter().flat_map(|node| &node.prefixes) {
+            let network = connected
+                .iter()
+                .find(|network| network.prefix.overlaps(&placed.prefix));
+            faults.extend(network.map(|network| Fault {
+                place: placed.place.clone(),
+                message: format!(
+                    "{} lies in {}, which this host is connected to by {}: hosts there would look \
+                     for the node on the link; give it addresses of another network of the site",
+                    placed.prefix, network.prefix, network.interface
+                ),
+            }));
+        }
+        faults
+    }
+}
+
+/// What only the file of an attached node says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attach {
+    /// This node.
+    pub node: NodeName,
+    /// The site whose gateways it is attached to.
+    pub site: SiteId,
+    /// Addresses of its own that the TUN device is to have.
+    pub addresses: Vec<IpAddr>,
+    /// What the gateways offer is taken inside these ranges only.
+    pub accept: Vec<Prefix>,
+}

@@ -1,0 +1,123 @@
+//! `ringway node add` and `remove`: a `[[node]]` of `gateway.toml`. The new text is checked as the
+//! file is, before anything is written.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use ringway_config::{Config, Edits, NodeName, OrgId, Prefix};
+use toml_edit::{Array, Value};
+
+use super::Add;
+use crate::cli::edit::{Blocks, parse, replace_file};
+use crate::cli::{Failure, answer, how_to_apply, remedy};
+
+/// The key of the blocks.
+const NODE: &[&str] = &["node"];
+
+/// Runs `ringway node add`.
+pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
+    let path = &args.config.path;
+    let config = gateway(path)?;
+    refuse(args, &config)?;
+
+    let text = read(path)?;
+    let mut document = parse(&text)?;
+    let prefixes: Array = args.prefixes.iter().map(ToString::to_string).collect();
+    Blocks::at(&mut document, NODE).push(vec![
+        ("name", args.name.as_str().into()),
+        ("prefixes", Value::Array(prefixes)),
+    ])?;
+    let changed = document.to_string();
+    let mut edits = Edits::default();
+    edits.replace(path, &text, &changed);
+    Config::load_edited(path, &edits)?;
+    replace_file(path, &changed)?;
+
+    let addresses: String = args.prefixes.iter().map(as_option).collect();
+    answer(format!(
+        "Node {name} of {org}, at site {site}\n\n\
+         Next:\n\
+         \x20 1. The same at the other gateways of {site}, if there are any.\n\
+         \x20 2. On the node, with this organization's record:\n\
+         \x20    ringway attach init {name} --record {record} --site {site}{addresses}\n\
+         {apply}",
+        name = args.name,
+        org = config.own.org,
+        site = config.site,
+        record = record_name(&config.own.org),
+        apply = how_to_apply(path),
+    ))
+}
+
+/// Runs `ringway node remove`.
+pub(super) fn remove(name: &NodeName, path: &Path) -> Result<ExitCode, Failure> {
+    let text = read(path)?;
+    let mut document = parse(&text)?;
+    if Blocks::at(&mut document, NODE).remove("name", name.as_str()) == 0 {
+        return Err(Failure::Usage(format!(
+            "there is no node {name} in {}",
+            path.display()
+        )));
+    }
+
+    // Whatever is wrong elsewhere in the file: what takes rights away does not wait for it.
+    replace_file(path, &document.to_string())?;
+    answer(format!("Node {name} is removed\n{}", how_to_apply(path)))
+}
+
+/// The gateway of `path`, which is no attached node itself.
+pub(super) fn gateway(path: &Path) -> Result<Config, Failure> {
+    let config = Config::load(path)?;
+    if config.attach.is_some() {
+        return Err(Failure::Usage(format!(
+            "{} is the file of an attached node; nodes are listed at the gateways, in gateway.toml",
+            path.display()
+        )));
+    }
+    Ok(config)
+}
+
+/// What would be wrong with the arguments alone.
+fn refuse(args: &Add, config: &Config) -> Result<(), Failure> {
+    let name = &args.name;
+    if let Some(node) = config.nodes.list.iter().find(|node| node.name == *name) {
+        return Err(Failure::Usage(format!(
+            "node {name} is in {} already; change its prefixes there, or remove it first",
+            node.place
+        )));
+    }
+
+    let served = config.served_prefixes();
+    for prefix in &args.prefixes {
+        if !served.iter().any(|whole| whole.covers(prefix)) {
+            let served: Vec<String> = served.iter().map(Prefix::to_string).collect();
+            return Err(Failure::Usage(format!(
+                "--prefix {prefix} lies in none of the prefixes that this gateway serves ({}), so \
+                 that the members would send nothing there; give the data centre a site of its own \
+                 with ringway site add NAME=PREFIX --via {}{}",
+                served.join(", "),
+                config.site,
+                remedy::option_text(&config.path),
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    Ok(fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?)
+}
+
+fn as_option(prefix: &Prefix) -> String {
+    if prefix.is_host() {
+        format!(" --address {}", prefix.address())
+    } else {
+        format!(" --prefix {prefix}")
+    }
+}
+
+fn record_name(org: &OrgId) -> String {
+    format!("{org}.member.toml")
+}

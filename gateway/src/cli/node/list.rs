@@ -1,0 +1,83 @@
+//! `ringway node list` and `show`: what the file says of the nodes, and what the running gateway
+//! knows of them.
+
+use std::process::ExitCode;
+
+use ringway_config::{Node, NodeName};
+use serde::Serialize;
+
+use super::add::gateway;
+use crate::admin::report::TunnelReport;
+use crate::admin::{Report, socket};
+use crate::cli::table::Table;
+use crate::cli::{Failure, Shown, answer, answer_json};
+
+/// One node, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct NodeReport {
+    name: String,
+    prefixes: Vec<String>,
+    /// `up`, `down`, or `unknown` if no gateway answers.
+    state: String,
+    /// Since when it is so, RFC 3339.
+    since: Option<String>,
+    /// Where its packets come from.
+    address: Option<String>,
+}
+
+/// Runs `ringway node list`, or `show` for the node `only`.
+pub(super) fn run(shown: &Shown, only: Option<&NodeName>) -> Result<ExitCode, Failure> {
+    let path = &shown.config.path;
+    let config = gateway(path)?;
+    let nodes = config.nodes.list.iter();
+    let nodes: Vec<&Node> = nodes
+        .filter(|node| only.is_none_or(|only| node.name == *only))
+        .collect();
+    if let Some(only) = only
+        && nodes.is_empty()
+    {
+        return Err(Failure::Usage(format!(
+            "there is no node {only} in {}",
+            path.display()
+        )));
+    }
+
+    // Without a gateway that runs, the file says what it says.
+    let report = socket::ask(&config.socket).ok();
+    let reports: Vec<NodeReport> = nodes
+        .iter()
+        .map(|node| describe(node, &node.id(&config.own.org).to_string(), report.as_ref()))
+        .collect();
+    if shown.json {
+        return answer_json(&reports);
+    }
+    if reports.is_empty() {
+        return answer("No node is attached here; add one with ringway node add\n");
+    }
+
+    let mut table = Table::new(["NODE", "PREFIXES", "STATE", "SINCE", "ADDRESS"]);
+    for node in reports {
+        table.row([
+            node.name,
+            node.prefixes.join(", "),
+            node.state,
+            node.since.unwrap_or_default(),
+            node.address.unwrap_or_default(),
+        ]);
+    }
+    answer(table)
+}
+
+fn describe(node: &Node, id: &str, report: Option<&Report>) -> NodeReport {
+    let tunnel: Option<&TunnelReport> =
+        report.and_then(|report| report.tunnels.iter().find(|tunnel| tunnel.peer == id));
+    let prefixes = node.prefixes.iter();
+
+    NodeReport {
+        name: node.name.to_string(),
+        prefixes: prefixes.map(|placed| placed.prefix.to_string()).collect(),
+        state: tunnel.map_or_else(|| "unknown".to_owned(), |tunnel| tunnel.state.clone()),
+        since: tunnel.map(|tunnel| tunnel.since.clone()),
+        address: tunnel.and_then(|tunnel| tunnel.address.clone()),
+    }
+}

@@ -1,0 +1,265 @@
+//! An attached node: a host in a data centre behind NAT dials org1's gateways, reaches every
+//! member and is reached, under the policy of both ends.
+
+use std::time::{Duration, Instant};
+
+use ringway_lab::ping::{Family, Outcome};
+use ringway_lab::program;
+use ringway_tests::attached_node::{ADDRESS, ADDRESS_V6, AttachedNode};
+use ringway_tests::scene::{append, eventually};
+use ringway_tests::second_gateway::SecondGateway;
+use ringway_tests::{Background, Scene, inside};
+
+use crate::RINGWAY;
+use crate::via::{HOST, change};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What org0 may reach at the node.
+const AT_ORG1: &str = "
+[[policy.allow]]
+from = \"org0\"
+to = [\"10.20.1.0/24\", \"fd00:20:1::/64\"]
+proto = \"icmp\"
+
+[[policy.allow]]
+from = \"org0\"
+to = [\"10.20.1.0/24\", \"fd00:20:1::/64\"]
+proto = \"tcp\"
+ports = 9001
+";
+
+/// org1's record has the data centre, and its gateway the node.
+fn prepare(scene: &Scene) {
+    let site = "idc=10.20.1.0/24,fd00:20:1::/64";
+    change(scene, "gw.org1", &["site", "add", site, "--via", "vpc"]);
+    append(&scene.config("gw.org1"), AT_ORG1);
+    add_node(scene, "db1", &["10.20.1.11/32", "fd00:20:1::11/128"]);
+}
+
+fn add_node(scene: &Scene, name: &str, prefixes: &[&str]) {
+    let mut add = scene.ringway("gw.org1", &["node", "add", name]);
+    for prefix in prefixes {
+        add.args(["--prefix", prefix]);
+    }
+    program::output(&mut add).expect("a sound change");
+    scene.reload("gw.org1");
+}
+
+#[test]
+fn a_host_behind_nat_reaches_every_member_and_is_reached_under_policy() {
+    let scene = Scene::new("attach", RINGWAY);
+    prepare(&scene);
+    let mut node = AttachedNode::create(&scene, RINGWAY, "db1", &[ADDRESS, ADDRESS_V6]);
+    node.start();
+    eventually("the session", 10, || node.is_attached_to("gw.org1"));
+
+    scene.ping_until(HOST, ADDRESS, Family::V4, &Outcome::Reply, LIMIT);
+    scene.ping_until(HOST, ADDRESS_V6, Family::V6, &Outcome::Reply, LIMIT);
+    for to in ["10.10.0.11", "fd00:10::11", "10.10.1.11", "fd00:10:1::11"] {
+        eventually(to, 10, || node.pings(to));
+    }
+
+    node.serve(9001);
+    node.serve(9002);
+    assert!(inside::connects(&scene, HOST, ADDRESS, 9001));
+    assert!(!inside::connects(&scene, HOST, ADDRESS, 9002), "no rule");
+    assert!(!inside::connects(&scene, "peer0.org2", ADDRESS, 9001));
+    assert!(
+        inside::connects(&scene, "peer0.org1", ADDRESS, 9002),
+        "a host of its own organization"
+    );
+    scene.assert_no_leaks();
+
+    drop(node);
+    scene.close();
+}
+
+/// Reads until this many messages have come, and prints `done` and the longest pause in ms.
+fn reader(messages: usize) -> String {
+    format!(
+        "python3 -c '
+import socket, time
+s = socket.create_connection((\"10.10.0.11\", 7050), 5)
+s.settimeout(20)
+last = time.monotonic(); longest = 0; count = 0
+while count < {messages}:
+    data = s.recv(4096)
+    if not data: raise SystemExit(\"broken\")
+    now = time.monotonic(); longest = max(longest, now - last); last = now
+    count += len(data)
+    if count == len(data): print(\"begun\", flush=True)
+print(\"done\", round(1000 * longest))
+'"
+    )
+}
+
+/// A server that sends a byte every 20 ms on each connection.
+fn pushing(scene: &Scene) -> Background {
+    let script = "
+import socket, threading, time
+def push(c):
+    try:
+        while True: c.sendall(b\"x\"); time.sleep(0.02)
+    except OSError: pass
+s = socket.create_server((\"10.10.0.11\", 7050))
+while True:
+    c, _ = s.accept(); threading.Thread(target=push, args=(c,), daemon=True).start()
+";
+    Background::server(scene, HOST, 7050, "python3", &["-c", script])
+}
+
+/// The node is attached to two gateways, of which the first is active.
+fn with_two_gateways(test: &str) -> (Scene, SecondGateway, AttachedNode) {
+    let scene = Scene::new(test, RINGWAY);
+    let site = "idc=10.20.1.0/24,fd00:20:1::/64";
+    change(&scene, "gw.org1", &["site", "add", site, "--via", "vpc"]);
+    let second = SecondGateway::add(&scene, RINGWAY);
+    let block = "
+[[node]]
+name = \"db1\"
+prefixes = [\"10.20.1.11/32\", \"fd00:20:1::11/128\"]
+";
+    for config in [scene.config("gw.org1"), second.config()] {
+        append(&config, block);
+        append(&config, AT_ORG1);
+    }
+    scene.reload("gw.org1");
+    second.reload();
+
+    let mut node = AttachedNode::create(&scene, RINGWAY, "db1", &[ADDRESS, ADDRESS_V6]);
+    node.start();
+    for gateway in ["gw.org1", "gw2.org1"] {
+        eventually("the session", 10, || node.is_attached_to(gateway));
+    }
+    eventually("the first to be active", 20, || {
+        scene.status("gw.org1")["role"]["role"] == "active"
+    });
+    scene.ping_until(HOST, ADDRESS, Family::V4, &Outcome::Reply, LIMIT);
+    (scene, second, node)
+}
+
+#[test]
+fn a_node_moves_to_the_other_gateway_without_losing_a_stream() {
+    let (scene, second, node) = with_two_gateways("attach-two");
+    let server = pushing(&scene);
+    let stream = node.begin(&reader(500));
+    eventually("the stream", 10, || {
+        !node
+            .sh("ss -Htn state established dport = :7050")
+            .is_empty()
+    });
+
+    scene.kill("gw.org1").expect("it runs");
+    let output = stream.wait_with_output().expect("it ends");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    println!("{printed}");
+    assert!(printed.contains("done"), "{printed}");
+    scene.ping_until(HOST, ADDRESS, Family::V4, &Outcome::Reply, LIMIT);
+    assert!(node.pings("10.10.0.11"));
+
+    drop((server, second, node));
+    scene.close();
+}
+
+#[test]
+fn a_node_that_reaches_only_the_standby_is_reached_through_it() {
+    let (scene, second, node) = with_two_gateways("attach-relay");
+    let server = pushing(&scene);
+    let stream = node.begin(&reader(500));
+    eventually("the stream", 10, || {
+        !node
+            .sh("ss -Htn state established dport = :7050")
+            .is_empty()
+    });
+
+    // The active gateway lives, and the node's way to it is a black hole in both directions.
+    node.lose("ip daddr 203.0.113.6 drop; ip saddr 203.0.113.6");
+    let output = stream.wait_with_output().expect("it ends");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    println!("{printed}");
+    assert!(printed.contains("done"), "{printed}");
+    assert_eq!(scene.status("gw.org1")["role"]["role"], "active");
+    scene.ping_until(HOST, ADDRESS, Family::V4, &Outcome::Reply, LIMIT);
+    scene.ping_until("peer0.org1", ADDRESS_V6, Family::V6, &Outcome::Reply, LIMIT);
+
+    drop((server, second, node));
+    scene.close();
+}
+
+#[test]
+fn a_node_that_is_removed_is_cut_off_although_the_reload_is_refused() {
+    let scene = Scene::new("attach-removed", RINGWAY);
+    prepare(&scene);
+    add_node(&scene, "db2", &["10.20.1.12/32"]);
+    let mut node = AttachedNode::create(&scene, RINGWAY, "db1", &[ADDRESS, ADDRESS_V6]);
+    let mut other = node.beside(&scene, "db2", &["10.20.1.12"]);
+    node.start();
+    other.start();
+    for node in [&node, &other] {
+        eventually("the session", 10, || node.is_attached_to("gw.org1"));
+        eventually("the way to a member", 10, || node.pings("10.10.0.11"));
+    }
+
+    // Nodes do not reach each other unless the file says so.
+    assert!(!node.pings("10.20.1.12"));
+    assert!(scene.drops("gw.org1", "isolated") > 0);
+    append(&scene.config("gw.org1"), "\n[nodes]\nisolation = false\n");
+    scene.reload("gw.org1");
+    eventually("the way to the other", 10, || node.pings("10.20.1.12"));
+
+    let mut remove = scene.ringway("gw.org1", &["node", "remove", "db1"]);
+    program::output(&mut remove).expect("it is listed");
+    append(&scene.config("gw.org1"), "\n[nonsense]\n");
+    let begun = Instant::now();
+    scene.reload("gw.org1");
+    eventually("the end of its session", 10, || {
+        !node.is_attached_to("gw.org1")
+    });
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(scene.logged("gw.org1").contains("Reload refused"));
+    assert!(!node.pings("10.10.0.11"));
+    assert!(other.pings("10.10.0.11"));
+
+    drop((node, other));
+    scene.close();
+}
+
+#[test]
+fn a_node_leaks_nothing_while_no_gateway_answers() {
+    let scene = Scene::new("attach-leak", RINGWAY);
+    prepare(&scene);
+    let mut node = AttachedNode::create(&scene, RINGWAY, "db1", &[ADDRESS]);
+    node.start();
+    eventually("the way to a member", 10, || node.pings("10.10.0.11"));
+    let seen = "nft 'add table inet seen; add chain inet seen passes { type filter hook forward \
+                priority -10; }; add rule inet seen passes ip daddr 10.0.0.0/8 counter'";
+    node.at_the_nat(seen);
+
+    node.kill();
+    node.lose("udp dport 4600");
+    // While the daemon is dead, too.
+    assert!(!node.pings("10.10.0.11"));
+    node.start();
+    eventually("the daemon", 10, || !node.status().is_null());
+    assert!(!node.pings("10.10.0.11"));
+    let counted = node.at_the_nat("nft list table inet seen");
+    assert!(counted.contains("counter packets 0 "), "{counted}");
+
+    // What is in no record of the consortium goes its own way.
+    assert!(!node.pings("10.99.0.1"));
+    let counted = node.at_the_nat("nft list table inet seen");
+    assert!(
+        !counted.contains("counter packets 0 "),
+        "the counter counts"
+    );
+    node.lose_nothing();
+    eventually("the way to a member", 20, || node.pings("10.10.0.11"));
+
+    drop(node);
+    scene.close();
+}

@@ -1,0 +1,284 @@
+//! [`AttachedNode`]: a host of org1 in a data centre behind NAT, added to a laboratory that is up.
+//!
+//! ```text
+//!   db1 192.168.7.2 ── 192.168.7.1 NAT 203.0.113.162 ── wan ── gw.org1 (and gw2.org1)
+//!   10.20.1.11, fd00:20:1::11 (org1/idc, via vpc)
+//! ```
+//! Its files are made as an operator would: `attach init` with the organization's CA.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use ringway_lab::program;
+use serde_json::Value;
+
+use crate::Scene;
+use crate::second_gateway::{batch, ip};
+
+/// Its addresses in the mesh.
+pub const ADDRESS: &str = "10.20.1.11";
+/// See [`ADDRESS`].
+pub const ADDRESS_V6: &str = "fd00:20:1::11";
+
+/// The gateway whose files have the organization's CA and record.
+const GATEWAY: &str = "gw.org1";
+
+const NAT: &str = "address add 203.0.113.162/29 dev up0
+link set up0 up
+link set lo up
+route add default via 203.0.113.161
+address add 192.168.7.1/24 dev in0
+link set in0 up
+";
+
+const INSIDE: &str = "address add 192.168.7.2/24 dev eth0
+link set eth0 up
+link set lo up
+route add default via 192.168.7.1
+";
+
+const ON_THE_WAN: &str = "address add 203.0.113.161/29 dev node0
+link set node0 up
+";
+
+/// The node. It is ended and removed when the value is dropped.
+pub struct AttachedNode {
+    name: String,
+    netns: String,
+    nat: String,
+    dir: PathBuf,
+    binary: PathBuf,
+    process: Option<Child>,
+    servers: Vec<Child>,
+    /// It is the first one behind the NAT, which goes with it.
+    owns_nat: bool,
+}
+
+impl AttachedNode {
+    /// The node `name` behind NAT, with these addresses. It has its files and does not run yet.
+    pub fn create(scene: &Scene, binary: &str, name: &str, addresses: &[&str]) -> AttachedNode {
+        let topology = scene.topology();
+        let node = AttachedNode {
+            name: name.to_owned(),
+            netns: format!("{}-{name}", topology.lab),
+            nat: format!("{}-nat", topology.lab),
+            dir: topology.dir().join(name),
+            binary: binary.into(),
+            process: None,
+            servers: Vec::new(),
+            owns_nat: true,
+        };
+        node.connect(&format!("{}-wan", topology.lab));
+        node.create_files(scene, addresses);
+        node
+    }
+
+    /// Another one behind the same NAT.
+    pub fn beside(&self, scene: &Scene, name: &str, addresses: &[&str]) -> AttachedNode {
+        let lab = &scene.topology().lab;
+        let node = AttachedNode {
+            name: name.to_owned(),
+            netns: format!("{lab}-{name}"),
+            nat: self.nat.clone(),
+            dir: scene.topology().dir().join(name),
+            binary: self.binary.clone(),
+            process: None,
+            servers: Vec::new(),
+            owns_nat: false,
+        };
+        ip(&["netns", "add", &node.netns]);
+        veth("in1", &node.nat, "eth0", &node.netns);
+        batch(
+            &node.nat,
+            "address add 192.168.8.1/24 dev in1\nlink set in1 up\n",
+        );
+        batch(&node.netns, &INSIDE.replace("192.168.7.", "192.168.8."));
+        node.create_files(scene, addresses);
+        node
+    }
+
+    /// Starts it.
+    pub fn start(&mut self) {
+        let log = self.dir.join("log");
+        let log = File::options().create(true).append(true).open(log);
+        let log = log.expect("the laboratory's directory is writable");
+
+        let process = self
+            .ringway(&["attach", "run"])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file handle can be copied"))
+            .stderr(log)
+            .spawn();
+        self.process = Some(process.expect("it starts"));
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("it has not been waited for");
+            process.wait().expect("it has been killed");
+        }
+    }
+
+    /// Its `node.toml`.
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("node.toml")
+    }
+
+    /// The program in its namespace, with its configuration.
+    pub fn ringway(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(&self.binary.display().to_string());
+        command.args(arguments).arg("-c").arg(self.config());
+        command
+    }
+
+    /// Output of its `ringway status --json`; null while it does not answer.
+    pub fn status(&self) -> Value {
+        let printed = program::output(&mut self.ringway(&["status", "--json"]));
+        printed.map_or(Value::Null, |printed| {
+            serde_json::from_str(&printed).expect("the status is JSON")
+        })
+    }
+
+    /// True if its tunnel to this gateway is up.
+    pub fn is_attached_to(&self, gateway: &str) -> bool {
+        let status = self.status();
+        let mut tunnels = status["tunnels"].as_array().into_iter().flatten();
+
+        tunnels.any(|tunnel| tunnel["peer"] == gateway && tunnel["state"] == "up")
+    }
+
+    /// All that it has logged.
+    pub fn logged(&self) -> String {
+        fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+
+    /// Listens at all of its addresses.
+    pub fn serve(&mut self, port: u16) {
+        let number = port.to_string();
+        let server = self
+            .command("python3")
+            .args(["-m", "http.server", &number, "--bind", "::"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.servers.push(server.expect("python3 runs"));
+
+        let listens = format!("ss -Hltn sport = :{port}");
+        crate::scene::eventually("the server", 10, || !self.sh(&listens).is_empty());
+    }
+
+    /// Starts a shell script at it; its stdout is piped.
+    pub fn begin(&self, script: &str) -> Child {
+        let mut command = self.command("sh");
+        command.args(["-c", script]).stdout(Stdio::piped());
+        command.spawn().expect("sh runs")
+    }
+
+    /// What a shell script prints at it, whatever its exit code.
+    pub fn sh(&self, script: &str) -> String {
+        let output = self.command("sh").args(["-c", script]).output();
+        let output = output.expect("sh runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// True if a ping is answered.
+    pub fn pings(&self, to: &str) -> bool {
+        self.sh(&format!("ping -c 1 -W 1 {to}"))
+            .contains(" 0% packet loss")
+    }
+
+    /// True if a TCP connection opens.
+    pub fn connects(&self, to: &str, port: u16) -> bool {
+        let connect = format!(
+            "python3 -c 'import socket; socket.create_connection((\"{to}\", {port}), 0.5); \
+             print(\"open\")'"
+        );
+        self.sh(&connect).contains("open")
+    }
+
+    /// What its NAT drops from now on: a condition of nft, such as `ip daddr 203.0.113.6`.
+    pub fn lose(&self, condition: &str) {
+        self.at_the_nat(&format!(
+            "nft 'table inet lost; flush table inet lost; table inet lost {{ chain passes {{ \
+             type filter hook forward priority 0; {condition} drop; }}; }}'"
+        ));
+    }
+
+    /// Nothing is lost at its NAT any more.
+    pub fn lose_nothing(&self) {
+        self.at_the_nat("nft delete table inet lost");
+    }
+
+    /// What a shell script prints at its NAT; its failure fails the test.
+    pub fn at_the_nat(&self, script: &str) -> String {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.nat, "sh", "-ec", script]);
+        program::output(&mut command).expect("the script succeeds")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.netns, program]);
+        command
+    }
+
+    fn connect(&self, wan: &str) {
+        for netns in [&self.nat, &self.netns] {
+            ip(&["netns", "add", netns]);
+        }
+        veth("node0", wan, "up0", &self.nat);
+        veth("in0", &self.nat, "eth0", &self.netns);
+        batch(wan, ON_THE_WAN);
+        batch(&self.nat, NAT);
+        batch(&self.netns, INSIDE);
+
+        self.at_the_nat(
+            "echo 1 >/proc/sys/net/ipv4/ip_forward; \
+             nft 'table ip nat { chain leaves { type nat hook postrouting priority srcnat; \
+             oifname up0 masquerade; }; }'",
+        );
+    }
+
+    fn create_files(&self, scene: &Scene, addresses: &[&str]) {
+        let gateway = scene.config(GATEWAY);
+        let theirs = gateway.parent().expect("it lies in a directory");
+        let mut init = Command::new(&self.binary);
+        init.args(["attach", "init", &self.name, "--site", "vpc"])
+            .arg("--record")
+            .arg(theirs.join("org1.member.toml"))
+            .arg("--ca")
+            .arg(theirs.join("ca"))
+            .arg("--dir")
+            .arg(&self.dir);
+        for address in addresses {
+            init.args(["--address", address]);
+        }
+        program::output(&mut init).expect("the CA signs for a node");
+    }
+}
+
+impl Drop for AttachedNode {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("── the log of {}\n{}", self.name, self.logged());
+        }
+        self.kill();
+        for server in &mut self.servers {
+            // One that has ended needs no end.
+            _ = server.kill();
+            _ = server.wait();
+        }
+        let nat = self.owns_nat.then_some(&self.nat);
+        for netns in [Some(&self.netns), nat].into_iter().flatten() {
+            _ = Command::new("ip").args(["netns", "delete", netns]).status();
+        }
+    }
+}
+
+fn veth(one: &str, at_one: &str, two: &str, at_two: &str) {
+    let first = ["link", "add", one, "netns", at_one];
+    let second = ["type", "veth", "peer", "name", two, "netns", at_two];
+    ip(&[&first[..], &second].concat());
+}
