@@ -66,6 +66,10 @@ class Keepalived:
     def up(self):
         for gateway in PAIR:
             self.start(gateway)
+        self.far_route()
+
+    def far_route(self):
+        """The other site's way to this one."""
         self.lab.ip("gw-b", f"route add {LAN['a']} via {OUTSIDE}\n")
 
     def route(self, gateway):

@@ -8,7 +8,7 @@ CONFIG = """
 pki: {{ca: {dir}/ca.crt, cert: {dir}/{side}.crt, key: {dir}/{side}.key}}
 static_host_map: {{"10.78.0.{there_n}": ["{there_wan}:4242"]}}
 lighthouse: {{am_lighthouse: false, hosts: []}}
-listen: {{host: 0.0.0.0, port: 4242}}
+listen: {{host: {listen}, port: 4242}}
 punchy: {{punch: false}}
 cipher: aes
 tun:
@@ -42,7 +42,8 @@ class Nebula(Peer):
                 cwd=dir,
             )
             text = CONFIG.format(
-                dir=dir, side=side, there_n=SIDES[there], there_wan=WAN[there], there_lan=LAN[there]
+                dir=dir, side=side, listen="0.0.0.0", there_n=SIDES[there], there_wan=WAN[there],
+                there_lan=LAN[there],
             )
             (dir / f"{side}.yml").write_text(text)
         return run(self.program, "-version").split()[-1]
