@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use ringway_lab::ping::{Family, Outcome};
 use ringway_tests::attention::{attention, remedy, wait_until_over};
+use ringway_tests::inside::connects;
 use ringway_tests::scene::eventually;
 use ringway_tests::{Container, Scene};
 
@@ -53,6 +54,23 @@ const DOCKER: &str = "
     iptables -N DOCKER-USER 2>/dev/null && iptables -A DOCKER-USER -j RETURN || true
     first FORWARD -j DOCKER-USER";
 
+/// What `status` advises; the other test takes it from there.
+const OPEN: &str = "iptables -I DOCKER-USER -i ringway0 -j ACCEPT; \
+                    iptables -I DOCKER-USER -o ringway0 -j ACCEPT";
+
+/// `docker run --publish`, twice.
+const PUBLISH: &str = "
+    for port in 8080 2222; do
+        iptables -t nat -A DOCKER ! -i docker0 -p tcp --dport $port \
+            -j DNAT --to-destination 172.17.0.2:$port
+        iptables -A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp --dport $port -j ACCEPT
+    done";
+
+/// A rule of the laboratory allows it.
+const ALLOWED: u16 = 8080;
+/// No rule does.
+const DENIED: u16 = 2222;
+
 #[test]
 fn containers_and_the_site_have_their_network_in_any_order_of_starting() {
     let mut scene = Scene::new("docker", RINGWAY);
@@ -83,6 +101,27 @@ fn containers_and_the_site_have_their_network_in_any_order_of_starting() {
     // The restriction to the mesh has gone with Docker's start, so that what it allows passes.
     let forward = scene.output(GATEWAY, "cat", &["/proc/sys/net/ipv4/ip_forward"]);
     assert_eq!(forward.trim(), "1");
+    scene.close();
+}
+
+/// A member writes to the gateway's host, and Docker hands that to the container; the container
+/// writes to a member, and Docker gives it the host's address.
+#[test]
+fn a_published_port_is_reached_by_the_rules_and_a_container_reaches_members() {
+    let scene = Scene::new("published", RINGWAY);
+    scene.sh(GATEWAY, DOCKER);
+    scene.sh(GATEWAY, OPEN);
+    scene.sh(GATEWAY, PUBLISH);
+    let container = Container::start(&scene, GATEWAY, "docker0", "172.17.0.2/16", "172.17.0.1");
+    let _allowed = container.serve(&scene, "allowed", ALLOWED);
+    let _denied = container.serve(&scene, "denied", DENIED);
+
+    eventually("the published port to be reached", 5, || {
+        connects(&scene, "peer0.org2", "10.10.1.1", ALLOWED)
+    });
+    assert!(connects(&scene, "peer0.org1", "10.10.1.1", DENIED));
+    assert!(!connects(&scene, "peer0.org2", "10.10.1.1", DENIED));
+    assert!(container.reaches(&scene, "10.10.2.11"));
     scene.close();
 }
 

@@ -64,6 +64,16 @@ impl Container {
         printed.contains("reached")
     }
 
+    /// Starts a server of iperf3 in it; it has `label`.
+    pub fn serve(&self, scene: &Scene, label: &str, port: u16) -> Background {
+        let netns = self.netns();
+        let port = port.to_string();
+        let arguments = [&netns, "--", "iperf3", "--forceflush", "-s", "-p", &port];
+        let server = Background::start(scene, &self.node, label, "nsenter", &arguments);
+        server.wait_for("Server listening");
+        server
+    }
+
     /// The option of `nsenter` for its namespace.
     fn netns(&self) -> String {
         format!("--net=/proc/{}/ns/net", self.process.id())

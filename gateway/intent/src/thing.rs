@@ -89,6 +89,8 @@ pub struct Checked {
     pub restored: Vec<Restoration>,
     /// Not as needed.
     pub missing: Vec<Missing>,
+    /// Forwarding is on because of this daemon, so that it can be switched off.
+    pub forwards_for_us: bool,
 }
 
 /// Something that others have set, that is in our way, and that is not ours to change.

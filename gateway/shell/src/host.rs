@@ -24,6 +24,13 @@ use crate::watch::{Outcome, TRUCE};
 /// The name of what needs attention while the packet filter is missing.
 const FORWARDING_OFF: &str = "forwarding off";
 
+/// What it says where forwarding is this daemon's, and where it is not.
+const CUT_OFF: &str =
+    "the site's hosts are cut off: forwarding is off while the nftables table is missing";
+const UNGUARDED: &str = "packets with addresses of the mesh may enter and leave beside the TUN \
+                         device: the nftables table is missing, and forwarding was switched on by \
+                         another program";
+
 /// What an operator looks at when the packet filter cannot be set up.
 const RULESET: &str = "nft list ruleset   # what is in the way; it is tried again every second";
 
@@ -179,6 +186,7 @@ impl Shell {
     /// Everything else was compared. Without the packet filter, what enters by the site's
     /// interfaces could leave by any other.
     pub(crate) fn kernel_checked(&mut self, checked: Checked, now: Instant) {
+        let forwards_for_us = checked.forwards_for_us;
         let outcomes = self.watch.checked(checked, now);
         self.tell(outcomes);
 
@@ -190,13 +198,8 @@ impl Shell {
             if !must_close {
                 self.effects.push_back(Effect::Clear(FORWARDING_OFF.into()));
             } else {
-                self.effects.push_back(Effect::Raise(Finding {
-                    name: FORWARDING_OFF.into(),
-                    what: "the site's hosts are cut off: forwarding is off while the nftables \
-                           table is missing"
-                        .into(),
-                    remedy: Remedy::command(RULESET),
-                }));
+                self.effects
+                    .push_back(Effect::Raise(without_table(forwards_for_us)));
             }
         }
     }
@@ -237,6 +240,15 @@ impl Shell {
 fn warn_of_conflict(ruling: &Ruling) {
     if let Some(fault) = ruling.fault() {
         tracing::warn!(reason = %fault, "A network of this host overlaps a member's prefix");
+    }
+}
+
+/// What operators are told while the packet filter is missing.
+fn without_table(forwards_for_us: bool) -> Finding {
+    Finding {
+        name: FORWARDING_OFF.into(),
+        what: if forwards_for_us { CUT_OFF } else { UNGUARDED }.into(),
+        remedy: Remedy::command(RULESET),
     }
 }
 
@@ -281,5 +293,16 @@ fn fight(restored: &Restoration) -> Finding {
             TRUCE.as_secs()
         ),
         remedy: format!("stop {by} from changing it").into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_forwarding_of_ours_is_said_to_be_off() {
+        assert!(without_table(true).what.contains("forwarding is off"));
+        assert!(without_table(false).what.contains("another program"));
     }
 }

@@ -11,8 +11,8 @@ use ringway_intent::Finding;
 
 /// After the start, tunnels come up first.
 const FIRST: Duration = Duration::from_secs(5);
-/// The kernel is asked at least this often.
-const PERIOD: Duration = Duration::from_secs(30);
+/// The kernel is asked at least this often: it does not tell of every change (iptables-legacy).
+const PERIOD: Duration = Duration::from_secs(10);
 /// Least time between two inquiries. What a change was found to do is looked at again after it.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The pause after an inquiry is so many times as long as that took: a host with very many rules

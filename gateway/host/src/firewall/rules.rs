@@ -4,6 +4,7 @@
 //! ```text
 //!   input ────── from the TUN ──► from-tun          forward ── from the TUN ──► from-tun
 //!   output ───── into the TUN ──► to-tun                    ── into the TUN ──► to-tun
+//!   postrouting ─ into the TUN: the source, after what others translate
 //! ```
 //!
 //! Sets: `own-v4`, `inside-v4` (those of our organization), `members-v4`, the same for `v6`, and
@@ -23,7 +24,10 @@ const TO_TUN: &str = "to-tun";
 pub(super) const OWN: &str = "own";
 pub(super) const INSIDE: &str = "inside";
 pub(super) const MEMBERS: &str = "members";
+const LEAVING: &str = "leaving";
 const PRIORITY_FILTER: i32 = 0;
+/// After source translation, which is at 100.
+const PRIORITY_TRANSLATED: i32 = 200;
 
 /// Commands that put the table for `spec` in the place of whatever table has the name.
 pub(super) fn replace(
@@ -45,6 +49,7 @@ pub(super) fn replace(
     draft.base_chain("input", NfHook::Input, PRIORITY_FILTER);
     draft.base_chain("forward", NfHook::Forward, PRIORITY_FILTER);
     draft.base_chain("output", NfHook::Output, PRIORITY_FILTER);
+    draft.base_chain(LEAVING, NfHook::Postrouting, PRIORITY_TRANSLATED);
 
     add_hooks(&mut draft, guard, surroundings);
     add_arrivals(&mut draft, guard);
@@ -114,10 +119,12 @@ fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
         then_drop(to_tunnel_port(spec), DropReason::TunnelPort),
     );
 
-    // The peer would drop these as a stranger's. Here their sender's operator sees the counter.
+    // The data plane would drop these. Here a sender on this host gets an error. Containers have
+    // the host's address by now.
     for family in Family::BOTH {
         let foreign = terms::is_not_in_set(terms::source(family), &set_name(OWN, family));
-        draft.rule(TO_TUN, then_drop([foreign], DropReason::WrongSource));
+        let leaving = [terms::leaves_by(&spec.tun), foreign];
+        draft.rule(LEAVING, then_drop(leaving, DropReason::WrongSource));
     }
 }
 

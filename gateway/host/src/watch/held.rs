@@ -101,6 +101,7 @@ impl Held {
 
     /// Compares everything, and restores what differs but for what is in `leave`.
     pub async fn check(&mut self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
+        checked.forwards_for_us = self.forwarding.iter().any(|setting| setting.is_closable);
         // First: with a small MTU, the kernel has no IPv6 settings for the device.
         self.check_device(leave, checked).await;
 

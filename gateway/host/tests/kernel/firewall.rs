@@ -77,6 +77,27 @@ fn only_the_sites_own_addresses_enter_the_tunnel() {
     assert!(site.dropped(DropReason::WrongSource) >= 2);
 }
 
+/// As Docker does it for containers on the gateway's host.
+#[test]
+fn what_is_translated_into_the_sites_addresses_enters_the_tunnel() {
+    let site = Site::new();
+    site.apply();
+    let receiver = site.remote.enter(|| UdpSocket::bind("10.2.0.2:9")).unwrap();
+    assert!(is_lost(&site.node, "10.99.0.10", &receiver));
+
+    for command in [
+        "nft add table ip other",
+        "nft add chain ip other post { type nat hook postrouting priority 100 ; }",
+        "nft add rule ip other post ip saddr 10.99.0.0/16 snat to 10.1.0.1",
+    ] {
+        let (code, text) = site.gateway.run(command);
+        assert_eq!(code, 0, "{text}");
+    }
+    let before = site.dropped(DropReason::WrongSource);
+    assert!(arrives(&site.node, "10.99.0.10", &receiver));
+    assert_eq!(site.dropped(DropReason::WrongSource), before);
+}
+
 #[test]
 fn arriving_tunnel_packets_pass_the_reverse_path_check_although_their_source_is_unreachable() {
     let site = Site::new();
