@@ -22,6 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 use arc_swap::ArcSwap;
 use ringway_config::is_private;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -50,7 +51,7 @@ const MAX_NSID: usize = 128;
 pub struct Server {
     sockets: Vec<Bound>,
     /// Addresses that could not be bound, and are tried again.
-    missing: Vec<SocketAddr>,
+    missing: watch::Sender<Vec<SocketAddr>>,
     shared: Shared,
 }
 
@@ -208,9 +209,14 @@ impl Server {
     ) -> Result<Server, BindError> {
         Ok(Server {
             sockets,
-            missing,
+            missing: watch::Sender::new(missing),
             shared: Shared::new(zones, acl, options).map_err(BindError::Random)?,
         })
+    }
+
+    /// Addresses that are not served yet, now and while the server runs.
+    pub fn missing(&self) -> watch::Receiver<Vec<SocketAddr>> {
+        self.missing.subscribe()
     }
 
     /// The bound addresses with their ports.
@@ -297,8 +303,9 @@ impl Service {
 
     /// Tries addresses again that could not be bound. Never returns, because their sockets must
     /// stay.
-    async fn serve_missing(&self, mut missing: Vec<SocketAddr>) {
+    async fn serve_missing(&self, told: watch::Sender<Vec<SocketAddr>>) {
         let mut bound = Vec::new();
+        let mut missing = told.borrow().clone();
 
         while !missing.is_empty() {
             tokio::time::sleep(RETRY).await;
@@ -314,6 +321,11 @@ impl Service {
                 }
             }
             missing = still_missing;
+            told.send_if_modified(|told| {
+                let has_changed = *told != missing;
+                told.clone_from(&missing);
+                has_changed
+            });
         }
         std::future::pending().await
     }

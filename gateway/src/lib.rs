@@ -10,6 +10,7 @@ pub mod admin;
 pub mod attention;
 pub mod capabilities;
 pub mod cli;
+pub mod dns_ports;
 pub mod drive;
 pub mod explain;
 pub mod features;

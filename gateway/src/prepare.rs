@@ -19,7 +19,7 @@ use ringway_host::links;
 use ringway_host::traces::Traces;
 use ringway_identity::local::validity;
 use ringway_identity::{Identity, Trust};
-use ringway_intent::{Finding, Links, Remedy, Scope, Situation, held};
+use ringway_intent::{Links, Scope, Situation, held};
 use rustls_pki_types::UnixTime;
 use tokio::task::spawn_blocking;
 
@@ -327,25 +327,6 @@ async fn links_without(config: &Config, earlier: BTreeSet<IpAddr>) -> Result<Lin
     links::read(&config.tun, &scope)
         .await
         .map_err(|error| whole_file(&config.path, &error))
-}
-
-/// A tunnel address that this host does not have. The gateway starts, and peers cannot dial it.
-pub fn absent_listen(config: &Config, links: &Links) -> Option<Finding> {
-    let address = config.listen.ip();
-    let is_virtual = config.ha.has(address);
-    let is_there = address.is_unspecified() || address.is_loopback() || links.have(address);
-
-    (!is_virtual && !is_there).then(|| Finding {
-        name: format!("listen {address}"),
-        what: format!(
-            "listen {} is no address of this host: no peer can dial this gateway until it is",
-            config.listen
-        ),
-        remedy: Remedy::command(format!(
-            "ip address add {address} dev …   # or listen = \"0.0.0.0:{}\" in gateway.toml",
-            config.listen.port()
-        )),
-    })
 }
 
 /// Files are read on a thread that may block.

@@ -25,6 +25,7 @@ use std::time::SystemTime;
 
 use ringway_config::disk::create_private;
 use ringway_config::{Config, Faults, accepted};
+use ringway_intent::absent_listen;
 use tokio::task::spawn_blocking;
 
 use crate::admin;
@@ -33,7 +34,7 @@ use crate::drive::Stored;
 use crate::policy::former::{self, RulesFile};
 use crate::policy::judge::spec;
 use crate::policy::tests;
-use crate::prepare::{Prepared, absent_listen};
+use crate::prepare::Prepared;
 use crate::service_manager::ServiceManager;
 use crate::state::{NewestLists, RecordsFile, StateFiles};
 use gateway::{Gateway, State};

@@ -2,8 +2,9 @@
 //! as a virtual address or a late DHCP lease does.
 
 use ringway_lab::ping::{Family, Outcome};
-use ringway_tests::Scene;
+use ringway_tests::attention::{remedy, wait_until_over};
 use ringway_tests::scene::{eventually, replace};
+use ringway_tests::{Background, Scene};
 
 use crate::RINGWAY;
 
@@ -31,6 +32,8 @@ fn an_address_of_the_dns_server_that_comes_late_and_goes_is_served_whenever_it_i
     });
 
     for turn in 0..2 {
+        let missing = remedy(&scene, GATEWAY, "address missing dns 10.10.1.53");
+        assert!(missing.starts_with("ip address add 10.10.1.53"));
         for address in VIRTUAL {
             let (host, _) = address.split_once('/').expect("a prefix length");
             assert!(!is_served(&scene, host), "{host} is nowhere");
@@ -38,6 +41,7 @@ fn an_address_of_the_dns_server_that_comes_late_and_goes_is_served_whenever_it_i
             eventually("the address that has come", 5, || is_served(&scene, host));
             assert!(is_served_over_tcp(&scene, host), "{host}, turn {turn}");
         }
+        wait_until_over(&scene, GATEWAY, "address missing");
         for address in VIRTUAL {
             change_address(&scene, "del", address);
         }
@@ -66,6 +70,25 @@ fn a_gateway_without_any_address_of_its_site_runs_and_serves_when_they_come() {
         let limit = std::time::Duration::from_secs(5);
         scene.ping_until("peer0.org1", to, family, &Outcome::Reply, limit);
     }
+    scene.close();
+}
+
+#[test]
+fn a_port_of_the_dns_server_that_another_program_has_is_reported_and_served_once_it_is_free() {
+    let mut scene = Scene::new("dns-taken", RINGWAY);
+    scene.stop(GATEWAY);
+    let bound = ["-s", "-B", "10.10.1.1", "-p", "53"];
+    let other = Background::server(&scene, GATEWAY, 53, "iperf3", &bound);
+
+    scene.start(GATEWAY).expect("gw.org1 starts");
+    let command = remedy(&scene, GATEWAY, "address missing port 10.10.1.1:53");
+    assert!(command.starts_with("ss -lntup 'sport = 53'"));
+    assert!(!is_served(&scene, "10.10.1.1"));
+    drop(other);
+    eventually("the address that is free", 5, || {
+        is_served(&scene, "10.10.1.1")
+    });
+    wait_until_over(&scene, GATEWAY, "address missing");
     scene.close();
 }
 

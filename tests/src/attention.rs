@@ -6,7 +6,7 @@ use crate::Scene;
 use crate::scene::eventually_ok;
 
 /// Limit in seconds for a finding to be there, and to be over. What others have set is asked for
-/// every half minute at least.
+/// every ten seconds at least.
 const LIMIT: u64 = 40;
 
 /// The whole list of `gateway`, as JSON.

@@ -29,6 +29,8 @@ pub struct Inquiry {
     pub dns: Vec<IpAddr>,
     /// The tunnel's port, if others dial this gateway.
     pub tunnel_port: Option<u16>,
+    /// Interfaces by which they come: those of default routes.
+    pub outside: BTreeSet<String>,
     /// TCP ports that hosts of both sides are likely to use: [`tcp_ports`].
     pub ports: BTreeSet<u16>,
 }

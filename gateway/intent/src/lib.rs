@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod absent;
 mod announcement;
 mod families;
 mod guard;
@@ -18,6 +19,7 @@ mod scope;
 mod situation;
 mod thing;
 
+pub use absent::{ADDRESS_MISSING, absent_dns, absent_dns_address, absent_listen};
 pub use announcement::{UNANNOUNCED, Unannounced, announceable, unannounced};
 pub use families::Families;
 pub use guard::{GuardSpec, guard, has_siblings};

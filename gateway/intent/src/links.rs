@@ -132,6 +132,13 @@ impl Links {
             .collect()
     }
 
+    /// The interfaces by which default routes lead.
+    pub fn outside(&self) -> BTreeSet<String> {
+        let defaults = self.routes.iter().filter(|route| route.is_default());
+
+        defaults.map(|route| route.interface.clone()).collect()
+    }
+
     /// True if a living route leads to `prefix` or to a part of it, as for the aggregate of a BGP
     /// speaker (RFC 4271, section 9.2.2.2). A default route leads nowhere in particular.
     pub fn lead_to(&self, prefix: &Prefix) -> bool {
@@ -370,6 +377,17 @@ mod tests {
         let routes = [&defaults[..], &[route("10.9.0.0/16", "lo", None), dead]].concat();
         assert!(!lead(&routes, "10.9.0.0/16"));
         assert!(!lead(&routes, "fd00:9::/48"));
+    }
+
+    #[test]
+    fn default_routes_lead_outside() {
+        let routes = [
+            route("0.0.0.0/0", "wan0", None),
+            route("::/0", "wan1", None),
+            route("10.1.0.0/24", "eth0", None),
+        ];
+        let outside = Links::default().with_routes(routes).outside();
+        assert_eq!(outside, ["wan0".to_owned(), "wan1".to_owned()].into());
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use ringway_config::{Ruling, rule};
 use ringway_intent::{
-    Checked, Finding, GuardSpec, Inquiry, Links, Missing, Remedy, Restoration, Thing, tcp_ports,
-    ways,
+    Checked, Finding, GuardSpec, Inquiry, Links, Missing, Remedy, Restoration, Thing, absent_dns,
+    absent_listen, has_siblings, tcp_ports, ways,
 };
 
 use crate::carrier::Carrier;
@@ -142,18 +142,32 @@ impl Shell {
             unasked,
             dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
             tunnel_port: is_dialled.then_some(config.listen.port()),
+            outside: self.current.links.outside(),
             ports: tcp_ports(&config.policy),
         }
     }
 
     /// The kernel has said what it would do.
     pub(crate) fn kernel_asked(&mut self, findings: Option<Vec<Finding>>, now: Instant) {
-        let Some(findings) = findings else {
+        let Some(mut findings) = findings else {
             return self.inquirer.unanswered(now);
         };
 
+        findings.extend(self.absent());
         let advice = self.inquirer.answered(findings, now);
         self.pass_on(advice);
+    }
+
+    /// Addresses of ours that this host does not have. The active one of several gateways has the
+    /// address that moves between them.
+    fn absent(&self) -> Vec<Finding> {
+        let (config, links) = (&self.current.config, &self.current.links);
+        let mut absent = Vec::from_iter(absent_listen(config, links));
+
+        if self.is_active || !has_siblings(config) {
+            absent.extend(absent_dns(config, links));
+        }
+        absent
     }
 
     /// Changes the list of what needs attention.
@@ -243,7 +257,7 @@ fn warn_of_conflict(ruling: &Ruling) {
     }
 }
 
-/// What operators are told while the packet filter is missing.
+/// What operators read while the packet filter is missing.
 fn without_table(forwards_for_us: bool) -> Finding {
     Finding {
         name: FORWARDING_OFF.into(),

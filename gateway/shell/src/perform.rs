@@ -122,8 +122,9 @@ impl Shell {
 
     fn role_changed(&mut self, standing: Standing) {
         self.notify(Notice::Role(standing.clone()));
+        self.is_active = standing.role == SiteRole::Active;
 
-        let is_takeover = standing.role == SiteRole::Active && standing.reason.sibling().is_some();
+        let is_takeover = self.is_active && standing.reason.sibling().is_some();
         // Connections that went through the sibling until now are not known here.
         if is_takeover {
             self.ask_data_plane(PacketEffect::BeginGrace);

@@ -109,6 +109,8 @@ pub struct Shell {
     pub(crate) inquirer: Inquirer,
     /// The forwarding that this daemon switches on is off: the packet filter is missing.
     pub(crate) is_closed: bool,
+    /// Of the gateways of this site.
+    pub(crate) is_active: bool,
     pub(crate) hold_down: HoldDown,
     pub(crate) outages: Outages,
     clock: Clock,
@@ -164,6 +166,7 @@ impl Shell {
             watch: KernelWatch::new(now),
             inquirer: Inquirer::new(now),
             is_closed: false,
+            is_active: false,
             hold_down: HoldDown::default(),
             outages: Outages::default(),
             clock: Clock::new(now, boot_time),

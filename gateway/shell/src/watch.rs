@@ -264,18 +264,18 @@ mod tests {
     fn restored() -> Checked {
         Checked {
             restored: vec![table()],
-            missing: Vec::new(),
+            ..Checked::default()
         }
     }
 
     fn missing(reason: &str) -> Checked {
         Checked {
-            restored: Vec::new(),
             missing: vec![Missing {
                 thing: Thing::Table,
                 name: "nftables table inet ringway0".into(),
                 reason: reason.into(),
             }],
+            ..Checked::default()
         }
     }
 

@@ -24,6 +24,7 @@
 //! | `state` | what cannot be stored, or could not be read; a disk that is nearly full |
 //! | `takeover` | the site's hosts may not follow this gateway's role |
 //! | `site-network` | this gateway's interfaces to the site's network have no carrier |
+//! | `address-missing` | this host lacks an address of ours, or another program has its port |
 //! | `http` | metrics and health are not served |
 //! | `clock` | the certificate is not valid by this clock |
 //! | `grace` | packets pass without a known connection |

@@ -26,6 +26,7 @@ use super::signals::Outside;
 use super::{blocking, sockets};
 use crate::admin::{self, Metrics, Requests};
 use crate::attention::Attention;
+use crate::dns_ports;
 use crate::drive::{
     Drive, Heartbeat, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Questions, Queues,
     Reloads, Stored, boot_time, queues, wall_time,
@@ -104,6 +105,7 @@ impl Gateway {
         let plane = Plane::start(kernel.device, kernel.tun, parts)?;
 
         // The DNS server drains: it answers what it has received before the daemon ends.
+        tasks.spawn(dns_ports::report(server.missing(), state.attention.clone()));
         tasks.spawn_to_end(server.run(tasks.stop()));
         let requests = Requests::new(senders.requests);
         serve_http(&config, &requests, &metrics, &state.attention, &tasks);

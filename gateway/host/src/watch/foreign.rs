@@ -12,6 +12,7 @@ mod legacy;
 mod packet;
 mod read;
 mod remedy;
+mod set;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -139,22 +140,34 @@ fn questions(traffic: &Traffic) -> Vec<Question> {
         }));
     }
 
-    // A peer may dial any address of this host, by any interface.
-    questions.extend(inquiry.tunnel_port.map(|port| Question {
+    questions.extend(inquiry.tunnel_port.map(|port| dialled(traffic, port)));
+    questions
+}
+
+/// A peer may dial any address of this host, by each interface with a default route; by any if
+/// there is none.
+fn dialled(traffic: &Traffic, port: u16) -> Question {
+    let outside = traffic.inquiry.outside.iter();
+    let mut ways: Vec<_> = outside.map(|name| traffic.interface(name)).collect();
+    if ways.is_empty() {
+        ways.push(None);
+    }
+
+    let samples = ways.into_iter().map(|enters| Sample {
+        enters,
+        leaves: None,
+        is_v4: true,
+        source: None,
+        destination: None,
+        protocol: UDP,
+        port: Some(port),
+        state: State::New,
+    });
+    Question {
         hook: Hook::Input,
         what: format!("to the tunnel port, UDP {port}"),
-        samples: vec![Sample {
-            enters: None,
-            leaves: None,
-            is_v4: true,
-            source: None,
-            destination: None,
-            protocol: UDP,
-            port: Some(port),
-            state: State::New,
-        }],
-    }));
-    questions
+        samples: samples.collect(),
+    }
 }
 
 /// From the site to the member, and the answer. A site may offer some services only: it is asked

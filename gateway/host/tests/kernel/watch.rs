@@ -146,6 +146,7 @@ fn findings(namespace: &Namespace, is_tunnelled: bool) -> Vec<Finding> {
         unasked: 0,
         dns: vec!["10.1.0.1".parse().unwrap()],
         tunnel_port: Some(4600),
+        outside: ["eth9".to_owned()].into(),
         ports: [7051].into(),
     };
 
@@ -250,6 +251,19 @@ fn chains_that_drop_are_found_and_the_remedies_open_them() {
                 ct state established,related accept; iifname { lo, eth9 } accept; }
             }",
             "foreign filter inet c i",
+        ),
+        (
+            "table inet d { chain i { type filter hook input priority 0; policy drop;
+                iifname eth0 accept; }
+            }",
+            "foreign filter inet d i",
+        ),
+        (
+            "table inet e { set bogons { type ipv4_addr; flags interval;
+                elements = { 10.0.0.0/8, 172.16.0.0/12 }; }
+              chain f { type filter hook forward priority 0; ip daddr @bogons drop; }
+            }",
+            "foreign filter inet e f",
         ),
     ] {
         nft(&namespace, ruleset);

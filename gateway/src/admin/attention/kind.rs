@@ -1,6 +1,6 @@
 //! [`Kind`]: the kinds of what needs attention. The words are those of `status --json`.
 
-use ringway_intent::UNANNOUNCED;
+use ringway_intent::{ADDRESS_MISSING, UNANNOUNCED};
 
 /// Declares the kinds once: their words, and the list of all of them.
 macro_rules! kinds {
@@ -54,6 +54,7 @@ kinds! {
     OurPrefixRefused = "our-prefix-refused",
     Takeover = "takeover",
     SiteNetwork = "site-network",
+    AddressMissing = "address-missing",
     Http = "http",
     Grace = "grace",
     Other = "other",
@@ -86,6 +87,7 @@ impl Kind {
             ("site network", Kind::SiteNetwork),
             ("http", Kind::Http),
             (UNANNOUNCED, Kind::NotAnnounced),
+            (ADDRESS_MISSING, Kind::AddressMissing),
         ];
         let known = kinds.iter().find(|(prefix, _)| {
             // A finding is called by its kind's words, and after a blank by what it is about.

@@ -5,19 +5,23 @@ mod raw;
 mod takeover;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use ringway_config::{Config, Escaped, Prefix, Ruling};
 use ringway_host::links;
 use ringway_host::obstacles::{self, Obstacle, is_privileged};
 use ringway_host::watch::inquire;
-use ringway_intent::{Finding, Inquiry, Links, Remedy, Scope, guard, tcp_ports, unannounced, ways};
+use ringway_intent::{
+    Finding, Inquiry, Links, Remedy, Scope, absent_dns, absent_listen, guard, tcp_ports,
+    unannounced, ways,
+};
 
 use super::files;
 use crate::admin::{Report, socket};
 use crate::cli::remedy;
-use crate::prepare::{Prepared, absent_listen};
+use crate::dns_ports;
+use crate::prepare::Prepared;
 
 /// Why a start as this user would fail although the files are right.
 pub(in crate::cli) fn obstacles(config: &Config) -> Vec<Obstacle> {
@@ -83,6 +87,7 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
         unasked,
         dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
         tunnel_port: config.is_dialled().then_some(config.listen.port()),
+        outside: links.outside(),
         ports: tcp_ports(&config.policy),
     };
 
@@ -137,57 +142,12 @@ pub(in crate::cli) fn read_only_setting(name: &str, now: &str, wanted: &str) -> 
 
 /// DNS ports of another program. The gateway starts, and serves DNS there once it can.
 fn taken_dns(config: &Config) -> Vec<Finding> {
-    let mut found = Vec::new();
+    let listen = config.dns.listen.iter();
 
-    for listen in &config.dns.listen {
-        for (proto, flag, is_taken) in [
-            ("UDP", 'u', obstacles::is_bound(*listen)),
-            ("TCP", 't', obstacles::is_listened_on(*listen)),
-        ] {
-            if is_taken {
-                found.push(taken_port(*listen, proto, flag));
-            }
-        }
-    }
-    found
-}
-
-fn taken_port(listen: SocketAddr, proto: &str, flag: char) -> Finding {
-    Finding {
-        name: format!("dns {listen} {proto}"),
-        what: format!(
-            "[dns] listen {listen}: another program has the {proto} port, and DNS is not served \
-             there until it is free"
-        ),
-        remedy: Remedy::command(format!(
-            "ss -l{flag}np 'sport = {}'   # the program to stop; or change [dns] listen",
-            listen.port()
-        )),
-    }
-}
-
-/// DNS addresses that this host does not have. The gateway starts, and serves them once it has.
-fn absent_dns(config: &Config, links: &Links) -> Vec<Finding> {
-    let listen = config.dns.listen.iter().map(SocketAddr::ip);
-    let absent = listen.filter(|address| {
-        // The active gateway has them.
-        let is_virtual = config.ha.has(*address);
-        !is_virtual && !address.is_loopback() && !links.have(*address)
-    });
-
-    absent.map(absent_address).collect()
-}
-
-pub(in crate::cli) fn absent_address(address: IpAddr) -> Finding {
-    Finding {
-        name: format!("dns {address}"),
-        what: format!(
-            "[dns] listen {address} is no address of this host: DNS is not served there yet"
-        ),
-        remedy: Remedy::command(format!(
-            "ip address add {address} dev …   # or correct [dns] listen"
-        )),
-    }
+    listen
+        .filter(|listen| obstacles::is_bound(**listen) || obstacles::is_listened_on(**listen))
+        .map(|listen| dns_ports::taken(*listen))
+        .collect()
 }
 
 /// One paragraph for each.

@@ -40,6 +40,7 @@ impl Fix {
             | Kind::NeverMeet
             | Kind::NotAnnounced
             | Kind::SiteNetwork
+            | Kind::AddressMissing
             | Kind::Grace => Fix::command_or(finding, || Fix::Command(status)),
             Kind::State => state(finding, config),
             Kind::CertificateExpiry | Kind::RevocationList => {

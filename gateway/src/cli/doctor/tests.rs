@@ -6,7 +6,7 @@ use std::path::Path;
 use ringway_config::Config;
 use ringway_dns::Name;
 use ringway_host::obstacles::Obstacle;
-use ringway_intent::{Finding, Remedy};
+use ringway_intent::{Finding, Remedy, absent_dns_address};
 use serde_json::json;
 
 use super::fix::Fix;
@@ -41,7 +41,7 @@ fn of_place(place: Place) -> Vec<Finding> {
         // What the kernel says comes with remedies of its own, which are tested where they are.
         Place::Host => vec![
             host::read_only_setting("net.ipv4.ip_forward", "0", "1"),
-            host::absent_address(listen.ip()),
+            absent_dns_address(listen.ip()),
         ],
         Place::Gateway => Vec::new(),
         Place::Disk => space::find(Path::new("/proc/ringway/state"))
@@ -125,6 +125,7 @@ fn expected(kind: Kind) -> Expected {
         | Kind::NeverMeet
         | Kind::NotAnnounced
         | Kind::SiteNetwork
+        | Kind::AddressMissing
         | Kind::Grace => Expected::Command,
         // Which program it is, is known; how it is stopped, is not.
         Kind::KernelDrift

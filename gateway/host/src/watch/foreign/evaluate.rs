@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use self::value::{Value, loaded};
 use super::expression::{Expression, Register, Verdict};
 use super::packet::Sample;
+use super::set::Set;
 
 /// Chains call each other no deeper than this (`NFT_JUMP_STACK_SIZE`).
 const DEPTH: usize = 16;
@@ -28,12 +29,12 @@ pub(super) const TRANSPORT_HEADER: u32 = 2;
 pub(super) const EQUAL: u32 = 0;
 pub(super) const NOT_EQUAL: u32 = 1;
 
-/// The chains of one table: their rules, each a list of steps; and its sets, as far as they list
-/// single values.
+/// The chains of one table: their rules, each a list of steps; and its sets, as far as they are
+/// understood.
 #[derive(Debug, Default)]
 pub(super) struct Ruleset {
     pub(super) chains: BTreeMap<String, Vec<Vec<Expression>>>,
-    pub(super) sets: BTreeMap<String, BTreeMap<Vec<u8>, Option<Verdict>>>,
+    pub(super) sets: BTreeMap<String, Set>,
 }
 
 /// What becomes of a packet.
@@ -263,12 +264,12 @@ impl Ruleset {
             return Found::Unknown;
         };
 
-        // A register may be wider than a key.
-        set.iter()
-            .find(|(key, _)| found.starts_with(key))
-            .map_or(Found::Nothing, |(_, verdict)| {
-                Found::Element(verdict.as_ref())
-            })
+        match set.find(&found) {
+            Some(verdict) => Found::Element(verdict.as_ref()),
+            // The sample's hosts stand for others, which a range may have.
+            None if set.has_ranges() => Found::Unknown,
+            None => Found::Nothing,
+        }
     }
 }
 

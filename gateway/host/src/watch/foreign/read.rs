@@ -1,6 +1,5 @@
 //! Reads the base chains of others, and the tables that they belong to, over netlink.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use rtnetlink::packet_core::{NLM_F_DUMP, NlasIterator};
@@ -8,6 +7,7 @@ use rtnetlink::sys::protocols::NETLINK_NETFILTER;
 
 use super::evaluate::Ruleset;
 use super::expression::{Expression, Verdict, read_verdict};
+use super::set::Set;
 use crate::netlink::raw::{Attributes, RawSocket, push_attribute};
 
 /// linux/netfilter/nfnetlink.h: the subsystem, in the upper byte of each message type.
@@ -21,8 +21,13 @@ const GET_ELEMENTS: u16 = NFTABLES | 13;
 const HEADER: usize = 4;
 const TABLE: u16 = 1;
 
-/// `NFT_SET_INTERVAL` and `NFT_SET_CONCAT`: such sets list ranges.
-const RANGES: u32 = 4 | 128;
+/// `NFT_SET_INTERVAL`: the set lists where ranges begin, and where none begins.
+const RANGES: u32 = 4;
+/// `NFT_SET_CONCAT`: ranges of several fields, which are not understood.
+const FIELDS: u32 = 128;
+/// `NFT_SET_ELEM_INTERVAL_END` and `NFT_SET_ELEM_CATCHALL`.
+const RANGE_END: u32 = 1;
+const EVERYTHING: u32 = 2;
 
 /// Elements of a set that are read; with more, the set is not understood.
 const ELEMENTS: usize = 4096;
@@ -153,41 +158,45 @@ impl Reader {
         let mut sets = Vec::new();
         self.list(GET_SET, &of_table, |found, message| {
             let flags = Attributes(message).number(3).unwrap_or_default();
-            if is_ours(found, message) && flags & RANGES == 0 {
-                sets.extend(Attributes(message).find(2));
+            let name = Attributes(message).find(2);
+            if is_ours(found, message) && flags & FIELDS == 0 {
+                sets.extend(name.map(|name| (name, flags & RANGES != 0)));
             }
         })?;
-        for set in sets {
-            self.read_set(family, &name, &set, &mut ruleset)?;
+        for (set, has_ranges) in sets {
+            if let Some(read) = self.read_set(family, &name, &set, has_ranges)? {
+                ruleset.sets.insert(text(&set), read);
+            }
         }
         Ok(ruleset)
     }
 
+    /// `None` if the set is not understood.
     fn read_set(
         &mut self,
         family: Family,
         table: &[u8],
         set: &[u8],
-        ruleset: &mut Ruleset,
-    ) -> io::Result<()> {
+        has_ranges: bool,
+    ) -> io::Result<Option<Set>> {
         let request = request(family.number(), &[(TABLE, table), (2, set)]);
-        let mut elements = BTreeMap::new();
+        let mut elements = Vec::new();
+        let mut is_understood = true;
 
         self.list(GET_ELEMENTS, &request, |_, message| {
             let list = Attributes(message).find(3).unwrap_or_default();
             for element in NlasIterator::new(list.as_slice()).flatten() {
                 let element = Attributes(element.value());
                 let key = element.find(1).and_then(|key| Attributes(&key).find(1));
+                let flags = element.number(3).unwrap_or_default();
                 let verdict = element.find(2).and_then(|data| verdict_of(&data));
-                if elements.len() < ELEMENTS {
-                    elements.extend(key.map(|key| (key, verdict)));
+                is_understood &= flags & EVERYTHING == 0 && elements.len() < ELEMENTS;
+                if is_understood {
+                    elements.extend(key.map(|key| (key, flags & RANGE_END != 0, verdict)));
                 }
             }
         })?;
-        if elements.len() < ELEMENTS {
-            ruleset.sets.insert(text(set), elements);
-        }
-        Ok(())
+        Ok(is_understood.then(|| Set::of(elements, has_ranges)))
     }
 
     fn list(

@@ -1,10 +1,10 @@
 //! [`remedy`]: the command that lets packets through, in the words of the program whose chain drops
 //! them. It works as it is written: an operator, or a script, executes it literally.
 
-use super::Question;
 use super::evaluate::Ruleset;
 use super::packet::Interface;
 use super::read::{BaseChain, Hook};
+use super::{DNS, Question};
 
 /// The program that has made a chain, as far as its names tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,9 @@ fn maker(chain: &BaseChain, ruleset: &Ruleset) -> Maker {
 fn open_input(maker: Maker, chain: &BaseChain, question: &Question) -> String {
     let sample = question.samples.first();
     let port = sample.and_then(|sample| sample.port).unwrap_or_default();
-    let site = sample.and_then(|sample| sample.enters.as_ref());
+    let site = sample
+        .filter(|_| port == DNS)
+        .and_then(|sample| sample.enters.as_ref());
 
     match (maker, site) {
         (Maker::Firewalld, None) => {

@@ -133,7 +133,7 @@ fn a_map_of_states_decides_by_the_state() {
     ];
     let mut ruleset = ruleset(&[("FORWARD", vec![rule])]);
     let map = BTreeMap::from([(state(State::Established), Some(Verdict::Accept))]);
-    ruleset.sets.insert("__map0".into(), map);
+    ruleset.sets.insert("__map0".into(), Set::Values(map));
 
     assert_eq!(judge(&ruleset), Judgement::Dropped);
     let answer = ruleset.judge("FORWARD", true, &outbound(State::Established));
