@@ -26,7 +26,6 @@ use super::signals::Outside;
 use super::{blocking, sockets};
 use crate::admin::{self, Metrics, Requests};
 use crate::attention::Attention;
-use crate::dns_ports;
 use crate::drive::{
     Drive, Heartbeat, InForce, Jobs, KernelPort, Links, LocalGateway, Packets, Questions, Queues,
     Reloads, Stored, boot_time, queues, wall_time,
@@ -91,7 +90,7 @@ impl Gateway {
         let (names, replicator, health) =
             open_names(&config, &members, prepared.zone, &state.attention).await?;
         names.set_arrivals(&config, &kernel.links);
-        let (server, metrics) = bind_dns(&config, &names).await?;
+        let (server, metrics) = bind_dns(&config, &names, &state.attention, &tasks).await?;
 
         // Shared with the TLS stack: what a reload stores here counts for the next handshake.
         let trust = Arc::new(ArcSwap::from_pointee(prepared.trust));
@@ -105,7 +104,6 @@ impl Gateway {
         let plane = Plane::start(kernel.device, kernel.tun, parts)?;
 
         // The DNS server drains: it answers what it has received before the daemon ends.
-        tasks.spawn(dns_ports::report(server.missing(), state.attention.clone()));
         tasks.spawn_to_end(server.run(tasks.stop()));
         let requests = Requests::new(senders.requests);
         serve_http(&config, &requests, &metrics, &state.attention, &tasks);

@@ -13,9 +13,11 @@ use ringway_host::incoming::interface_of;
 use super::blocking;
 use crate::admin::Metrics;
 use crate::attention::Attention;
+use crate::dns_ports;
 use crate::health::{self, Health};
 use crate::names::Names;
 use crate::state::{FailedAddresses, REMEDY, chain};
+use crate::tasks::Tasks;
 use crate::zones::Replicator;
 
 /// Publishes our names and the stored ones of the other gateways. Addresses that had failed their
@@ -83,7 +85,12 @@ fn open_heard(config: &Config, attention: &Attention) -> Hold {
 }
 
 /// Binds the DNS server to the addresses that this host has.
-pub(super) async fn bind_dns(config: &Config, names: &Names) -> anyhow::Result<(Server, Metrics)> {
+pub(super) async fn bind_dns(
+    config: &Config,
+    names: &Names,
+    attention: &Attention,
+    tasks: &Tasks,
+) -> anyhow::Result<(Server, Metrics)> {
     let options = Options {
         nsid: config.id.to_string().into_bytes(),
         public: config.dns.public_listen,
@@ -96,6 +103,7 @@ pub(super) async fn bind_dns(config: &Config, names: &Names) -> anyhow::Result<(
     let acl = names.acl.clone();
 
     let server = Server::bind_available(&config.dns.listen, zones, acl, options).await?;
+    tasks.spawn(dns_ports::report(server.missing(), attention.clone()));
     let metrics = Metrics {
         counters: server.counters(),
         cookies: server.cookies(),
