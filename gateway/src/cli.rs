@@ -28,6 +28,7 @@ mod edit;
 pub mod explain;
 pub mod failure;
 pub mod gateway;
+pub mod gather;
 pub mod lab;
 mod list_change;
 pub mod member;
@@ -173,6 +174,12 @@ pub enum Verb {
     /// Show a running gateway's counters in the OpenMetrics text format
     #[command(after_help = "Example:\n  ringway metrics -c gateway.toml")]
     Metrics(metrics::Args),
+    /// Print all that those need who help, without keys and passwords
+    #[command(
+        after_help = "Example:\n  ringway gather -c gateway.toml >gathered.txt\n\n\
+        It has names, addresses and rules: read it before you hand it out. As root it has more."
+    )]
+    Gather(gather::Args),
     /// Remove everything from the kernel that a gateway leaves there
     #[command(after_help = "Example:\n  ringway purge -c gateway.toml\n\n\
         Until then, packets to members stay unreachable rather than leave in clear.")]
@@ -304,6 +311,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Status(args) => status::run(args),
         Verb::Role(args) => role::run(args),
         Verb::Metrics(args) => metrics::run(args),
+        Verb::Gather(args) => gather::run(&args),
         Verb::Purge(args) => purge::run(args),
         Verb::Lab(args) => lab::run(args),
         Verb::Version(args) => version::run(&args),

@@ -99,12 +99,13 @@ fn is_younger(seen: &Seen, begin: SystemTime) -> bool {
 }
 
 fn seen(config: &Config) -> Seen {
-    let paths = paths(config).into_iter();
-    let stamps = paths.map(|path| {
-        let stamp = fs::metadata(&path).ok().as_ref().map(Stamp::of);
-        (path, stamp)
-    });
-    stamps.collect()
+    paths(config).into_iter().map(stamped).collect()
+}
+
+fn stamped(path: PathBuf) -> (PathBuf, Option<Stamp>) {
+    let stamp = fs::metadata(&path).ok().as_ref().map(Stamp::of);
+
+    (path, stamp)
 }
 
 /// Every file that a reload reads, and the members directory itself.
@@ -136,4 +137,54 @@ fn members(dir: &Path) -> Vec<PathBuf> {
 
     members.sort();
     members
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// Names lead to `..data`, which leads to the directory of one version, as in the volumes of
+    /// Kubernetes.
+    #[test]
+    fn a_version_of_a_directory_that_takes_the_place_of_another_is_seen() {
+        let dir = std::env::temp_dir().join(format!("ringway-watch-{}", std::process::id()));
+        for version in ["..1", "..2"] {
+            fs::create_dir_all(dir.join(version)).unwrap();
+            fs::write(dir.join(version).join("beta.member.toml"), "the same").unwrap();
+        }
+        symlink("..1", dir.join("..data")).unwrap();
+        let record = dir.join("beta.member.toml");
+        symlink("..data/beta.member.toml", &record).unwrap();
+
+        let look = || members(&dir).into_iter().map(stamped).collect::<Seen>();
+        let before = look();
+        assert_eq!(before.len(), 1);
+        assert_eq!(before, look());
+        symlink("..2", dir.join("..next")).unwrap();
+        fs::rename(dir.join("..next"), dir.join("..data")).unwrap();
+        let after = look();
+        assert_ne!(before, after);
+
+        fs::remove_file(&record).unwrap();
+        assert_eq!(look(), []);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_changed_after_the_beginning_is_younger() {
+        let begin = UNIX_EPOCH + Duration::from_secs(1000);
+
+        for (seconds, younger) in [(999, false), (1000, true)] {
+            let stamp = Stamp {
+                device: 1,
+                inode: 2,
+                size: 3,
+                changed: Duration::from_secs(seconds),
+            };
+            let seen = vec![("a".into(), Some(stamp)), ("b".into(), None)];
+            assert_eq!(is_younger(&seen, begin), younger);
+        }
+    }
 }

@@ -11,7 +11,7 @@ fn every_verb_has_help_with_an_example() {
                  revoke gateway,revoke key,cert show,cert renew,cert request,cert sign,check,\
                  dns add,dns remove,dns query,dns zones,dns export,dns check,policy show,\
                  policy test,policy denied,policy allow,plan,recipe,recipe ipsec,\
-                 recipe chaincode,doctor,run,reload,status,metrics,version";
+                 recipe chaincode,doctor,run,reload,gather,status,metrics,version";
     for verb in verbs.split(',') {
         let help = workspace.ringway(&format!("{verb} --help")).succeeds().out;
         assert!(help.contains("\nExample"), "{verb}: {help}");

@@ -14,6 +14,7 @@ mod changes;
 mod check;
 mod config_file;
 mod dns;
+mod gather;
 mod handbook;
 mod help;
 mod hostile;

@@ -1,0 +1,124 @@
+//! `ringway gather`: one text for those who help, of what this gateway and its host say about
+//! themselves, without keys and passwords ([`redact`]). It asks by the commands that an operator
+//! would give, so that it shows what they show; one that fails leaves a line that says so.
+
+mod redact;
+
+use std::env::current_exe;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use super::{ConfigFile, Failure, answer};
+
+/// Longest answer of one command: a text must fit into a mail.
+const LONGEST: usize = 512 * 1024;
+
+/// Our own verbs, each with the gateway's file.
+const VERBS: [&str; 9] = [
+    "check",
+    "doctor",
+    "status --all",
+    "status --json",
+    "policy show",
+    "policy denied",
+    "dns zones",
+    "member list",
+    "cert show",
+];
+
+/// What the host's programs say.
+const PROGRAMS: [&str; 5] = [
+    "uname -a",
+    "ip address",
+    "ip rule",
+    "ip route show table all",
+    "nft list ruleset",
+];
+
+/// Arguments of `ringway gather`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The gateway
+    #[command(flatten)]
+    pub config: ConfigFile,
+}
+
+/// Runs `ringway gather`.
+pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let program = current_exe()?;
+    let path = &args.config.path;
+    let mut text = String::from(
+        "This is for those who help with a gateway. It has no keys and no passwords, but names,\n\
+         addresses and rules: read it before you hand it out.\n",
+    );
+
+    section(&mut text, "ringway version", &asked(&program, "version"));
+    for verb in VERBS {
+        let command = format!("{verb} -c {}", path.display());
+        let answer = asked_about(&program, verb, path);
+        section(&mut text, &format!("ringway {command}"), &answer);
+    }
+    section(
+        &mut text,
+        "ringway metrics",
+        &asked_about(&program, "metrics", path),
+    );
+    section(&mut text, &path.display().to_string(), &file(path));
+    for command in PROGRAMS {
+        let (program, arguments) = command.split_once(' ').unwrap_or((command, ""));
+        section(&mut text, command, &asked(Path::new(program), arguments));
+    }
+
+    // Whatever of it has come from where: no answer is trusted to have no secret.
+    answer(redact::text(&text))
+}
+
+fn section(text: &mut String, heading: &str, body: &str) {
+    let end = if body.ends_with('\n') { "" } else { "\n" };
+    // Writing to a string does not fail.
+    _ = write!(text, "\n===== {heading}\n\n{body}{end}");
+}
+
+fn asked_about(program: &Path, verb: &str, config: &Path) -> String {
+    let mut command = Command::new(program);
+    command.args(verb.split(' ')).arg("-c").arg(config);
+    output(command)
+}
+
+fn asked(program: &Path, arguments: &str) -> String {
+    let mut command = Command::new(program);
+    command.args(arguments.split_whitespace());
+    output(command)
+}
+
+/// What `command` prints, its errors too.
+fn output(mut command: Command) -> String {
+    let output = match command.stdin(Stdio::null()).output() {
+        Ok(output) => output,
+        Err(error) => return format!("(could not be run: {error})\n"),
+    };
+
+    let mut printed = output.stdout;
+    printed.extend(output.stderr);
+    let is_long = printed.len() > LONGEST;
+    printed.truncate(LONGEST);
+
+    let mut text = String::from_utf8_lossy(&printed).into_owned();
+    if is_long {
+        text += "\n(cut short)\n";
+    }
+    if !output.status.success() {
+        text += &format!("({})\n", output.status);
+    }
+    text
+}
+
+/// The gateway's file, as JSON: without its comments.
+fn file(path: &Path) -> String {
+    match fs::read_to_string(path) {
+        Ok(text) => redact::file(&text).unwrap_or_else(|| "(it is no TOML)\n".to_owned()),
+        Err(error) => format!("(could not be read: {error})\n"),
+    }
+}
