@@ -81,6 +81,7 @@ fn a_port_of_the_dns_server_that_another_program_has_is_reported_and_served_once
     let other = Background::server(&scene, GATEWAY, 53, "iperf3", &bound);
 
     scene.start(GATEWAY).expect("gw.org1 starts");
+    eventually("a tunnel", 15, || scene.is_up("gw.org0", GATEWAY));
     let command = remedy(&scene, GATEWAY, "address missing port 10.10.1.1:53");
     assert!(command.starts_with("ss -lntup 'sport = 53'"));
     assert!(!is_served(&scene, "10.10.1.1"));
