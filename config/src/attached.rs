@@ -75,7 +75,9 @@ impl Attached<'_> {
         }
 
         let own = self.prefixes.iter().chain(self.reserved);
-        let own = own.map(|placed| placed.prefix);
+        let own = own
+            .map(|placed| placed.prefix)
+            .filter(|prefix| !self.attach.has(prefix));
         let endpoints = self.gateways.iter().flat_map(|gateway| &gateway.endpoints);
         let endpoints = endpoints.filter_map(|endpoint| match &endpoint.host {
             Host::Address(address) => Some(Prefix::host(*address)),
@@ -196,8 +198,9 @@ mod tests {
             attach: Attach {
                 node: "db1".parse().unwrap(),
                 site: "east".parse().unwrap(),
-                addresses: Vec::new(),
+                addresses: vec!["10.77.0.3".parse().unwrap()],
                 accept: prefixes(accept),
+                resolver: crate::NodeResolver::None,
             },
             gateways: vec![gateway("gw1", "10.3.0.1:4600")],
             prefixes: prefixes(own).into_iter().map(placed).collect(),
@@ -223,6 +226,11 @@ mod tests {
         assert_eq!(
             taken(&["10.77.0.0/30"], &accept, &["10.77.0.1/32"]),
             ["10.77.0.0/32", "10.77.0.2/31"]
+        );
+        assert_eq!(
+            taken(&["10.77.0.0/30"], &accept, &["10.77.0.3/32"]),
+            ["10.77.0.0/30"],
+            "an address of its own is local in any case"
         );
         assert_eq!(
             taken(&["10.3.0.0/31"], &accept, &[]),

@@ -109,11 +109,21 @@ pub(crate) mod node {
         pub(crate) PREFIXES = "prefixes", r#"prefixes = ["10.77.6.0/24"]"#;
         pub(crate) ACCEPT = "accept", r#"accept = ["10.0.0.0/8", "fc00::/7"]"#;
         pub(crate) GATEWAY = "gateway", "[[gateway]] with name and endpoints";
+        pub(crate) DNS = "dns", "[dns] with resolver";
         pub(crate) TUN = "tun", "[tun] with name and lanes";
         pub(crate) ROUTES = "routes", "[routes] with table, protocol and mark";
         pub(crate) TUNNEL = "tunnel", "[tunnel] with reset-after, fail-fast and held-syns";
         pub(crate) CRL = "crl", "[crl] with stale and none-from";
         pub(crate) HTTP = "http", "[http] with listen";
+    }
+}
+
+/// `[dns]` of `node.toml`.
+pub(crate) mod node_dns {
+    table! {
+        "dns", "[dns]";
+        pub(crate) RESOLVER = "resolver",
+            r#"resolver = "none", "systemd-resolved", or a file such as "/etc/resolv.conf""#;
     }
 }
 

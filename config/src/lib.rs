@@ -79,7 +79,7 @@ pub use meet::{meet, narrow_policy, taken};
 pub use member::{Digest, DigestError, Gateway, Member, PlacedPrefix, Revoked, Root, Site};
 pub use name::{GatewayId, GatewayName, NameError, NodeName, OrgId, ServiceName, SiteId, ZoneName};
 pub use newest::Newest;
-pub use node::{Attach, Node, Nodes};
+pub use node::{Attach, Node, NodeResolver, Nodes};
 pub use offers::{Offers, OffersError};
 pub use overlap::{Claim, Connected, Overlap, Owner, claims, overlaps};
 pub use policy::{

@@ -8,6 +8,7 @@
 //! [`SiteId::of_node`]: names that no file, certificate or message can say otherwise.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use crate::{
     Config, Connected, Fault, GatewayId, NodeName, OrgId, Place, PlacedPrefix, Prefix, SiteId,
@@ -46,6 +47,14 @@ impl Node {
 }
 
 impl Config {
+    /// True if `prefix` is one of this attached node's own addresses. The kernel has it as a local
+    /// one, so that a route to what is around it does no harm.
+    pub fn is_own_address(&self, prefix: &Prefix) -> bool {
+        let attach = self.attach.as_ref();
+
+        attach.is_some_and(|attach| attach.has(prefix))
+    }
+
     /// Nodes whose addresses lie in networks that the host is connected to: its neighbours there
     /// would look for them on the link.
     pub fn nodes_on_links(&self, connected: &[Connected]) -> Vec<Fault> {
@@ -78,4 +87,27 @@ pub struct Attach {
     pub addresses: Vec<IpAddr>,
     /// What the gateways offer is taken inside these ranges only.
     pub accept: Vec<Prefix>,
+    /// How this host gets to know the consortium's names.
+    pub resolver: NodeResolver,
+}
+
+/// Which resolver of an attached node's host is to ask the gateways.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum NodeResolver {
+    /// None.
+    #[default]
+    None,
+    /// systemd-resolved.
+    SystemdResolved,
+    /// The one that reads this file, in the form of resolv.conf(5).
+    File(PathBuf),
+}
+
+impl Attach {
+    /// True if `prefix` is one of the addresses.
+    pub(crate) fn has(&self, prefix: &Prefix) -> bool {
+        self.addresses
+            .iter()
+            .any(|address| Prefix::host(*address) == *prefix)
+    }
 }

@@ -83,7 +83,10 @@ impl Owner {
     pub(crate) fn clashes(&self, other: &Owner, this_site: &Owner) -> bool {
         match (self, other) {
             // Two gateways of one site announce the same prefixes.
-            (Owner::Site { .. }, Owner::Site { .. }) => self != other,
+            // An attached node lies inside what its gateways' site serves.
+            (Owner::Site { site, .. }, Owner::Site { site: its, .. }) => {
+                self != other && !site.is_node() && !its.is_node()
+            }
             // This site's prefixes are the networks that its host is connected to.
             (site @ Owner::Site { .. }, _) | (_, site @ Owner::Site { .. }) => site != this_site,
             _ => false,

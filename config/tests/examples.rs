@@ -93,6 +93,7 @@ fn the_example_node_loads_and_shows_every_key() {
     }
     for table in [
         "identity",
+        "dns",
         "[gateway]",
         "tun",
         "routes",

@@ -15,6 +15,8 @@ use crate::prefixes::PrefixSet;
 pub struct Acl {
     site: PrefixSet,
     mesh: PrefixSet,
+    /// Hosts of this site that come through a tunnel.
+    nodes: PrefixSet,
     /// `None`: by any interface.
     arrivals: Option<Arrivals>,
 }
@@ -60,6 +62,7 @@ impl Acl {
         Acl {
             site: PrefixSet::default(),
             mesh: PrefixSet::new(mesh),
+            nodes: PrefixSet::default(),
             arrivals: None,
         }
     }
@@ -68,6 +71,15 @@ impl Acl {
     pub fn with_site(self, site: impl IntoIterator<Item = Prefix>) -> Acl {
         Acl {
             site: PrefixSet::new(site),
+            ..self
+        }
+    }
+
+    /// Also answers clients in `nodes`, the prefixes of this site's attached nodes: as this site's,
+    /// but their packets arrive as the mesh's.
+    pub fn with_nodes(self, nodes: impl IntoIterator<Item = Prefix>) -> Acl {
+        Acl {
+            nodes: PrefixSet::new(nodes),
             ..self
         }
     }
@@ -89,7 +101,8 @@ impl Acl {
     /// Where a client is whose packet arrived by `interface`; `None` if it is not answered.
     pub fn locality(&self, client: IpAddr, interface: Interface) -> Option<Locality> {
         // First, because this site's prefixes may also be among the mesh's.
-        let locality = if self.site.contains(client) {
+        let is_node = self.nodes.contains(client);
+        let locality = if is_node || self.site.contains(client) {
             Locality::Site
         } else if self.mesh.contains(client) {
             Locality::Mesh
@@ -99,6 +112,7 @@ impl Acl {
 
         let arrived = self.arrivals.as_ref().is_none_or(|arrivals| {
             let by = match locality {
+                Locality::Site if is_node => &arrivals.mesh,
                 Locality::Site => &arrivals.site,
                 Locality::Mesh => &arrivals.mesh,
             };
@@ -123,6 +137,28 @@ mod tests {
     #[test]
     fn an_empty_list_admits_no_client() {
         assert!(!admits(&Acl::default(), "127.0.0.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_attached_node_is_of_this_site_and_comes_by_the_mesh() {
+        let [lan, tun] = [2, 3].map(Interface);
+        let prefix = |text: &str| text.parse::<Prefix>().unwrap();
+        let acl = Acl::new([prefix("10.2.0.0/16")])
+            .with_site([prefix("10.1.0.0/16")])
+            .with_nodes([prefix("10.1.77.5/32")])
+            .arriving(Arrivals {
+                site: [lan].into(),
+                mesh: [tun].into(),
+            });
+        let node = "10.1.77.5".parse().unwrap();
+        assert_eq!(acl.locality(node, tun), Some(Locality::Site));
+        assert_eq!(
+            acl.locality(node, lan),
+            None,
+            "somebody has forged its address"
+        );
+        let host = "10.1.0.9".parse().unwrap();
+        assert_eq!(acl.locality(host, tun), None);
     }
 
     #[test]

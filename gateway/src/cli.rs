@@ -278,6 +278,14 @@ pub(crate) fn how_to_apply(config: &Path) -> String {
     )
 }
 
+/// `gateway gw.acme`, or `node db1.acme` of the id `node:db1.acme`.
+pub(crate) fn named(id: &str) -> String {
+    match id.strip_prefix("node:") {
+        Some(node) => format!("node {node}"),
+        None => format!("gateway {id}"),
+    }
+}
+
 /// Runs a future on this thread, for verbs that need few of them.
 fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(tokio::runtime::Builder::new_current_thread()

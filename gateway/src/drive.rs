@@ -119,6 +119,7 @@ impl Drive {
                     self.heartbeat.service().stops();
                     // First: a sibling takes over while the sessions are closed.
                     self.ha.leave(self.in_force.config());
+                    self.in_force.withdraw_resolver();
                     self.handle(Input::Shutdown);
                 }
                 () = sleep_until(wake.into()) => self.tick(),

@@ -24,6 +24,7 @@ pub mod plane;
 pub mod policy;
 pub mod prepare;
 pub mod quic;
+pub mod resolver;
 pub mod run;
 pub mod service_manager;
 pub mod state;

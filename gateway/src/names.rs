@@ -193,6 +193,7 @@ impl Names {
         let arrivals = self.acl.load().arrivals().cloned().unwrap_or_default();
         let acl = Acl::new(membership.authorized.values().flatten().copied())
             .with_site(membership.local_prefixes().iter().copied())
+            .with_nodes(nodes(config))
             .arriving(arrivals);
         self.acl.store(Arc::new(acl));
         self.publish_domain(config);
@@ -243,6 +244,15 @@ impl Names {
 
         self.zones.set_reach(Arc::new(reach));
     }
+}
+
+/// The prefixes of the attached nodes.
+fn nodes(config: &Config) -> impl Iterator<Item = Prefix> {
+    let nodes = config.nodes.list.iter();
+
+    nodes
+        .flat_map(|node| &node.prefixes)
+        .map(|placed| placed.prefix)
 }
 
 /// The name of our zone.

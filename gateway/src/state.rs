@@ -56,6 +56,11 @@ impl StateFiles {
         })
     }
 
+    /// Where what cannot be stored is reported.
+    pub fn attention(&self) -> &Attention {
+        &self.attention
+    }
+
     /// Stores something by `write`, or keeps it to try again. It takes the place of what was to be
     /// stored under this name before. Blocks.
     pub fn store(

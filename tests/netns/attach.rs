@@ -60,6 +60,29 @@ fn a_host_behind_nat_reaches_every_member_and_is_reached_under_policy() {
         eventually(to, 10, || node.pings(to));
     }
 
+    // Its resolver, and what answers there.
+    let resolvers = node.resolvers();
+    assert!(
+        resolvers.contains("nameserver 10.10.1.1\n") && resolvers.ends_with("192.0.2.53\n"),
+        "{resolvers}"
+    );
+    let answer = node.sh("dig +short +time=2 orderer0.org0.consortium.example @10.10.1.1");
+    assert_eq!(answer, "10.10.0.11\n");
+    let status = node.status();
+    let attention = &status["attention"];
+    assert!(
+        attention.as_array().is_some_and(Vec::is_empty),
+        "{attention}"
+    );
+    let status = scene.status("gw.org1");
+    assert_eq!(status["nodes"][0]["state"], "up");
+    assert_eq!(status["tunnels"].as_array().map(Vec::len), Some(2));
+    let attention = &status["attention"];
+    assert!(
+        attention.as_array().is_some_and(Vec::is_empty),
+        "{attention}"
+    );
+
     node.serve(9001);
     node.serve(9002);
     assert!(inside::connects(&scene, HOST, ADDRESS, 9001));

@@ -149,6 +149,11 @@ impl AttachedNode {
         tunnels.any(|tunnel| tunnel["peer"] == gateway && tunnel["state"] == "up")
     }
 
+    /// The file of its resolver.
+    pub fn resolvers(&self) -> String {
+        fs::read_to_string(self.dir.join("resolv.conf")).expect("it was created")
+    }
+
     /// All that it has logged.
     pub fn logged(&self) -> String {
         fs::read_to_string(self.dir.join("log")).unwrap_or_default()
@@ -256,6 +261,11 @@ impl AttachedNode {
             init.args(["--address", address]);
         }
         program::output(&mut init).expect("the CA signs for a node");
+
+        let resolvers = self.dir.join("resolv.conf");
+        fs::write(&resolvers, "nameserver 192.0.2.53\n").expect("its directory is writable");
+        let dns = format!("\n[dns]\nresolver = \"{}\"\n", resolvers.display());
+        crate::scene::append(&self.config(), &dns);
     }
 }
 

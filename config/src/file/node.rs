@@ -25,8 +25,8 @@ use crate::attached::{Attached, allow_everything};
 use crate::keys::{self, node as node_keys};
 use crate::offers::{self, Offers};
 use crate::{
-    Attach, Config, Dns, Gateway, GatewayId, GatewayName, Ha, Host, Member, NodeName, Nodes, Place,
-    PlacedPrefix, Prefix, SiteId, defaults, limits,
+    Attach, Config, Dns, Gateway, GatewayId, GatewayName, Ha, Host, Member, NodeName, NodeResolver,
+    Nodes, Place, PlacedPrefix, Prefix, SiteId, defaults, limits,
 };
 
 /// The versions of the format.
@@ -129,12 +129,13 @@ pub(super) fn read(source: &Source<'_>, document: &DeTable<'_>, path: &Path) -> 
     })
 }
 
-/// Address ranges of the file.
+/// What is only a node's: its address ranges, and its resolver.
 struct Ranges {
     addresses: Vec<IpAddr>,
     prefixes: Vec<PlacedPrefix>,
     accept: Vec<Prefix>,
     reserved: Vec<PlacedPrefix>,
+    resolver: NodeResolver,
 }
 
 impl Ranges {
@@ -145,6 +146,7 @@ impl Ranges {
             prefixes: read_prefixes(table, &addresses),
             accept: read_accept(table),
             reserved: read_reserved(table),
+            resolver: read_resolver(table).unwrap_or_default(),
             addresses,
         }
     }
@@ -164,6 +166,7 @@ impl Ranges {
                 site: serving.site,
                 addresses: self.addresses,
                 accept: self.accept,
+                resolver: self.resolver,
             },
             gateways: serving.gateways,
             prefixes: self.prefixes,
@@ -370,6 +373,21 @@ fn read_accept(table: &Table<'_>) -> Vec<Prefix> {
         }
     }
     accept
+}
+
+/// `None` for a value with faults, and without any.
+fn read_resolver(table: &Table<'_>) -> Option<NodeResolver> {
+    let table = table.table(&node_keys::DNS, &keys::node_dns::SCHEMA)?;
+    let item = table.required(&keys::node_dns::RESOLVER)?;
+    match item.text()? {
+        "none" => Some(NodeResolver::None),
+        "systemd-resolved" => Some(NodeResolver::SystemdResolved),
+        // What is mounted over it would make a relative one another file.
+        text if text.starts_with('/') && !text.contains('\0') => {
+            Some(NodeResolver::File(text.into()))
+        }
+        text => item.refuse(format!("{text:?} is no resolver that is known here")),
+    }
 }
 
 /// What was offered before. What cannot be read is offered again.

@@ -72,6 +72,7 @@ impl Situation<'_> {
     /// the main one, so that their routes would win over more specific ones there.
     pub fn members(&self) -> BTreeSet<Prefix> {
         let served = self.served().into_iter();
+        let served = served.filter(|prefix| !self.config.is_own_address(prefix));
         let reserved = self.config.reserved.iter().map(|reserved| reserved.prefix);
         let connected = self.connected.iter().map(|network| network.prefix);
         let local: Vec<Prefix> = served.chain(reserved).chain(connected).collect();

@@ -21,7 +21,10 @@ impl DaemonReport {
             pid: process::id(),
             started: rfc3339(started),
             uptime_s: started.elapsed().unwrap_or_default().as_secs(),
-            site: config.site.to_string(),
+            site: match &config.attach {
+                Some(attach) => attach.site.to_string(),
+                None => config.site.to_string(),
+            },
             config: absolute(&config.path),
             state_dir: absolute(&config.state_dir),
             socket: absolute(&config.socket),

@@ -35,6 +35,9 @@ pub struct Report {
     pub last_reload: Option<ReloadReport>,
     /// One per gateway of the consortium other than this one.
     pub tunnels: Vec<TunnelReport>,
+    /// One per attached node of ours.
+    #[serde(default)]
+    pub nodes: Vec<TunnelReport>,
     /// One per prefix of every member's sites, except this site's.
     pub routes: Vec<RouteReport>,
     /// Sites that are announced only while the host has a way to them.

@@ -18,7 +18,7 @@ use ringway_identity::certificate::date;
 use rustls_pki_types::UnixTime;
 
 use super::table::Table;
-use super::{Failure, Shown, answer, answer_json, block_on};
+use super::{Failure, Shown, answer, answer_json, block_on, named};
 use crate::prepare::{Prepared, prepare};
 use report::Report;
 
@@ -144,10 +144,15 @@ fn describe(prepared: &Prepared) -> String {
         None => String::new(),
     };
     let config = &prepared.config;
+    let place = match &config.attach {
+        Some(attach) => format!("attached to site {}", attach.site),
+        None => format!("site {}", config.site),
+    };
     let policy = describe_policy(prepared);
     format!(
-        "gateway {}, site {}, listening on {}\n\n{prefixes}\n{certificates}{lists}{advice}{policy}",
-        config.id, config.site, config.listen
+        "{}, {place}, listening on {}\n\n{prefixes}\n{certificates}{lists}{advice}{policy}",
+        named(&config.id.to_string()),
+        config.listen
     )
 }
 

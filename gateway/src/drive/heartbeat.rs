@@ -62,7 +62,8 @@ impl Drive {
             self.heartbeat.service.beat();
         }
 
-        let tunnels = self.shell.status(now).tunnels;
+        let mut tunnels = self.shell.status(now).tunnels;
+        tunnels.retain(|tunnel| !tunnel.peer.is_node());
         self.heartbeat.service.shows(summary(&tunnels));
     }
 }

@@ -24,6 +24,7 @@ use super::jobs::{Event, Jobs};
 use crate::names::Names;
 use crate::policy::former::RulesFile;
 use crate::prepare::{Known, Prepared, prepare_again};
+use crate::resolver::Resolver;
 use crate::state::{FailedAddresses, NewestLists, RecordsFile, StateFiles};
 use crate::tasks::Tasks;
 use crate::zones::{LOSS, Store};
@@ -42,6 +43,7 @@ pub struct InForce {
     stored: Stored,
     /// Of an attached node: what the gateways have for it.
     offers: Offers,
+    resolver: Resolver,
     /// What changes have read and built so far. There is one change at a time.
     pending: BTreeMap<ChangeId, Pending>,
 }
@@ -133,6 +135,7 @@ impl InForce {
             scope,
             stored,
             offers,
+            resolver: Resolver::default(),
             pending: BTreeMap::new(),
         }
     }
@@ -300,6 +303,8 @@ impl InForce {
         let gateways = &self.config.own.gateways;
         self.offers
             .retain(|gateway, _| gateways.iter().any(|known| known.name == *gateway));
+        self.resolver.offered(&peer.name, offer.resolvers);
+        self.apply_resolver(jobs);
         let before = self
             .offers
             .insert(peer.name.clone(), offer.prefixes.clone());
@@ -314,6 +319,21 @@ impl InForce {
             files.store_offers(state_dir, offers);
             Event::Shell(Input::Reload)
         });
+    }
+
+    /// An attached node's host asks the gateways that it knows.
+    fn apply_resolver(&self, jobs: &Jobs) {
+        let resolver = self.resolver.clone();
+        let config = self.config.clone();
+        let files = self.stored.files.clone();
+
+        jobs.run_silently(move || resolver.apply(&config, files.attention()));
+    }
+
+    /// It asks as before. Blocks for a moment: the daemon ends.
+    pub(super) fn withdraw_resolver(&self) {
+        let attention = self.stored.files.attention();
+        self.resolver.withdraw(&self.config, attention);
     }
 
     /// Remembers which checked addresses have failed.
@@ -379,6 +399,7 @@ impl InForce {
             records.follow(&rules, pending.newest);
         });
 
+        self.apply_resolver(jobs);
         // Last: a copy is deleted only after its zone is no longer served.
         let removal = self.names.removal(&self.config);
         jobs.run_silently(move || removal.run());

@@ -37,11 +37,14 @@ impl Drive {
         let now = SystemTime::now();
         let status = self.shell.status(Instant::now());
         let site = SiteReport::of(&status.site);
-        let tunnels = status
+        let (nodes, tunnels): (Vec<_>, Vec<_>) = status
             .tunnels
             .into_iter()
-            .map(|tunnel| self.tunnel(tunnel, now))
-            .collect();
+            .partition(|tunnel| tunnel.peer.is_node());
+        let nodes = nodes.into_iter().map(|node| self.tunnel(node, now));
+        let nodes = nodes.collect();
+        let tunnels = tunnels.into_iter().map(|tunnel| self.tunnel(tunnel, now));
+        let tunnels = tunnels.collect();
 
         let mut report = Report {
             gateway: self.in_force.config().id.to_string(),
@@ -51,6 +54,7 @@ impl Drive {
             role: Some(self.ha.report()),
             last_reload: self.reloads.last().cloned(),
             tunnels,
+            nodes,
             routes: self.routes(&status.routes),
             announce: AnnouncementReport::all(&self.shell.current().situation()),
             zones: self.zones(),
@@ -212,6 +216,10 @@ impl Drive {
     }
 
     fn zones(&mut self) -> Vec<ZoneReport> {
+        // An attached node asks its gateways for names.
+        if self.in_force.config().attach.is_some() {
+            return Vec::new();
+        }
         let now = Moment::now();
 
         self.in_force

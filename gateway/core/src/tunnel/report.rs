@@ -36,7 +36,9 @@ impl Tunnel {
         if let Some(live) = active.and_then(Session::live) {
             status.rtt = live.liveness.rtt();
             status.loss = live.liveness.loss();
-            status.records_differ = differing(&context.membership.records, &live.records);
+            if !self.is_attachment(context) {
+                status.records_differ = differing(&context.membership.records, &live.records);
+            }
             status.refused = live.claims.refused();
             status.refused_by_peer = live.refused_by_peer.refused.clone();
         }
@@ -56,6 +58,8 @@ impl Tunnel {
     /// Nothing went wrong, but this end can do nothing either.
     fn waiting(&self) -> Option<TunnelError> {
         let waits = self.sessions.active().is_none() && !self.dialler.has_endpoints();
+        // Nobody ever dials a node.
+        let waits = waits && !self.is_to_node();
         waits.then_some(TunnelError::NoEndpoint)
     }
 

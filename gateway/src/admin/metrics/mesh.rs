@@ -26,6 +26,7 @@ impl Collector for Mesh {
 
         self.daemon(out)?;
         self.tunnels(out)?;
+        self.nodes(out)?;
         self.traffic(out)?;
         self.prefixes(out)?;
         self.announcements(out)?;
@@ -58,6 +59,22 @@ impl Mesh {
             "last_reload",
             "1: the files are in force since the last reload; 0: it was refused",
             adopted.into(),
+        )
+    }
+
+    /// Not one by one: there may be thousands.
+    fn nodes(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let nodes = self.0.nodes.iter();
+        let up = nodes.filter(|node| node.state == "up").count();
+        let down = self.0.nodes.len() - up;
+        let by_state = [("up", up), ("down", down)];
+        let by_state = by_state.map(|(state, count)| ([("state", state.to_owned())], count as u64));
+
+        gauges(
+            out,
+            "nodes",
+            "Attached nodes of this site, by whether packets pass",
+            by_state.into(),
         )
     }
 

@@ -70,7 +70,7 @@ pub(super) fn run(shown: &Shown, only: Option<&NodeName>) -> Result<ExitCode, Fa
 
 fn describe(node: &Node, id: &str, report: Option<&Report>) -> NodeReport {
     let tunnel: Option<&TunnelReport> =
-        report.and_then(|report| report.tunnels.iter().find(|tunnel| tunnel.peer == id));
+        report.and_then(|report| report.nodes.iter().find(|node| node.peer == id));
     let prefixes = node.prefixes.iter();
 
     NodeReport {

@@ -6,7 +6,7 @@ use super::screen::{Screen, Style};
 use super::{Args, drops, sections, tunnels};
 use crate::admin::Report;
 use crate::admin::report::{AttentionReport, PolicyReport, ReloadReport, VirtualAddressReport};
-use crate::cli::remedy;
+use crate::cli::{named, remedy};
 use sections::counted;
 
 /// Items of one kind that are written out; the JSON has all.
@@ -21,6 +21,7 @@ pub(super) fn whole(report: &Report, args: &Args, screen: &Screen) -> String {
 
     let mut parts = vec![attention(report, args, screen), head(report, screen)];
     parts.push(tunnels::show(report, args, screen));
+    parts.push(tunnels::show_nodes(report, args, screen));
     if args.peer.is_none() {
         parts.extend(sections::show(report, args, screen));
     }
@@ -144,7 +145,7 @@ fn head(report: &Report, screen: &Screen) -> String {
         "{}\n",
         screen.show(
             Style::Heading,
-            &format!("gateway {}: {summary}", report.gateway)
+            &format!("{}: {summary}", named(&report.gateway))
         )
     );
 

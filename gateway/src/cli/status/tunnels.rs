@@ -9,6 +9,9 @@ use super::text::is_asked_for;
 use crate::admin::Report;
 use crate::admin::report::{OutageReport, RecordDriftReport, TunnelReport};
 
+/// Attached nodes that are listed without `--all`.
+const MOST_NODES: usize = 20;
+
 /// `49 of 50 tunnels up`.
 pub(super) fn summary(tunnels: &[TunnelReport]) -> String {
     let up = tunnels.iter().filter(|tunnel| tunnel.state == "up").count();
@@ -52,6 +55,49 @@ pub(super) fn show(report: &Report, args: &Args, screen: &Screen) -> String {
     } else {
         grid.show(screen)
     }
+}
+
+/// The attached nodes; none if something else was asked for.
+pub(super) fn show_nodes(report: &Report, args: &Args, screen: &Screen) -> String {
+    if report.nodes.is_empty() || args.peer.is_some() || args.org.is_some() {
+        return String::new();
+    }
+    let mut nodes: Vec<&TunnelReport> = report.nodes.iter().collect();
+    nodes.sort_by(|one, other| natural::compare(&one.peer, &other.peer));
+    let up = nodes.iter().filter(|node| node.state == "up").count();
+
+    let mut grid = Grid::new(&[
+        ("NODE", 0),
+        ("STATE", 0),
+        ("FOR", 0),
+        ("ADDRESS", 3),
+        ("RTT", 0),
+        ("LOSS", 1),
+        ("MTU", 2),
+        ("SENT", 5),
+        ("RECEIVED", 4),
+    ]);
+    // A node that is off is nobody's fault, and there may be thousands.
+    let shown = nodes.iter().filter(|node| args.all || node.state == "up");
+    for node in shown.take(if args.all { usize::MAX } else { MOST_NODES }) {
+        let mut row = row(node);
+        row.cells[0] = plain(name_of_node(&node.peer).to_owned());
+        grid.push(row);
+    }
+
+    let summary = format!("{up} of {} nodes attached\n", nodes.len());
+    if grid.is_empty() {
+        summary
+    } else {
+        summary + &grid.show(screen)
+    }
+}
+
+/// `db1` of `node:db1.acme`.
+fn name_of_node(peer: &str) -> &str {
+    let name = peer.strip_prefix("node:").unwrap_or(peer);
+
+    name.split_once('.').map_or(name, |(name, _)| name)
 }
 
 fn row(tunnel: &TunnelReport) -> Row {
