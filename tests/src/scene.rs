@@ -229,11 +229,9 @@ impl Scene {
     /// Packets that `gateway` has dropped for `reason`, on all tunnels.
     pub fn drops(&self, gateway: &str, reason: &str) -> u64 {
         let status = self.status(gateway);
-        let tunnels = status["tunnels"]
-            .as_array()
-            .expect("the status has tunnels");
-        tunnels
-            .iter()
+        let lists = ["tunnels", "nodes"].into_iter();
+        lists
+            .flat_map(|list| status[list].as_array().into_iter().flatten())
             .filter_map(|tunnel| tunnel["drops"][reason].as_u64())
             .sum()
     }

@@ -151,6 +151,17 @@ impl Mesh {
                 drops.push(([peer.clone(), org.clone(), reason], *count));
             }
         }
+
+        let mut of_nodes: BTreeMap<&str, u64> = BTreeMap::new();
+        for (reason, count) in self.0.nodes.iter().flat_map(|node| &node.drops) {
+            *of_nodes.entry(reason).or_default() += count;
+        }
+        let nodes = self.0.nodes.first().map(|node| node.org.clone());
+        for (reason, count) in of_nodes {
+            let org = nodes.clone().unwrap_or_default();
+            let peer = ("peer", "nodes".to_owned());
+            drops.push(([peer, ("org", org), ("reason", reason.to_owned())], count));
+        }
         drops
     }
 

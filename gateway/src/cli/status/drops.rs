@@ -16,7 +16,8 @@ pub(super) const AT_A_START: &str = "echo_limit";
 /// drops is counted by its own reasons, not again as `denied` by the data plane.
 pub(super) fn all(report: &Report) -> BTreeMap<String, u64> {
     let mut all = report.filtered.clone();
-    let of_peers = report.tunnels.iter().flat_map(|tunnel| &tunnel.drops);
+    let peers = report.tunnels.iter().chain(&report.nodes);
+    let of_peers = peers.flat_map(|tunnel| &tunnel.drops);
 
     for (reason, count) in of_peers.chain(&report.drops) {
         if reason != Dropped::Denied.name() {
@@ -49,6 +50,7 @@ fn whose(report: &Report, reason: &str, screen: &Screen) -> String {
     let mut peers: Vec<(u64, &str)> = report
         .tunnels
         .iter()
+        .chain(&report.nodes)
         .filter_map(|tunnel| Some((*tunnel.drops.get(reason)?, tunnel.peer.as_str())))
         .collect();
     peers.sort_unstable();
