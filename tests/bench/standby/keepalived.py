@@ -4,7 +4,7 @@ import os
 
 from beside import install as programs
 from beside.laboratory import LAN, end, run
-from beside.siblings import PAIR, VIRTUAL, WAN_B
+from beside.siblings import PAIR, VIRTUAL, WAN_B, SiblingLab
 
 # The address on the WAN that the other site sends to.
 OUTSIDE = "192.0.2.1"
@@ -46,6 +46,8 @@ vrrp_instance outside {{
 
 class Keepalived:
     name = "keepalived"
+    lab_class = SiblingLab
+    near = "node-a"
     faults = [
         "kill", "link-down", "lan-link", "black-hole", "black-hole-out", "black-hole-in",
         "lan-partition", "reboot",

@@ -2,7 +2,7 @@
 
 from beside import install as programs
 from beside.laboratory import LAN, Failed, end, run
-from beside.siblings import PAIR, VIRTUAL, WAN_B, lan, wan
+from beside.siblings import PAIR, VIRTUAL, WAN_B, SiblingLab, lan, wan
 from beside.steady import PROBE, PUSHING
 
 POLICY = """
@@ -28,6 +28,8 @@ QUESTION = "node.org-b.bench.example"
 
 class Ringway:
     name = "ringway"
+    lab_class = SiblingLab
+    near = "node-a"
     faults = [
         "kill", "link-down", "lan-link", "black-hole", "black-hole-out", "black-hole-in",
         "lan-partition", "reboot", "drain", "upgrade",
