@@ -167,10 +167,13 @@ fn a_record_ends_with_an_empty_table_that_stands_alone_on_the_last_line() {
 fn a_record_whose_last_line_has_no_end_says_so() {
     let file = Path::new("acme.member.toml");
     let text = fs::read_to_string(example("acme.member.toml")).unwrap();
-    for end in ["[end]", "[end]\r"] {
+    for (end, wrong) in [
+        ("[end]", "last byte must be a newline"),
+        ("[end]\r", "carriage return must be followed by newline"),
+    ] {
         let text = text.replace("\n[end]\n", &format!("\n{end}"));
         let faults = Member::parse(&text, file).unwrap_err().to_string();
-        assert!(faults.contains("last byte must be a newline"), "{faults}");
+        assert!(faults.contains(wrong), "{faults}");
     }
 
     let faults = Member::parse(&format!("{text}\n"), file).unwrap_err();

@@ -125,20 +125,23 @@ fn check(snapshot: &Snapshot, addresses: &Addresses) -> Result<bool, DropReason>
         .place(addresses.source)
         .filter(|_| !snapshot.is_never_carried(addresses.source))
         .ok_or(DropReason::OwnSource)?;
+    // Most gateways have no nodes, and need no further lookup.
+    let is_to_node = snapshot.has_nodes()
+        && matches!(snapshot.place(addresses.destination), Some(Place::Node(_)));
+    if matches!(source, Place::Elsewhere(_)) && !is_to_node {
+        return Err(DropReason::OwnSource);
+    }
     if snapshot.is_never_carried(addresses.destination) {
         return Err(DropReason::NoRoute);
     }
 
-    // Most gateways have none, and need no further lookup.
-    let is_to_node = snapshot.has_nodes()
-        && matches!(snapshot.place(addresses.destination), Some(Place::Node(_)));
     match source {
         Place::Here => Ok(!is_to_node),
         Place::Node(_) if !is_to_node => Ok(true),
         Place::Node(_) if snapshot.nodes_reach_each_other() => Ok(false),
         Place::Node(_) => Err(DropReason::Isolated),
-        Place::Elsewhere(_) if is_to_node => Ok(false),
-        Place::Elsewhere(_) => Err(DropReason::OwnSource),
+        // The filter has judged it where it arrived.
+        Place::Elsewhere(_) => Ok(false),
     }
 }
 

@@ -103,7 +103,7 @@ impl Inquirer {
         self.next = if is_open || self.is_old {
             self.quiet
         } else {
-            now + PERIOD
+            self.quiet.max(now + PERIOD)
         };
         told
     }

@@ -120,10 +120,15 @@ fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
     );
 
     // The data plane would drop these. Here a sender on this host gets an error. Containers have
-    // the host's address by now.
+    // the host's address by now. What comes from a member and goes on to an attached node was
+    // judged where it arrived.
     for family in Family::BOTH {
         let foreign = terms::is_not_in_set(terms::source(family), &set_name(OWN, family));
-        let leaving = [terms::leaves_by(&spec.tun), foreign];
+        let leaving = [
+            terms::leaves_by(&spec.tun),
+            terms::entered_elsewhere_than(&spec.tun),
+            foreign,
+        ];
         draft.rule(LEAVING, then_drop(leaving, DropReason::WrongSource));
     }
 }

@@ -73,12 +73,12 @@ fn what_is_wrong_with_a_list_is_said_with_its_file() {
     ));
 
     for (bytes, wrong) in [
-        (vec![], "holds no certificate revocation list"),
+        (vec![], "is empty"),
         (b"nonsense".to_vec(), "holds no certificate revocation list"),
-        (pem[..pem.len() / 2].to_vec(), "is not PEM"),
+        (pem[..pem.len() / 2].to_vec(), "is cut short"),
         (
             der[..der.len() - 1].to_vec(),
-            "is no certificate revocation list",
+            "holds a part of a list: it is cut short",
         ),
         ([&der[..], b"more"].concat(), "certificate revocation list"),
         (flipped, "is not signed by"),
