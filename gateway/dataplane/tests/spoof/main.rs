@@ -14,6 +14,7 @@
 mod class;
 mod craft;
 mod model;
+mod nodes;
 mod world;
 
 use std::collections::BTreeMap;
