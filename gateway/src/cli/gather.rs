@@ -1,5 +1,5 @@
 //! `ringway gather`: one text for those who help, of what this gateway and its host say about
-//! themselves, without keys and passwords ([`redact`]). It asks by the commands that an operator
+//! themselves, without keys and passwords (`redact`). It asks by the commands that an operator
 //! would give, so that it shows what they show; one that fails leaves a line that says so.
 
 mod redact;
