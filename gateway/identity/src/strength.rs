@@ -1,4 +1,4 @@
-//! [`judge`]: whether peers can verify what a public key signs. webpki says only that they cannot.
+//! `judge`: whether peers can verify what a public key signs. webpki says only that they cannot.
 
 use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;

@@ -1,5 +1,5 @@
-//! [`whole`]: whether bytes are all of a DER value, so that a file that was cut short is called so.
-//! [`unread`]: why a PEM file cannot be read, in words.
+//! `whole`: whether bytes are all of a DER value, so that a file that was cut short is called so.
+//! `unread`: why a PEM file cannot be read, in words.
 
 use rustls_pki_types::pem::Error;
 
