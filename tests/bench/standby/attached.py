@@ -31,6 +31,7 @@ class AttachedLab(SiblingLab):
         self.ip("node-n", "addr add 192.168.7.2/24 dev lan\nlink set lan up\n")
         self.ip("node-n", "route add default via 192.168.7.1\n")
         self.run("nat", "sh", "-ec", TRANSLATE)
+        self.ip("node-b", "route add 10.77.3.0/24 via 10.77.2.1\n")
 
 
 class Attached(Ringway):
@@ -72,6 +73,10 @@ class Attached(Ringway):
     def is_ready(self):
         tunnels = self.node()["tunnels"]
         return super().is_ready() and all(tunnel["state"] == "up" for tunnel in tunnels)
+
+    def tunnels(self, gateway):
+        # The node is listed as well.
+        return super().tunnels(gateway) - 1
 
     def used(self):
         """The gateway that carries what the node sends."""
