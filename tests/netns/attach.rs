@@ -1,6 +1,7 @@
 //! An attached node: a host in a data centre behind NAT dials org1's gateways, reaches every
 //! member and is reached, under the policy of both ends.
 
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use ringway_lab::ping::{Family, Outcome};
@@ -162,16 +163,22 @@ prefixes = [\"10.20.1.11/32\", \"fd00:20:1::11/128\"]
     (scene, second, node)
 }
 
-#[test]
-fn a_node_moves_to_the_other_gateway_without_losing_a_stream() {
-    let (scene, second, node) = with_two_gateways("attach-two");
-    let server = pushing(&scene);
+/// A stream on which only the far server sends; it is established on return.
+fn begin_stream(node: &AttachedNode) -> Child {
     let stream = node.begin(&reader(500));
     eventually("the stream", 10, || {
         !node
             .sh("ss -Htn state established dport = :7050")
             .is_empty()
     });
+    stream
+}
+
+#[test]
+fn a_node_moves_to_the_other_gateway_without_losing_a_stream() {
+    let (scene, second, node) = with_two_gateways("attach-two");
+    let server = pushing(&scene);
+    let stream = begin_stream(&node);
 
     scene.kill("gw.org1").expect("it runs");
     let output = stream.wait_with_output().expect("it ends");
@@ -189,12 +196,7 @@ fn a_node_moves_to_the_other_gateway_without_losing_a_stream() {
 fn a_node_that_reaches_only_the_standby_is_reached_through_it() {
     let (scene, second, node) = with_two_gateways("attach-relay");
     let server = pushing(&scene);
-    let stream = node.begin(&reader(500));
-    eventually("the stream", 10, || {
-        !node
-            .sh("ss -Htn state established dport = :7050")
-            .is_empty()
-    });
+    let stream = begin_stream(&node);
 
     // The active gateway lives, and the node's way to it is a black hole in both directions.
     node.lose("ip daddr 203.0.113.6 drop; ip saddr 203.0.113.6");

@@ -6,7 +6,7 @@
 //! ```
 //! Its files are made as an operator would: `attach init` with the organization's CA.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -14,6 +14,7 @@ use ringway_lab::program;
 use serde_json::Value;
 
 use crate::Scene;
+use crate::daemon::Daemon;
 use crate::second_gateway::{batch, ip};
 
 /// Its addresses in the mesh.
@@ -49,7 +50,7 @@ pub struct AttachedNode {
     nat: String,
     dir: PathBuf,
     binary: PathBuf,
-    process: Option<Child>,
+    process: Daemon,
     servers: Vec<Child>,
     /// It is the first one behind the NAT, which goes with it.
     owns_nat: bool,
@@ -65,7 +66,7 @@ impl AttachedNode {
             nat: format!("{}-nat", topology.lab),
             dir: topology.dir().join(name),
             binary: binary.into(),
-            process: None,
+            process: Daemon::default(),
             servers: Vec::new(),
             owns_nat: true,
         };
@@ -83,7 +84,7 @@ impl AttachedNode {
             nat: self.nat.clone(),
             dir: scene.topology().dir().join(name),
             binary: self.binary.clone(),
-            process: None,
+            process: Daemon::default(),
             servers: Vec::new(),
             owns_nat: false,
         };
@@ -100,25 +101,13 @@ impl AttachedNode {
 
     /// Starts it.
     pub fn start(&mut self) {
-        let log = self.dir.join("log");
-        let log = File::options().create(true).append(true).open(log);
-        let log = log.expect("the laboratory's directory is writable");
-
-        let process = self
-            .ringway(&["attach", "run"])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file handle can be copied"))
-            .stderr(log)
-            .spawn();
-        self.process = Some(process.expect("it starts"));
+        let command = self.ringway(&["attach", "run"]);
+        self.process.start(command, &self.dir);
     }
 
     /// Ends it as a power cut would.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().expect("it has not been waited for");
-            process.wait().expect("it has been killed");
-        }
+        self.process.kill();
     }
 
     /// Its `node.toml`.

@@ -13,6 +13,7 @@ pub mod certificate;
 pub mod charon;
 pub mod confined;
 pub mod container;
+mod daemon;
 pub mod data_centre;
 pub mod emulator;
 pub mod etcd;

@@ -8,15 +8,16 @@
 //! Its files are made as an operator would: `gateway add` with the organization's CA, and the
 //! record handed to all members.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use ringway_config::Digest;
 use ringway_lab::{program, status};
 use serde_json::Value;
 
 use crate::Scene;
+use crate::daemon::Daemon;
 use crate::scene::eventually;
 
 /// Its name in records and statuses.
@@ -58,7 +59,7 @@ pub struct SecondGateway {
     netns: String,
     dir: PathBuf,
     binary: PathBuf,
-    process: Option<Child>,
+    process: Daemon,
 }
 
 impl SecondGateway {
@@ -85,7 +86,7 @@ impl SecondGateway {
             netns: format!("{}-{NAME}", topology.lab),
             dir: topology.dir().join("org1-second"),
             binary: binary.into(),
-            process: None,
+            process: Daemon::default(),
         };
         gateway.connect(&topology.lab.to_string(), place, network);
         gateway.create_files(scene, place);
@@ -101,25 +102,13 @@ impl SecondGateway {
 
     /// Starts it; does not wait for its tunnels.
     pub fn start(&mut self) {
-        let log = self.dir.join("log");
-        let log = File::options().create(true).append(true).open(log);
-        let log = log.expect("the laboratory's directory is writable");
-
-        let process = self
-            .command(&["run"])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file handle can be copied"))
-            .stderr(log)
-            .spawn();
-        self.process = Some(process.expect("it starts"));
+        let command = self.command(&["run"]);
+        self.process.start(command, &self.dir);
     }
 
     /// Ends it as a power cut would.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().expect("it has not been waited for");
-            process.wait().expect("it has been killed");
-        }
+        self.process.kill();
     }
 
     /// Has it read its files again.

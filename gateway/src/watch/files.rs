@@ -1,5 +1,5 @@
 //! Watches the files that a reload reads, for `ringway run --watch`: where an orchestrator replaces
-//! them, nobody is there to say `ringway reload`.
+//! them, no operator is there to say `ringway reload`.
 //!
 //! A change counts once every file has been still for one look, so that files that are written one
 //! after the other are read together. Whether they are right is the reload's to decide; a refused

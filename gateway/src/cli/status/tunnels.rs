@@ -36,17 +36,7 @@ pub(super) fn show(report: &Report, args: &Args, screen: &Screen) -> String {
             .collect();
     }
 
-    let mut grid = Grid::new(&[
-        ("PEER", 0),
-        ("STATE", 0),
-        ("FOR", 0),
-        ("ADDRESS", 3),
-        ("RTT", 0),
-        ("LOSS", 1),
-        ("MTU", 2),
-        ("SENT", 5),
-        ("RECEIVED", 4),
-    ]);
+    let mut grid = empty_grid("PEER");
     for tunnel in tunnels {
         grid.push(row(tunnel));
     }
@@ -55,6 +45,21 @@ pub(super) fn show(report: &Report, args: &Args, screen: &Screen) -> String {
     } else {
         grid.show(screen)
     }
+}
+
+/// The head of a table of tunnels to what `first` names.
+fn empty_grid(first: &'static str) -> Grid {
+    Grid::new(&[
+        (first, 0),
+        ("STATE", 0),
+        ("FOR", 0),
+        ("ADDRESS", 3),
+        ("RTT", 0),
+        ("LOSS", 1),
+        ("MTU", 2),
+        ("SENT", 5),
+        ("RECEIVED", 4),
+    ])
 }
 
 /// The attached nodes; none if something else was asked for.
@@ -66,17 +71,7 @@ pub(super) fn show_nodes(report: &Report, args: &Args, screen: &Screen) -> Strin
     nodes.sort_by(|one, other| natural::compare(&one.peer, &other.peer));
     let up = nodes.iter().filter(|node| node.state == "up").count();
 
-    let mut grid = Grid::new(&[
-        ("NODE", 0),
-        ("STATE", 0),
-        ("FOR", 0),
-        ("ADDRESS", 3),
-        ("RTT", 0),
-        ("LOSS", 1),
-        ("MTU", 2),
-        ("SENT", 5),
-        ("RECEIVED", 4),
-    ]);
+    let mut grid = empty_grid("NODE");
     // A node that is off is nobody's fault, and there may be thousands.
     let shown = nodes.iter().filter(|node| args.all || node.state == "up");
     for node in shown.take(if args.all { usize::MAX } else { MOST_NODES }) {
