@@ -111,6 +111,16 @@ fn tcp(source: (IpAddr, u16), destination: (IpAddr, u16), flags: u8) -> Vec<u8> 
     packet
 }
 
+/// A datagram of UDP, in a packet of 64 bytes.
+fn udp(source: (IpAddr, u16), destination: (IpAddr, u16)) -> Vec<u8> {
+    let mut packet = tcp(source, destination, 0);
+    let (protocol_at, header_len) = if source.0.is_ipv4() { (9, 20) } else { (6, 40) };
+    packet[protocol_at] = 17;
+    let length = (packet.len() - header_len) as u16;
+    packet[header_len + 4..header_len + 6].copy_from_slice(&length.to_be_bytes());
+    packet
+}
+
 struct Bench {
     filter: Filter,
     rules: Rules,
@@ -182,7 +192,14 @@ fn verdicts(c: &mut Criterion) {
             bench.arrives(&mut cache, 8, &unknown),
             Verdict::Drop(Reason::NoFlow)
         );
-        for (name, packet) in [("reply", &reply), ("service", &service), ("miss", &unknown)] {
+        bench.leaves(&udp((here, 50_000), (there, 53)));
+        let datagram = udp((there, 53), (here, 50_000));
+        for (name, packet) in [
+            ("reply", &reply),
+            ("service", &service),
+            ("miss", &unknown),
+            ("udp", &datagram),
+        ] {
             group.bench_function(format!("arrives/{name}/{family}"), |b| {
                 b.iter(|| bench.arrives(&mut cache, 8, black_box(packet)));
             });

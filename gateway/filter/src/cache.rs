@@ -29,15 +29,21 @@ impl FilterCache {
         }
     }
 
+    #[cold]
+    fn tick(&mut self, clock: &Clock, at: Instant) -> Tick {
+        let tick = clock.tick(at);
+        self.last = Some((at, tick));
+        tick
+    }
+
     #[inline(always)]
     pub(crate) fn view(&mut self, clock: &Clock, at: Instant) -> View<'_> {
         // All packets of a batch have one time.
         let now = match self.last {
             Some((last, tick)) if last == at => tick,
-            _ => clock.tick(at),
+            _ => self.tick(clock, at),
         };
 
-        self.last = Some((at, now));
         View {
             tables: self.tables.load(),
             at,

@@ -2,7 +2,8 @@
 //!
 //! What each packet needs is inlined by force from here down to the table's words: left to itself,
 //! the compiler passes keys and headers through memory, which takes two fifths of a verdict's time.
-//! What few packets need is kept out of line.
+//! What few packets need is kept out of line, and parses the packet again: a header that is handed
+//! to it would be in memory for all.
 
 mod arrival;
 mod departure;
@@ -28,6 +29,7 @@ use crate::denied::{Denied, DeniedPacket, DeniedRing, Direction};
 use crate::flows::Flows;
 use crate::fragments::Fragments;
 use crate::grace::Grace;
+use crate::holders::Holder;
 use crate::neighbour::Neighbour;
 use crate::packet::{Header, Transport};
 use crate::record::FlowRecord;
@@ -121,13 +123,15 @@ impl Filter {
             rules,
             from,
             site,
-            header: &header,
+            packet,
             now: view.now,
             is_handed: false,
         };
-        match arrival.judge() {
+        match arrival.judge(&header) {
             Verdict::Drop(reason) if hand_over(reason) => Verdict::HandedOver,
-            Verdict::Drop(reason) => self.refuse(rules, site, reason, &header, &view),
+            Verdict::Drop(reason) => {
+                self.refuse(Direction::Arriving, rules, Some(site), reason, packet, view)
+            }
             verdict => verdict,
         }
     }
@@ -152,13 +156,15 @@ impl Filter {
             rules,
             from,
             site,
-            header: &header,
+            packet,
             now: view.now,
             is_handed: true,
         };
-        match arrival.judge() {
+        match arrival.judge(&header) {
             // It has been counted nowhere yet.
-            Verdict::Drop(reason) => self.refuse(rules, site, reason, &header, &view),
+            Verdict::Drop(reason) => {
+                self.refuse(Direction::Arriving, rules, Some(site), reason, packet, view)
+            }
             verdict => verdict,
         }
     }
@@ -227,22 +233,31 @@ impl Filter {
             filter: self,
             tables: view.tables,
             rules,
-            header: &header,
+            packet,
             now: view.now,
         };
-        match departure.judge() {
-            Verdict::Drop(reason) => {
-                let site = departure.site();
-                if let Some(site) = site {
-                    rules.count_denied(site);
-                }
-                // Places change with each reload; numbers last, for the ring.
-                let number = site.map(|site| rules.number_of(site));
-                self.note_denied(Direction::Leaving, number, reason, &header, &view);
-                answer_wish(rules, reason, &header)
-            }
+        match departure.judge(&header) {
+            Verdict::Drop(reason) => self.refuse_leaving(rules, reason, packet, view),
             verdict => verdict,
         }
+    }
+
+    /// Counts a packet of a host in our site that does not pass.
+    #[cold]
+    fn refuse_leaving(
+        &self,
+        rules: &Rules,
+        reason: Reason,
+        packet: &[u8],
+        view: View<'_>,
+    ) -> Verdict {
+        let site = Header::parse(packet).ok().and_then(|header| {
+            match rules.holder(header.v6, header.destination) {
+                Holder::Site(site) => Some(site),
+                Holder::Own | Holder::Nobody => None,
+            }
+        });
+        self.refuse(Direction::Leaving, rules, site, reason, packet, view)
     }
 
     fn drop_unread(&self, reason: Reason) -> Verdict {
@@ -250,36 +265,32 @@ impl Filter {
         Verdict::Drop(reason)
     }
 
-    /// Counts a packet from `site` that does not pass.
-    #[inline]
+    /// Counts a packet from or to `site` that does not pass.
+    #[inline(always)]
     fn refuse(
         &self,
-        rules: &Rules,
-        site: usize,
-        reason: Reason,
-        header: &Header<'_>,
-        view: &View<'_>,
-    ) -> Verdict {
-        rules.count_denied(site);
-        let number = Some(rules.number_of(site));
-        self.note_denied(Direction::Arriving, number, reason, header, view);
-
-        answer_wish(rules, reason, header)
-    }
-
-    #[inline]
-    fn note_denied(
-        &self,
         direction: Direction,
-        site: Option<u32>,
+        rules: &Rules,
+        site: Option<usize>,
         reason: Reason,
-        header: &Header<'_>,
-        view: &View<'_>,
-    ) {
+        packet: &[u8],
+        view: View<'_>,
+    ) -> Verdict {
+        if let Some(site) = site {
+            rules.count_denied(site);
+        }
         self.drops[reason as usize].fetch_add(1, Relaxed);
 
         if self.denied.takes_at(view.now) {
-            self.keep_denied(direction, site, reason, header, view);
+            // Places change with each reload; numbers last, for the ring.
+            let number = site.map(|site| rules.number_of(site));
+            self.keep_denied(direction, number, reason, packet, view.at);
+        }
+
+        if rules.wants_reject() {
+            answer(reason, packet)
+        } else {
+            Verdict::Drop(reason)
         }
     }
 
@@ -289,18 +300,21 @@ impl Filter {
         direction: Direction,
         site: Option<u32>,
         reason: Reason,
-        header: &Header<'_>,
-        view: &View<'_>,
+        packet: &[u8],
+        at: Instant,
     ) {
+        let Ok(header) = Header::parse(packet) else {
+            return;
+        };
         self.denied.push(Denied {
-            at: view.at,
+            at,
             direction,
             site,
             reason,
             source: header.source_address(),
             destination: header.destination_address(),
             protocol: header.protocol,
-            ports: transport_of(header).map_or((0, 0), |transport| transport.shown_ports()),
+            ports: transport_of(&header).map_or((0, 0), |transport| transport.shown_ports()),
         });
     }
 
@@ -400,19 +414,18 @@ impl Filter {
     }
 }
 
-/// The verdict about a packet that is dropped: whether its sender gets an answer.
-#[inline]
-fn answer_wish(rules: &Rules, reason: Reason, header: &Header<'_>) -> Verdict {
-    if !rules.wants_reject() {
-        return Verdict::Drop(reason);
-    }
-
+/// The verdict about a packet that is dropped, where senders are answered.
+#[cold]
+fn answer(reason: Reason, packet: &[u8]) -> Verdict {
     let is_about_opening = matches!(
         reason,
         Reason::Denied | Reason::NoFlow | Reason::Protocol | Reason::Egress
     );
     let is_answered = is_about_opening
-        && transport_of(header).is_some_and(|transport| transport.may_be_answered());
+        && Header::parse(packet)
+            .ok()
+            .and_then(|header| transport_of(&header))
+            .is_some_and(|transport| transport.may_be_answered());
 
     if is_answered {
         Verdict::Reject(reason)
@@ -421,8 +434,7 @@ fn answer_wish(rules: &Rules, reason: Reason, header: &Header<'_>) -> Verdict {
     }
 }
 
-/// The transport header of a packet that is dropped. It is read again, so that the many that pass
-/// need not hand theirs on.
+/// The transport header of a packet that is dropped.
 fn transport_of<'p>(header: &Header<'p>) -> Option<Transport<'p>> {
     // A later fragment has none.
     if header.fragment.is_some_and(|fragment| !fragment.is_first()) {

@@ -27,6 +27,7 @@ use self::slot::Slot;
 pub(crate) use self::state::{ANSWERED, IMPORTED, State};
 use self::table::{Inserted, Share, Table};
 use crate::clock::Tick;
+use crate::record::FlowProtocol;
 use crate::sip;
 
 pub(crate) struct Flows {
@@ -62,9 +63,15 @@ pub(crate) enum Side {
 /// A key with its hash: computed once for each packet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hashed {
-    pub(crate) key: FlowKey,
+    protocol: FlowProtocol,
     words: KeyWords,
     hash: u64,
+}
+
+impl Hashed {
+    pub(crate) fn key(&self) -> FlowKey {
+        FlowKey::from_words(&self.words).expect("the words of a key")
+    }
 }
 
 /// Whose part of a table a flow takes.
@@ -105,7 +112,7 @@ impl Tables {
 
         // Nothing if the place has just been given to another flow.
         let (state, last) = slot.load()?;
-        (!state.is_expired(flow.key.protocol, last, now)).then_some(Found { slot, state })
+        (!state.is_expired(flow.protocol, last, now)).then_some(Found { slot, state })
     }
 
     /// While tables are replaced, a flow may not have been moved yet.
@@ -113,14 +120,14 @@ impl Tables {
     fn find_before(&self, side: Side, flow: &Hashed, now: Tick) -> Option<Slot<'_>> {
         let before = self.before.as_ref()?.side(side);
         let mut entry = None;
-        if let Some(slot) = before.find(&flow.key, flow.hash) {
+        if let Some(slot) = before.find(&flow.key(), flow.hash) {
             entry = slot.entry_now();
         }
 
         let table = self.pair.side(side);
         // Whether its owner may have it was decided before.
         table.insert(&entry?, flow.hash, Share::AtMost(u32::MAX), now);
-        table.find(&flow.key, flow.hash)
+        table.find(&flow.key(), flow.hash)
     }
 }
 
@@ -176,8 +183,8 @@ impl Flows {
         let words = key.words();
         Hashed {
             hash: key::hash(key.v6, &words, &self.secret),
+            protocol: key.protocol,
             words,
-            key,
         }
     }
 
@@ -209,13 +216,13 @@ impl Flows {
             Owner::Local => {
                 // A host that opens flow after flow leaves three quarters to the others.
                 let quarter = Share::AtMost(table.limit() / 4);
-                (flow.key.local_owner(&self.secret), quarter)
+                (flow.key().local_owner(&self.secret), quarter)
             }
             Owner::Org(number) => (number & 0xff_ffff, Share::Fair),
         };
 
         let entry = Entry {
-            key: flow.key,
+            key: flow.key(),
             owner,
             state,
             last,
@@ -234,10 +241,10 @@ impl Flows {
     }
 
     pub(crate) fn remove(&self, tables: &Tables, side: Side, flow: &Hashed) {
-        tables.pair.side(side).remove(&flow.key, flow.hash);
+        tables.pair.side(side).remove(&flow.key(), flow.hash);
         // Otherwise the next lookup would bring it back from there.
         if let Some(before) = &tables.before {
-            before.side(side).remove(&flow.key, flow.hash);
+            before.side(side).remove(&flow.key(), flow.hash);
         }
     }
 
@@ -292,7 +299,7 @@ impl Flows {
             from.side(side).for_each(&mut |_, _, entry| {
                 let flow = self.hashed(entry.key);
                 // A lookup may have moved it already.
-                if !entry.is_expired(now) && table.find(&flow.key, flow.hash).is_none() {
+                if !entry.is_expired(now) && table.find(&flow.key(), flow.hash).is_none() {
                     table.insert(&entry, flow.hash, Share::AtMost(u32::MAX), now);
                 }
             });

@@ -96,7 +96,7 @@ impl Rules {
     }
 
     /// The place of a site by its number.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn site(&self, number: u32) -> Option<usize> {
         // Numbers are dense as a rule, without our own site's: one of two guesses is right.
         let guess = number as usize;
@@ -113,7 +113,7 @@ impl Rules {
 
     /// The place of the site that a packet comes from which a gateway of site `from` has sealed:
     /// that one, or one that its gateways serve too. `None` if the source is in neither.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn sender(&self, from: u32, header: &Header<'_>) -> Option<usize> {
         let place = self.site(from)?;
         if !self.sites[place].serves_others {
@@ -153,7 +153,7 @@ impl Rules {
     }
 
     /// The rule by which a host of `site` may open something at an address of ours.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn allowing(
         &self,
         site: usize,
@@ -168,7 +168,7 @@ impl Rules {
     }
 
     /// True if former rules allowed it. To be asked only about what these do not allow.
-    #[inline]
+    #[cold]
     pub(crate) fn was_allowed(
         &self,
         site: usize,

@@ -9,6 +9,7 @@
 //! connection.
 
 use super::Filter;
+use super::parts::ByTransport;
 use crate::clock::Tick;
 use crate::flows::{ANSWERED, FlowKey, Hashed, Owner, Side, State, Tables};
 use crate::fragments::Sender;
@@ -19,6 +20,7 @@ use crate::record::FlowProtocol;
 use crate::rules::{Rules, Wanted, can_be_named};
 use crate::verdict::{Reason, Verdict};
 
+#[derive(Clone, Copy)]
 pub(super) struct Arrival<'a> {
     pub(super) filter: &'a Filter,
     pub(super) tables: &'a Tables,
@@ -27,43 +29,34 @@ pub(super) struct Arrival<'a> {
     pub(super) from: u32,
     /// The place of the source's site in the rules: that one, or one that it serves.
     pub(super) site: usize,
-    pub(super) header: &'a Header<'a>,
+    pub(super) packet: &'a [u8],
     pub(super) now: Tick,
     /// Another gateway of our site has received it: only flows of ours let it in.
     pub(super) is_handed: bool,
 }
 
 impl Arrival<'_> {
-    #[inline]
-    pub(super) fn judge(&self) -> Verdict {
+    #[inline(always)]
+    pub(super) fn judge(self, header: &Header<'_>) -> Verdict {
         let sender = Sender::Site(self.from);
-        let filter = self.filter;
-        filter.judge_parts(sender, self.header, self.now, |transport| {
-            self.judge_transport(transport)
-        })
+        self.filter.judge_parts(sender, header, self.now, self)
+    }
+}
+
+impl ByTransport for Arrival<'_> {
+    fn packet(&self) -> &[u8] {
+        self.packet
     }
 
-    #[inline]
-    fn judge_transport(&self, transport: &Transport<'_>) -> Verdict {
-        match transport {
-            Transport::Tcp(tcp) => self.judge_tcp(tcp),
-            Transport::Udp {
-                source_port,
-                destination_port,
-            } => self.judge_udp(*source_port, *destination_port),
-            Transport::Icmp(icmp) => self.judge_icmp(icmp),
-            Transport::Other => self.judge_other(),
-        }
-    }
-
-    #[inline]
-    fn judge_tcp(&self, tcp: &Tcp) -> Verdict {
+    #[inline(always)]
+    fn judge_tcp(self, header: &Header<'_>, tcp: &Tcp) -> Verdict {
         // No rule opens this port: what came would be a tunnel within a tunnel.
-        if self.is_tunnel_port(tcp.destination_port) {
+        if self.is_tunnel_port(header, tcp.destination_port) {
             return Verdict::Drop(Reason::TunnelPort);
         }
 
-        let flow = self.flow(FlowProtocol::Tcp, tcp.destination_port, tcp.source_port);
+        let ports = (tcp.destination_port, tcp.source_port);
+        let flow = self.flow(header, FlowProtocol::Tcp, ports);
         // A SYN needs a rule even on the ports of a flow of ours. Otherwise a member could connect
         // to any port from which it has been called.
         if !tcp.is_opening()
@@ -74,35 +67,51 @@ impl Arrival<'_> {
         }
 
         let wanted = Wanted::Tcp(tcp.destination_port);
-        if let Some(rule) = self.allowing(wanted) {
-            self.note_theirs_tcp(&flow, tcp, rule);
+        if let Some(rule) = self.allowing(header, wanted) {
+            self.note_theirs_tcp(flow, tcp, rule);
             return Verdict::Pass;
         }
         // Grace is for connections from before the start; a SYN begins a new one.
         if tcp.is_opening() {
             return Verdict::Drop(Reason::Denied);
         }
-
-        self.judge_unknown(&flow, tcp)
+        if self.is_handed || !self.filter.grace.covers(tcp, self.now) {
+            return Verdict::Drop(Reason::NoFlow);
+        }
+        self.judge_by_grace(flow, wanted)
     }
 
+    fn judge_any(self, header: &Header<'_>, transport: &Transport<'_>) -> Verdict {
+        match transport {
+            Transport::Tcp(tcp) => self.judge_tcp(header, tcp),
+            Transport::Udp {
+                source_port,
+                destination_port,
+            } => self.judge_udp(header, *source_port, *destination_port),
+            Transport::Icmp(icmp) => self.judge_icmp(header, icmp),
+            Transport::Other => self.judge_by_number(header),
+        }
+    }
+}
+
+impl Arrival<'_> {
     /// Records what a rule lets in.
-    #[inline]
-    fn note_theirs_tcp(&self, flow: &Hashed, tcp: &Tcp, rule: usize) {
-        match self.tables.find(Side::Theirs, flow, self.now) {
+    #[inline(always)]
+    fn note_theirs_tcp(self, flow: Hashed, tcp: &Tcp, rule: usize) {
+        match self.tables.find(Side::Theirs, &flow, self.now) {
             Some(known) if !tcp.is_opening() => known.change(|state| state.after_far(tcp, 0)),
-            known => self.begin_theirs_tcp(flow, tcp, rule, known.is_some()),
+            known => self.begin_theirs_tcp(flow, *tcp, rule, known.is_some()),
         }
     }
 
-    fn begin_theirs_tcp(&self, flow: &Hashed, tcp: &Tcp, rule: usize, is_known: bool) {
+    fn begin_theirs_tcp(self, flow: Hashed, tcp: Tcp, rule: usize, is_known: bool) {
         if tcp.is_opening() {
             // A new connection with the addresses and ports of an old one, once ours too.
-            self.filter.flows.remove(self.tables, Side::Ours, flow);
+            self.filter.flows.remove(self.tables, Side::Ours, &flow);
         }
 
-        let state = State::default().after_far(tcp, 0);
-        self.insert_theirs(flow, state);
+        let state = State::default().after_far(&tcp, 0);
+        self.insert_theirs(&flow, state);
         if !is_known {
             self.rules.count_opened(rule);
         }
@@ -115,37 +124,37 @@ impl Arrival<'_> {
             .insert(self.tables, Side::Theirs, flow, owner, state, self.now);
     }
 
-    /// A segment that belongs to no flow of ours, and that no rule allows.
-    #[inline]
-    fn judge_unknown(&self, flow: &Hashed, tcp: &Tcp) -> Verdict {
-        let grace = &self.filter.grace;
+    /// A segment that belongs to no flow of ours, that no rule allows, and that grace covers.
+    #[cold]
+    fn judge_by_grace(self, flow: Hashed, wanted: Wanted) -> Verdict {
+        let key = flow.key();
+        let ends = (key.remote, key.local);
         // A flow of theirs is known: its rule was taken away, be it in this run or before it.
-        let has_grace = !self.is_handed
-            && grace.covers(tcp, self.now)
-            && self.tables.find(Side::Theirs, flow, self.now).is_none()
-            && !self.was_allowed(Wanted::Tcp(tcp.destination_port));
-        if !has_grace {
+        let lost_its_rule = self.tables.find(Side::Theirs, &flow, self.now).is_some()
+            || self.rules.was_allowed(self.site, key.v6, ends, wanted);
+        if lost_its_rule {
             return Verdict::Drop(Reason::NoFlow);
         }
 
-        match grace.grant(self.from, self.now) {
+        match self.filter.grace.grant(self.from, self.now) {
             Mercy::Granted => Verdict::Pass,
             Mercy::TooMany => Verdict::Drop(Reason::GraceRate),
         }
     }
 
-    fn judge_udp(&self, source_port: u16, destination_port: u16) -> Verdict {
-        if self.is_tunnel_port(destination_port) {
+    fn judge_udp(self, header: &Header<'_>, source_port: u16, destination_port: u16) -> Verdict {
+        if self.is_tunnel_port(header, destination_port) {
             return Verdict::Drop(Reason::TunnelPort);
         }
 
-        let flow = self.flow(FlowProtocol::Udp, destination_port, source_port);
+        let ports = (destination_port, source_port);
+        let flow = self.flow(header, FlowProtocol::Udp, ports);
         if let Some(found) = self.tables.find(Side::Ours, &flow, self.now) {
             found.change(State::answered);
             return Verdict::Pass;
         }
 
-        let Some(rule) = self.allowing(Wanted::Udp(destination_port)) else {
+        let Some(rule) = self.allowing(header, Wanted::Udp(destination_port)) else {
             return Verdict::Drop(Reason::Denied);
         };
         // Recorded, so that our host's answers do not make the flow ours: it would outlive its
@@ -157,12 +166,12 @@ impl Arrival<'_> {
         Verdict::Pass
     }
 
-    fn judge_icmp(&self, icmp: &Icmp<'_>) -> Verdict {
+    fn judge_icmp(self, header: &Header<'_>, icmp: &Icmp<'_>) -> Verdict {
         match icmp.kind {
-            IcmpKind::EchoRequest => self.pass_if_allowed(Wanted::Echo, Reason::Denied),
+            IcmpKind::EchoRequest => self.pass_if_allowed(header, Wanted::Echo, Reason::Denied),
             IcmpKind::EchoReply => {
                 // RFC 792, RFC 4443, section 4.2: a reply repeats the identifier of its request.
-                let flow = self.flow(FlowProtocol::Echo, icmp.id, 0);
+                let flow = self.flow(header, FlowProtocol::Echo, (icmp.id, 0));
                 match self.tables.find(Side::Ours, &flow, self.now) {
                     Some(found) => {
                         found.change(State::answered);
@@ -171,10 +180,10 @@ impl Arrival<'_> {
                     None => Verdict::Drop(Reason::NoFlow),
                 }
             }
-            IcmpKind::Error if self.is_about_our_flow(icmp) => Verdict::Pass,
+            IcmpKind::Error if self.is_about_our_flow(header, icmp) => Verdict::Pass,
             IcmpKind::Error => Verdict::Drop(Reason::IcmpError),
             IcmpKind::Query => {
-                self.pass_if_allowed(Wanted::Protocol(self.header.protocol), Reason::Denied)
+                self.pass_if_allowed(header, Wanted::Protocol(header.protocol), Reason::Denied)
             }
             IcmpKind::Never => Verdict::Drop(Reason::IcmpKind),
         }
@@ -182,14 +191,14 @@ impl Arrival<'_> {
 
     /// True for an error about a packet that the receiver has sent to the sending gateway's site,
     /// of a flow of ours, or of a service that a rule allows.
-    fn is_about_our_flow(&self, icmp: &Icmp<'_>) -> bool {
-        let v6 = self.header.v6;
+    fn is_about_our_flow(&self, header: &Header<'_>, icmp: &Icmp<'_>) -> bool {
+        let v6 = header.v6;
         let Some(quote) = Quote::parse(v6, icmp.body) else {
             return false;
         };
 
         // The error goes to the sender of the packet, and to nobody else in its name.
-        let is_from_us = quote.source == self.header.destination
+        let is_from_us = quote.source == header.destination
             && self.rules.holder(v6, quote.source) == Holder::Own;
         let Holder::Site(to) = self.rules.holder(v6, quote.destination) else {
             return false;
@@ -260,54 +269,50 @@ impl Arrival<'_> {
         })
     }
 
-    fn judge_other(&self) -> Verdict {
-        let protocol = self.header.protocol;
-        if can_be_named(self.header.v6, protocol) {
-            self.pass_if_allowed(Wanted::Protocol(protocol), Reason::Protocol)
+    fn judge_by_number(self, header: &Header<'_>) -> Verdict {
+        let protocol = header.protocol;
+        if can_be_named(header.v6, protocol) {
+            self.pass_if_allowed(header, Wanted::Protocol(protocol), Reason::Protocol)
         } else {
             Verdict::Drop(Reason::Protocol)
         }
     }
 
-    fn pass_if_allowed(&self, wanted: Wanted, reason: Reason) -> Verdict {
-        match self.allowing(wanted) {
+    fn pass_if_allowed(&self, header: &Header<'_>, wanted: Wanted, reason: Reason) -> Verdict {
+        match self.allowing(header, wanted) {
             Some(_) => Verdict::Pass,
             None => Verdict::Drop(reason),
         }
     }
 
-    #[inline]
-    fn allowing(&self, wanted: Wanted) -> Option<usize> {
+    #[inline(always)]
+    fn allowing(&self, header: &Header<'_>, wanted: Wanted) -> Option<usize> {
         // The gateway that received it has asked the rules already.
         if self.is_handed {
             return None;
         }
 
-        let ends = (self.header.source, self.header.destination);
-        self.rules.allowing(self.site, self.header.v6, ends, wanted)
+        let ends = (header.source, header.destination);
+        self.rules.allowing(self.site, header.v6, ends, wanted)
     }
 
-    fn was_allowed(&self, wanted: Wanted) -> bool {
-        let ends = (self.header.source, self.header.destination);
-        self.rules
-            .was_allowed(self.site, self.header.v6, ends, wanted)
+    #[inline(always)]
+    fn is_tunnel_port(&self, header: &Header<'_>, port: u16) -> bool {
+        port == self.rules.tunnel_port() && self.rules.is_gateway(header.v6, header.destination)
     }
 
-    #[inline]
-    fn is_tunnel_port(&self, port: u16) -> bool {
-        port == self.rules.tunnel_port()
-            && self
-                .rules
-                .is_gateway(self.header.v6, self.header.destination)
-    }
-
-    #[inline]
-    fn flow(&self, protocol: FlowProtocol, local_port: u16, remote_port: u16) -> Hashed {
+    #[inline(always)]
+    fn flow(
+        &self,
+        header: &Header<'_>,
+        protocol: FlowProtocol,
+        (local_port, remote_port): (u16, u16),
+    ) -> Hashed {
         self.filter.flows.hashed(FlowKey {
-            v6: self.header.v6,
+            v6: header.v6,
             protocol,
-            local: self.header.destination,
-            remote: self.header.source,
+            local: header.destination,
+            remote: header.source,
             local_port,
             remote_port,
         })

@@ -150,22 +150,31 @@ impl Table {
         key: &KeyWords,
         hash: u64,
     ) -> Option<Slot<'t>> {
-        let tag = tag(hash);
-        for (index, pair) in tags.iter().enumerate() {
-            let pair = pair.load(Acquire);
-            for half in 0..2 {
-                let place = index * 2 + half;
-                // The first half holds no tag.
-                if (pair >> (32 * half)) as u32 != tag || place == 0 {
-                    continue;
-                }
-                if let Some(slot) = Slot::matching(self.line(bucket, place), key) {
-                    return Some(slot);
-                }
+        let place = next_place(tags, tag(hash), 0)?;
+        let slot = Slot::matching(self.line(bucket, place), key);
+        if slot.is_some() {
+            return slot;
+        }
+        self.find_after(place, bucket, key, hash)
+    }
+
+    /// Another flow has the same tag: once in a few hundred million.
+    #[cold]
+    fn find_after(
+        &self,
+        mut place: usize,
+        bucket: usize,
+        key: &KeyWords,
+        hash: u64,
+    ) -> Option<Slot<'_>> {
+        let tags = self.line(bucket, 0);
+        loop {
+            place = next_place(tags, tag(hash), place)?;
+            let slot = Slot::matching(self.line(bucket, place), key);
+            if slot.is_some() {
+                return slot;
             }
         }
-
-        None
     }
 
     /// The first empty place of a bucket.
@@ -392,6 +401,22 @@ const MOVED_ON: u64 = 1;
 fn tag(hash: u64) -> u32 {
     // Both halves choose buckets; their middle bits together do not.
     (hash >> 16) as u32 | 1
+}
+
+/// The first place after `last` that has `tag`; 0 holds none.
+#[inline(always)]
+fn next_place(tags: &[AtomicU64; WORDS], tag: u32, last: usize) -> Option<usize> {
+    for (index, pair) in tags.iter().enumerate() {
+        let pair = pair.load(Acquire);
+        for (half, found) in [pair as u32, (pair >> 32) as u32].into_iter().enumerate() {
+            let place = index * 2 + half;
+            if found == tag && place > last {
+                return Some(place);
+            }
+        }
+    }
+
+    None
 }
 
 fn evicted(worth: Worth) -> Inserted {

@@ -35,6 +35,24 @@ pub(crate) struct Tcp {
 }
 
 impl Tcp {
+    /// The header, and its length in bytes; `None` if it is not whole.
+    #[inline(always)]
+    pub(crate) fn parse(bytes: &[u8]) -> Option<(Tcp, usize)> {
+        let fixed = bytes.first_chunk::<TCP_HEADER>()?;
+        let len = usize::from(fixed[12] >> 4) * 4;
+        if len < TCP_HEADER || len > bytes.len() {
+            return None;
+        }
+
+        let tcp = Tcp {
+            source_port: u16_at(fixed, 0) as u16,
+            destination_port: u16_at(fixed, 2) as u16,
+            ack: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
+            flags: fixed[13],
+        };
+        Some((tcp, len))
+    }
+
     pub(crate) fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
@@ -102,7 +120,10 @@ impl<'p> Transport<'p> {
     fn read(header: &Header<'p>) -> Option<(Transport<'p>, usize)> {
         let bytes = header.payload;
         match (header.protocol, header.v6) {
-            (protocol::TCP, _) => read_tcp(bytes),
+            (protocol::TCP, _) => {
+                let (tcp, len) = Tcp::parse(bytes)?;
+                Some((Transport::Tcp(tcp), len))
+            }
             (protocol::UDP, _) => {
                 bytes.get(..UDP_HEADER)?;
                 let udp = Transport::Udp {
@@ -141,23 +162,6 @@ impl<'p> Transport<'p> {
             Transport::Other => (0, 0),
         }
     }
-}
-
-#[inline(always)]
-fn read_tcp<'p>(bytes: &[u8]) -> Option<(Transport<'p>, usize)> {
-    let fixed = bytes.first_chunk::<TCP_HEADER>()?;
-    let len = usize::from(fixed[12] >> 4) * 4;
-    if len < TCP_HEADER || len > bytes.len() {
-        return None;
-    }
-
-    let tcp = Tcp {
-        source_port: u16_at(fixed, 0) as u16,
-        destination_port: u16_at(fixed, 2) as u16,
-        ack: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
-        flags: fixed[13],
-    };
-    Some((Transport::Tcp(tcp), len))
 }
 
 impl<'p> Icmp<'p> {

@@ -16,6 +16,22 @@ pub(crate) enum Wanted {
     Protocol(u8),
 }
 
+impl Wanted {
+    /// All that can be wanted in one order, in which the ports of a protocol are neighbours: the
+    /// kind above sixteen bits of port or number. So one comparison with each end of a range tells
+    /// whether a packet is in it.
+    #[inline(always)]
+    fn order(self) -> u32 {
+        let (kind, number): (u32, u16) = match self {
+            Wanted::Tcp(port) => (1, port),
+            Wanted::Udp(port) => (2, port),
+            Wanted::Echo => (3, 0),
+            Wanted::Protocol(number) => (4, number.into()),
+        };
+        kind << 16 | u32::from(number)
+    }
+}
+
 /// Destinations of both families, and what is offered there.
 #[derive(Default)]
 pub(crate) struct Services {
@@ -32,80 +48,78 @@ struct Destinations {
 
 struct Length {
     mask: Bits,
-    /// Networks of this length in order, and where the offers of each lie.
-    networks: Vec<(Bits, std::ops::Range<usize>)>,
+    /// Networks of this length in order.
+    networks: Vec<Bits>,
+    /// Where the offers of each lie.
+    ranges: Vec<std::ops::Range<usize>>,
 }
 
 /// A service at a destination.
 #[derive(Clone)]
 pub(crate) struct Offer {
-    kind: Kind,
-    first: u16,
-    last: u16,
+    /// The first and the last of what it offers, by [`Wanted::order`].
+    first: u32,
+    last: u32,
     /// Sources that it is for; empty for every address of the site.
     sources: Vec<Prefix>,
     /// Who offers it.
     pub(crate) rule: usize,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Tcp,
-    Udp,
-    Echo,
-    Protocol(u8),
-}
-
 impl Offer {
     /// The offers of a service in one family.
     pub(crate) fn of(service: &Service, v6: bool, sources: &[Prefix], rule: usize) -> Vec<Offer> {
-        let offer = |kind, range: PortRange| Offer {
-            kind,
-            first: range.first,
-            last: range.last,
-            sources: sources.to_vec(),
-            rule,
-        };
-        let every = PortRange {
-            first: 0,
-            last: u16::MAX,
-        };
-        let own_icmp = if v6 { protocol::ICMPV6 } else { protocol::ICMP };
-
-        match service {
-            Service::Tcp(ports) => each(ports, every, |range| offer(Kind::Tcp, range)),
-            Service::Udp(ports) => each(ports, every, |range| offer(Kind::Udp, range)),
-            Service::Icmp => vec![offer(Kind::Echo, every)],
-            Service::Protocol(protocol::TCP) => vec![offer(Kind::Tcp, every)],
-            Service::Protocol(protocol::UDP) => vec![offer(Kind::Udp, every)],
-            // ICMP by number contains echo.
-            Service::Protocol(number) if *number == own_icmp => vec![
-                offer(Kind::Echo, every),
-                offer(Kind::Protocol(*number), every),
-            ],
-            Service::Protocol(number) if can_be_named(v6, *number) => {
-                vec![offer(Kind::Protocol(*number), every)]
-            }
-            Service::Protocol(_) => Vec::new(),
-        }
+        let ranges = wanted_ranges(service, v6).into_iter();
+        ranges
+            .map(|(first, last)| Offer {
+                first: first.order(),
+                last: last.order(),
+                sources: sources.to_vec(),
+                rule,
+            })
+            .collect()
     }
 
-    #[inline]
-    fn covers(&self, v6: bool, source: Bits, wanted: Wanted) -> bool {
-        let is_offered = match wanted {
-            Wanted::Tcp(port) => self.kind == Kind::Tcp && self.has_port(port),
-            Wanted::Udp(port) => self.kind == Kind::Udp && self.has_port(port),
-            Wanted::Echo => self.kind == Kind::Echo,
-            Wanted::Protocol(number) => self.kind == Kind::Protocol(number),
-        };
-
+    #[inline(always)]
+    fn covers(&self, v6: bool, source: Bits, wanted: u32) -> bool {
+        let is_offered = self.first <= wanted && wanted <= self.last;
         is_offered && (self.sources.is_empty() || contains(&self.sources, v6, source))
     }
+}
 
-    #[inline]
-    fn has_port(&self, port: u16) -> bool {
-        self.first <= port && port <= self.last
+/// What a service offers in one family: from the first to the last of each range.
+fn wanted_ranges(service: &Service, v6: bool) -> Vec<(Wanted, Wanted)> {
+    let own_icmp = if v6 { protocol::ICMPV6 } else { protocol::ICMP };
+
+    match service {
+        Service::Tcp(ports) => port_ranges(Wanted::Tcp, ports),
+        Service::Udp(ports) => port_ranges(Wanted::Udp, ports),
+        Service::Protocol(protocol::TCP) => port_ranges(Wanted::Tcp, &[]),
+        Service::Protocol(protocol::UDP) => port_ranges(Wanted::Udp, &[]),
+        Service::Icmp => vec![(Wanted::Echo, Wanted::Echo)],
+        Service::Protocol(number) if can_be_named(v6, *number) => {
+            let by_number = Wanted::Protocol(*number);
+            let mut ranges = vec![(by_number, by_number)];
+            // ICMP by number contains echo.
+            if *number == own_icmp {
+                ranges.push((Wanted::Echo, Wanted::Echo));
+            }
+            ranges
+        }
+        Service::Protocol(_) => Vec::new(),
     }
+}
+
+/// No ports at all stand for every port.
+fn port_ranges(of: fn(u16) -> Wanted, ports: &[PortRange]) -> Vec<(Wanted, Wanted)> {
+    if ports.is_empty() {
+        return vec![(of(0), of(u16::MAX))];
+    }
+
+    let ports = ports.iter();
+    ports
+        .map(|range| (of(range.first), of(range.last)))
+        .collect()
 }
 
 /// True for a protocol that a rule can allow by its number: neither a header that stands before
@@ -115,14 +129,6 @@ pub(crate) fn can_be_named(v6: bool, number: u8) -> bool {
     let foreign_icmp = if v6 { protocol::ICMP } else { protocol::ICMPV6 };
 
     number != foreign_icmp && number != NO_NEXT_HEADER && !is_extension(number)
-}
-
-fn each(ports: &[PortRange], every: PortRange, offer: impl Fn(PortRange) -> Offer) -> Vec<Offer> {
-    if ports.is_empty() {
-        vec![offer(every)]
-    } else {
-        ports.iter().map(|range| offer(*range)).collect()
-    }
 }
 
 /// True if one of `prefixes` holds the address.
@@ -153,7 +159,7 @@ impl Services {
     }
 
     /// The offer that covers what `source` wants of `destination`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(
         &self,
         v6: bool,
@@ -161,18 +167,16 @@ impl Services {
         destination: Bits,
         wanted: Wanted,
     ) -> Option<&Offer> {
+        let wanted = wanted.order();
         let destinations = if v6 { &self.v6 } else { &self.v4 };
         for length in &destinations.lengths {
             let network = destination & length.mask;
             // Networks of one length do not overlap: at most one holds the address.
-            let Ok(at) = length
-                .networks
-                .binary_search_by_key(&network, |(first, _)| *first)
-            else {
+            let Ok(at) = length.networks.binary_search(&network) else {
                 continue;
             };
 
-            let offers = &destinations.offers[length.networks[at].1.clone()];
+            let offers = &destinations.offers[length.ranges[at].clone()];
             if let Some(offer) = offers.iter().find(|offer| offer.covers(v6, source, wanted)) {
                 return Some(offer);
             }
@@ -198,11 +202,13 @@ impl Destinations {
             let mut length = Length {
                 mask: mask(v6, len),
                 networks: Vec::with_capacity(networks.len()),
+                ranges: Vec::with_capacity(networks.len()),
             };
             for (network, offers) in networks {
                 let start = all.offers.len();
                 all.offers.extend(offers);
-                length.networks.push((network, start..all.offers.len()));
+                length.networks.push(network);
+                length.ranges.push(start..all.offers.len());
             }
             all.lengths.push(length);
         }

@@ -64,6 +64,22 @@ fn as_many_flows_as_the_limit_have_a_place() {
 }
 
 #[test]
+fn flows_with_one_hash_are_told_apart() {
+    const HASH: u64 = 0x1234_5678_9abc_def0;
+    let table = Table::new(20);
+    let share = Share::AtMost(u32::MAX);
+    for number in 0..12 {
+        let inserted = table.insert(&entry(number, ANSWERED, 0), HASH, share, 0);
+        assert_eq!(inserted, Inserted::Free, "{number}");
+    }
+
+    for number in 0..12 {
+        assert!(table.find(&key(number), HASH).is_some(), "{number}");
+    }
+    assert!(table.find(&key(12), HASH).is_none());
+}
+
+#[test]
 fn the_worst_is_given_up_and_the_oldest_of_equals() {
     const CLOSED: u8 = ANSWERED | crate::flows::state::OWN_RST;
     let table = Table::new(4);
