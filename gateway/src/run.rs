@@ -36,7 +36,7 @@ use crate::policy::judge::spec;
 use crate::policy::tests;
 use crate::prepare::Prepared;
 use crate::service_manager::ServiceManager;
-use crate::state::{NewestLists, RecordsFile, StateFiles};
+use crate::state::{NewestLists, RecordsFile, SiblingSecrets, StateFiles};
 use gateway::{Gateway, State};
 use kernel::{Answers, Kernel};
 use pid_file::PidFile;
@@ -208,6 +208,7 @@ async fn serve(
         Ok(former::remember(&current, rules, &files))
     })
     .await?;
+    let secrets = load_secrets(config, &files).await?;
 
     let path = socket.clone();
     let admin = blocking(move || admin::socket::bind(&path, group.as_deref())).await?;
@@ -218,6 +219,7 @@ async fn serve(
             rules: RulesFile::new(state_dir, files.clone()),
             files,
             records,
+            secrets,
         },
         attention,
         service,
@@ -237,6 +239,33 @@ async fn serve(
     })
     .await?;
     ended
+}
+
+/// What the gateways of this site prove to be alive by. Stored at once if there are several: what
+/// this one says from now on is later than what it said before.
+async fn load_secrets(config: &Config, files: &Arc<StateFiles>) -> anyhow::Result<SiblingSecrets> {
+    let dir = config.state_dir.clone();
+    let files = files.clone();
+    let mut gateways = config.own.gateways.iter();
+    let is_one_of_several =
+        gateways.any(|other| other.site == config.site && other.name != config.id.name);
+
+    blocking(move || {
+        let secrets = SiblingSecrets::load_or_make(&dir, random()?);
+        if is_one_of_several {
+            files.store_secrets(dir, secrets.clone());
+        }
+        Ok(secrets)
+    })
+    .await
+}
+
+/// Bytes that nobody can guess.
+fn random<const LEN: usize>() -> anyhow::Result<[u8; LEN]> {
+    let mut random = [0; LEN];
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| anyhow::anyhow!("the system has no random bytes"))?;
+    Ok(random)
 }
 
 /// Runs `job`, which reads or writes files, on a thread that may block.

@@ -6,6 +6,7 @@ mod failed;
 mod lists;
 pub mod modes;
 mod records;
+mod secrets;
 pub mod space;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::attention::Attention;
 pub use failed::FailedAddresses;
 pub use lists::NewestLists;
 pub use records::RecordsFile;
+pub use secrets::SiblingSecrets;
 
 /// How often what could not be stored is tried again.
 const RETRY: Duration = Duration::from_secs(5);
@@ -128,6 +130,14 @@ impl StateFiles {
         self.store("state failed-addresses", loss, move || {
             Ok(failed.store(&dir)?)
         });
+    }
+
+    /// Stores what the gateways of this site prove to be alive by. Blocks.
+    pub fn store_secrets(&self, dir: PathBuf, secrets: SiblingSecrets) {
+        let loss = "what the site's other gateways prove to be alive by is not stored, so that \
+                    after a restart this one becomes active if it does not reach them itself";
+
+        self.store("state siblings", loss, move || Ok(secrets.store(&dir)?));
     }
 
     /// Stores when members were last heard. Blocks.

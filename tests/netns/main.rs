@@ -50,6 +50,7 @@ mod moving;
 mod observability;
 mod outage;
 mod overlap;
+mod partition;
 mod path_mtu;
 mod pod;
 mod pointers;

@@ -101,13 +101,33 @@ impl Fault {
             }
         }
 
-        scene.wait_until_joined().expect("the tunnels come up");
-        eventually("one active gateway and a standby", 20, || {
-            let mut roles = SIBLINGS.map(|sibling| role_of(scene, sibling));
-            roles.sort();
-            roles == ["active", "standby"]
-        });
+        wait_until_over(scene);
     }
+}
+
+/// Waits until all is as before a fault.
+pub fn wait_until_over(scene: &Scene) {
+    scene.wait_until_joined().expect("the tunnels come up");
+    eventually("one active gateway and a standby", 20, || {
+        let mut roles = SIBLINGS.map(|sibling| role_of(scene, sibling));
+        roles.sort();
+        roles == ["active", "standby"]
+    });
+}
+
+/// The site's network is cut between its gateways, and no other way leads from one to the other.
+pub fn divide(scene: &Scene) {
+    let [one, two] = SIBLINGS.map(|sibling| uplink(scene, sibling));
+    let direct = format!("iifname {one} oifname {two} drop; iifname {two} oifname {one} drop;");
+
+    Fault::Partition.strike(scene, SIBLINGS[0]);
+    cut_wan(scene, &direct);
+}
+
+/// Takes [`divide`] back; does not wait.
+pub fn unite(scene: &Scene) {
+    in_switch(scene, "nft delete table bridge hole");
+    scene.sh("wan", "nft delete table inet hole");
 }
 
 /// The gateway that says that it is active; none while it is not known.

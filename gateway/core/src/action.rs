@@ -1,6 +1,8 @@
 //! [`Action`]: what the mesh wants the shell to do. The shell carries actions out in their order
 //! and decides nothing.
 
+use std::collections::BTreeMap;
+
 use ringway_config::{Endpoint, GatewayId};
 
 use crate::alarm::Alarm;
@@ -9,6 +11,7 @@ use crate::fib::Fib;
 use crate::id::{ConnId, DialId, SessionIndex};
 use crate::message::{Lane, Message, Offer, PolicyMessage, ZoneMessage};
 use crate::record_drift::RecordDrift;
+use crate::secret::Secret;
 use crate::standing::Standing;
 use crate::tunnel_error::TunnelError;
 
@@ -150,6 +153,9 @@ pub enum Action {
     /// This gateway has another role among those of its site, or the same for another reason. Once
     /// at the start.
     Role(Standing),
+    /// Keep these for [`Settings::sibling_secrets`](crate::Settings::sibling_secrets) of the next
+    /// start, in place of those before.
+    KeepSecrets(BTreeMap<GatewayId, Secret>),
     /// Report a fault to the operator.
     Alarm(Alarm),
     /// Every session is closed, after [`Mesh::handle_shutdown`](crate::Mesh::handle_shutdown). The

@@ -133,7 +133,7 @@ impl Context {
 
     pub(crate) fn next_nonce(&mut self) -> [u8; 16] {
         self.last_nonce += 1;
-        self.settings.secret.nonce(self.last_nonce)
+        self.settings.secret.nonce(self.boot, self.last_nonce)
     }
 
     /// True before the shutdown.

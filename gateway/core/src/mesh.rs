@@ -83,7 +83,7 @@ impl Mesh {
         now: Instant,
     ) -> Self {
         let me = membership.me.clone();
-        let siblings = Siblings::new(me, settings.preference, now);
+        let siblings = Siblings::new(me, &settings, now);
         let mut mesh = Self {
             context: Context::new(membership, settings, boot, seed),
             tunnels: BTreeMap::new(),

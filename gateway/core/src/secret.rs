@@ -4,6 +4,7 @@ use std::fmt;
 
 use ringway_config::{Digest, GatewayId};
 
+use crate::id::BootId;
 use crate::message::SiblingState;
 
 /// 32 bytes that only this gateway and one sibling know.
@@ -17,9 +18,10 @@ impl Secret {
         self.derive(b"sibling ", sibling.to_string().as_bytes())
     }
 
-    /// A number that nobody can foretell.
-    pub(crate) fn nonce(&self, count: u64) -> [u8; 16] {
-        let Secret(derived) = self.derive(b"nonce ", &count.to_be_bytes());
+    /// A number that nobody can foretell, and that no other run of this gateway uses.
+    pub(crate) fn nonce(&self, boot: BootId, count: u64) -> [u8; 16] {
+        let value = [&boot.0[..], &count.to_be_bytes()].concat();
+        let Secret(derived) = self.derive(b"nonce ", &value);
 
         let mut nonce = [0; 16];
         nonce.copy_from_slice(&derived[..16]);

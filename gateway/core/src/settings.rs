@@ -1,8 +1,11 @@
 //! [`Settings`]: the times and choices of a mesh. The defaults are those of gateway/PROTOCOL.md;
 //! simulations shorten them.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
+
+use ringway_config::GatewayId;
 
 use crate::message::Aead;
 use crate::secret::Secret;
@@ -52,8 +55,13 @@ pub struct Settings {
     /// Among the gateways of one site with the same epoch, the one with the higher preference is
     /// active.
     pub preference: u32,
-    /// Random, and new at each start: what this gateway proves to its siblings to be alive by.
+    /// Random: what this gateway proves to its siblings to be alive by. The same after a restart,
+    /// so that a proof needs no session since.
     pub secret: Secret,
+    /// What siblings prove to be alive by, as they said before this start.
+    pub sibling_secrets: BTreeMap<GatewayId, Secret>,
+    /// Counts the starts with this secret: what is said after one is later than all before.
+    pub starts: u32,
 }
 
 impl Default for Settings {
@@ -78,6 +86,8 @@ impl Default for Settings {
             features: 0,
             preference: 100,
             secret: Secret::default(),
+            sibling_secrets: BTreeMap::new(),
+            starts: 0,
         }
     }
 }

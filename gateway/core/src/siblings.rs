@@ -25,6 +25,8 @@ use ringway_config::GatewayId;
 
 use crate::message::{Answer, SiblingState};
 use crate::rank::{self, Place, Rank};
+use crate::secret::Secret;
+use crate::settings::Settings;
 use crate::standing::{RoleReason, SiteRole, Standing};
 pub use sibling::Contact;
 use sibling::Sibling;
@@ -42,6 +44,10 @@ const FEWER: Duration = Duration::from_secs(1);
 /// How long a preferred gateway waits before it takes the place of another.
 const RETURN: Duration = Duration::from_secs(60);
 
+/// Least time between two orders to keep what siblings prove to be alive by: one of them could say
+/// something else all the time.
+const KEEP_AGAIN: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(crate) struct Siblings {
     me: GatewayId,
@@ -50,6 +56,9 @@ pub(crate) struct Siblings {
     reason: RoleReason,
     gap: Option<Duration>,
     known: BTreeMap<GatewayId, Sibling>,
+    /// What siblings prove to be alive by, as it outlives this run; and since when.
+    kept: BTreeMap<GatewayId, Secret>,
+    kept_at: Option<Instant>,
     /// The highest epoch that was seen.
     highest: u64,
     /// The sibling that was active last.
@@ -98,21 +107,23 @@ pub struct SiblingStatus {
 }
 
 impl Siblings {
-    pub(crate) fn new(me: GatewayId, preference: u32, now: Instant) -> Siblings {
+    pub(crate) fn new(me: GatewayId, settings: &Settings, now: Instant) -> Siblings {
         Siblings {
             me,
             rank: Rank {
                 epoch: 0,
-                preference,
+                preference: settings.preference,
             },
             role: SiteRole::Standby,
             reason: RoleReason::Starting,
             gap: None,
             known: BTreeMap::new(),
+            kept: settings.sibling_secrets.clone(),
+            kept_at: None,
             highest: 0,
             former: None,
             tunnels: 0,
-            serial: 0,
+            serial: u64::from(settings.starts) << 32,
             is_leaving: false,
             hands_over: false,
             no_carrier: None,
@@ -130,7 +141,7 @@ impl Siblings {
         self.known.retain(|id, _| siblings.contains(id));
         for id in siblings {
             let known = self.known.entry(id.clone());
-            known.or_insert_with(|| Sibling::new(now));
+            known.or_insert_with(|| Sibling::new(self.kept.get(id).copied(), now));
         }
         self.next = now;
     }
@@ -225,11 +236,14 @@ impl Siblings {
 
     /// The siblings that peers are to be asked about.
     pub(crate) fn to_be_asked(&self, now: Instant) -> Vec<GatewayId> {
-        // The active one has nothing to decide, unless it wants to hear that another one is.
-        let asks = self.role == SiteRole::Standby || self.no_carrier.is_some();
-        let open = self.known.iter().filter(|(_, s)| s.is_to_be_asked(now));
+        // The active one has nothing to decide about those that it hears, unless it wants to hear
+        // that another one is active.
+        let decides = self.role == SiteRole::Standby || self.no_carrier.is_some();
+        let open = self.known.iter();
 
-        open.filter(|_| asks).map(|(id, _)| id.clone()).collect()
+        open.filter(|(_, sibling)| sibling.is_to_be_asked(decides, now))
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     pub(crate) fn asked(&mut self, id: &GatewayId, nonce: [u8; 16], now: Instant) {
@@ -249,6 +263,23 @@ impl Siblings {
         let sibling = self.known.get_mut(id);
 
         sibling.is_some_and(|sibling| sibling.proved(nonce, answer, now))
+    }
+
+    /// What siblings prove to be alive by, if it is not what is kept for the next start.
+    pub(crate) fn secrets_to_keep(&mut self, now: Instant) -> Option<BTreeMap<GatewayId, Secret>> {
+        if self.kept_at.is_some_and(|kept| now < kept + KEEP_AGAIN) {
+            return None;
+        }
+        let known = self.known.iter();
+        let secrets = known.filter_map(|(id, sibling)| Some((id.clone(), sibling.secret()?)));
+        let secrets = secrets.collect();
+        if self.kept == secrets {
+            return None;
+        }
+
+        self.kept_at = Some(now);
+        self.kept.clone_from(&secrets);
+        Some(secrets)
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {

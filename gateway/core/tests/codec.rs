@@ -186,13 +186,16 @@ fn sibling() -> impl Strategy<Value = SiblingState> {
 
 fn relay() -> impl Strategy<Value = Relay> {
     let name = || "[a-z]{1,63}".prop_map(|name| name.parse().expect("a label"));
+    let org = "[a-z]{1,63}".prop_map(|name| name.parse().expect("a label"));
     let fields = (
+        org,
         name(),
         name(),
         any::<[u8; 16]>(),
         proptest::option::of((sibling(), digest())),
     );
-    fields.prop_map(|(from, to, nonce, answer)| Relay {
+    fields.prop_map(|(org, from, to, nonce, answer)| Relay {
+        org,
         from,
         to,
         nonce,

@@ -1,13 +1,14 @@
 //! [`Effect`]: everything that a gateway wants done. The executor carries the effects out in their
 //! order, each by one call of one port, and decides nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ringway_config::{Accepted, Config, Endpoint, Faults, GatewayId, Prefix};
 use ringway_core::{
-    ByeCode, ConnId, DialId, Membership, Message, Offer, PolicyLetter, Standing, ZoneMessage,
+    ByeCode, ConnId, DialId, Membership, Message, Offer, PolicyLetter, Secret, Standing,
+    ZoneMessage,
 };
 use ringway_intent::{Finding, GuardSpec, Inquiry, RoutePlan, Thing};
 
@@ -139,6 +140,9 @@ pub enum Effect {
     },
     /// Remember the accepted records, for the verdicts after a restart.
     SaveAccepted(Accepted),
+    /// Remember what siblings prove to be alive by, in place of what was before: a proof may be
+    /// all that comes of them after a restart.
+    KeepSecrets(BTreeMap<GatewayId, Secret>),
     /// Give freed memory back to the system.
     TrimHeap,
 

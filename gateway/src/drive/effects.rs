@@ -64,6 +64,7 @@ impl Drive {
             Effect::BuildZone { change } => self.in_force.build_zone(change, &self.jobs),
             Effect::ReadIdentity { change } => self.in_force.read_identity(change, &self.jobs),
             Effect::SaveAccepted(accepted) => self.in_force.save_accepted(accepted, &self.jobs),
+            Effect::KeepSecrets(secrets) => self.in_force.keep_secrets(secrets, &self.jobs),
             Effect::TrimHeap => self.tasks.spawn_blocking(heap::trim),
 
             Effect::Adopt {

@@ -10,7 +10,7 @@ use ringway_config::{
     Accepted, Config, Fault, Faults, GatewayId, Ledger as _, Newest, Offers, Place, Prefix, Survey,
     meet, narrow_policy, offers,
 };
-use ringway_core::{Membership, Offer};
+use ringway_core::{Membership, Offer, Secret};
 use ringway_dns::{HoldFile, Zone};
 use ringway_filter::Rules;
 use ringway_host::links::{self, SharedScope};
@@ -25,7 +25,7 @@ use crate::names::Names;
 use crate::policy::former::RulesFile;
 use crate::prepare::{Known, Prepared, prepare_again};
 use crate::resolver::Resolver;
-use crate::state::{FailedAddresses, NewestLists, RecordsFile, StateFiles};
+use crate::state::{FailedAddresses, NewestLists, RecordsFile, SiblingSecrets, StateFiles};
 use crate::tasks::Tasks;
 use crate::zones::{LOSS, Store};
 
@@ -56,6 +56,8 @@ pub struct Stored {
     pub records: Arc<RecordsFile>,
     /// What was allowed in the last hours.
     pub rules: RulesFile,
+    /// What the gateways of this site prove to be alive by.
+    pub secrets: SiblingSecrets,
 }
 
 impl Stored {
@@ -295,6 +297,16 @@ impl InForce {
         let files = self.stored.files.clone();
 
         jobs.run_silently(move || files.store_traces(state_dir, traces));
+    }
+
+    /// Remembers what our siblings prove to be alive by.
+    pub(super) fn keep_secrets(&mut self, siblings: BTreeMap<GatewayId, Secret>, jobs: &Jobs) {
+        self.stored.secrets.set(siblings);
+
+        let secrets = self.stored.secrets.clone();
+        let state_dir = self.config.state_dir.clone();
+        let files = self.stored.files.clone();
+        jobs.run_silently(move || files.store_secrets(state_dir, secrets));
     }
 
     /// A gateway has something else for this attached node than before: it is remembered, and the

@@ -1,13 +1,12 @@
 //! [`Gateway`]: every part of a running gateway, bound and connected; started by [`Gateway::run`].
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use quinn::Endpoint;
 use ringway_config::{Accepted, Config, Policy};
-use ringway_core::{BootId, Membership, Secret, Settings};
+use ringway_core::{BootId, Membership, Settings};
 use ringway_dataplane::{Aead, Counters, Shared, SiteNo, Snapshot, TunnelSocket};
 use ringway_filter::{Filter, Settings as FilterSettings};
 use ringway_host::links::SharedScope;
@@ -23,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::kernel::Kernel;
 use super::names::{bind_dns, open_names};
 use super::signals::Outside;
-use super::{blocking, sockets};
+use super::{blocking, random, sockets};
 use crate::admin::{self, Metrics, Requests};
 use crate::attention::Attention;
 use crate::drive::{
@@ -43,7 +42,7 @@ use crate::quic::event;
 use crate::quic::refusals::Refusals;
 use crate::quic::socket::Inlet;
 use crate::service_manager::ServiceManager;
-use crate::state::StateFiles;
+use crate::state::{SiblingSecrets, StateFiles};
 use crate::tasks::Tasks;
 use crate::watch;
 
@@ -127,7 +126,8 @@ impl Gateway {
             certificate: identity.load().fingerprint(),
             held: prepared.held,
         };
-        let start = start(current, members, state.former_policies, config.lanes)?;
+        let secrets = &state.stored.secrets;
+        let start = start(current, members, state.former_policies, secrets)?;
         let drive = Drive {
             lists_seen: UnixTime::now(),
             shell: Shell::new(start, Instant::now()),
@@ -278,14 +278,6 @@ fn data_path(
     Ok((packets, parts))
 }
 
-/// Bytes that nobody can guess.
-fn random<const LEN: usize>() -> anyhow::Result<[u8; LEN]> {
-    let mut random = [0; LEN];
-    aws_lc_rs::rand::fill(&mut random)
-        .map_err(|_| anyhow::anyhow!("the system has no random bytes"))?;
-    Ok(random)
-}
-
 fn start_watches(
     config: &Config,
     identity: &Arc<ArcSwap<Identity>>,
@@ -319,9 +311,8 @@ fn start(
     current: CurrentConfig,
     members: Arc<Membership>,
     former_policies: Vec<Policy>,
-    lanes: NonZeroU32,
+    secrets: &SiblingSecrets,
 ) -> anyhow::Result<Start> {
-    let secret = Secret(random()?);
     let random: [u8; 24] = random()?;
     let (boot, seed) = random.split_at(16);
 
@@ -332,6 +323,7 @@ fn start(
         Aead::ChaCha20Poly1305 => ringway_core::Aead::ChaCha20Poly1305,
     };
     let preference = current.config.ha.preference.into();
+    let lanes = current.config.lanes;
     Ok(Start {
         current,
         membership: members,
@@ -341,7 +333,9 @@ fn start(
             lanes,
             features: features::bits(),
             preference,
-            secret,
+            secret: secrets.own(),
+            sibling_secrets: secrets.siblings().clone(),
+            starts: secrets.starts(),
             ..Settings::default()
         },
         boot: BootId(boot.try_into().expect("16 of 24 bytes")),

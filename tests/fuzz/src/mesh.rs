@@ -197,6 +197,7 @@ fn sibling(bytes: &mut Bytes<'_>) -> SiblingState {
 }
 
 fn relay(bytes: &mut Bytes<'_>) -> Relay {
+    let org = scene::org(bytes.next());
     let [from, to] = [bytes.next(), bytes.next()].map(scene::name);
     let nonce = bytes.next();
     let answer = (nonce % 2 == 1).then(|| Answer {
@@ -205,6 +206,7 @@ fn relay(bytes: &mut Bytes<'_>) -> Relay {
     });
 
     Relay {
+        org,
         from,
         to,
         nonce: [nonce; 16],

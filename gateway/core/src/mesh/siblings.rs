@@ -67,6 +67,9 @@ impl Mesh {
             self.siblings.observe(id, view, uplinks.patience, now);
         }
         self.ask(&uplinks.witnesses, now);
+        if let Some(secrets) = self.siblings.secrets_to_keep(now) {
+            self.context.act(Action::KeepSecrets(secrets));
+        }
 
         self.siblings.decide(uplinks.living, now);
         self.tell_siblings();
@@ -102,12 +105,18 @@ impl Mesh {
 
     /// Asks siblings that do not answer whether they are alive, through peers.
     fn ask(&mut self, witnesses: &[GatewayId], now: Instant) {
+        // A question that nobody passes on has not been asked.
+        if witnesses.is_empty() {
+            return;
+        }
+
         for sibling in self.siblings.to_be_asked(now) {
             let nonce = self.context.next_nonce();
             self.siblings.asked(&sibling, nonce, now);
 
             for witness in witnesses {
                 let relay = Relay {
+                    org: sibling.org.clone(),
                     from: self.context.membership.me.name.clone(),
                     to: sibling.name.clone(),
                     nonce,
@@ -142,11 +151,11 @@ impl Mesh {
     /// Passes messages of siblings on, and takes those for this gateway.
     fn pass_on(&mut self, now: Instant) {
         for (sender, conn, relay) in std::mem::take(&mut self.context.relays) {
-            // Names belong to the organization of the sender if it speaks for itself, and to ours
-            // if it passes something on.
-            if relay.from == sender.name && !self.is_own_sibling(&sender) {
+            let speaks_for_itself = relay.org == sender.org && relay.from == sender.name;
+
+            if speaks_for_itself && !self.is_own_sibling(&sender) {
                 self.pass_to_sibling(&sender, relay);
-            } else {
+            } else if relay.org == self.context.membership.me.org {
                 self.take_relayed(conn, relay, now);
             }
         }
@@ -197,6 +206,7 @@ impl Mesh {
                     proof: secret.prove(relay.nonce, &state),
                 };
                 let message = Message::Relay(Relay {
+                    org: me.org,
                     from: me.name,
                     to: sibling.name,
                     nonce: relay.nonce,

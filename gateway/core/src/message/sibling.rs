@@ -13,11 +13,12 @@
 //! | 8 | nonce (relay) | 16 bytes |
 //! | 9 | proof (relay, optional) | SHA-256 |
 //! | 10 | serial (sibling, relay) | u64 |
+//! | 11 | organization (relay) | label |
 //!
 //! A relay has epoch, preference, state, tunnels and serial if it has a proof: the proof covers
 //! them.
 
-use ringway_config::{Digest, GatewayName};
+use ringway_config::{Digest, GatewayName, OrgId};
 
 use super::field::{FieldError, Fields, Writer};
 use crate::rank::Rank;
@@ -36,6 +37,7 @@ const TO: u16 = 7;
 const NONCE: u16 = 8;
 const PROOF: u16 = 9;
 const SERIAL: u16 = 10;
+const ORG: u16 = 11;
 
 const ACTIVE: u8 = 1;
 const HANDS_OVER: u8 = 2;
@@ -54,8 +56,8 @@ pub struct SiblingState {
     pub no_carrier: bool,
     /// Its tunnels to other sites that carry packets.
     pub tunnels: u16,
-    /// Counts its changes since the gateway's start: what was said last may come first, by another
-    /// way.
+    /// Counts its changes, on from one start of the gateway to the next: what was said last may
+    /// come first, by another way.
     pub serial: u64,
 }
 
@@ -72,6 +74,8 @@ pub struct SiblingMessage {
 /// of both passes it on, and can neither answer it nor change the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relay {
+    /// The organization of both: gateways of different ones often have the same names.
+    pub org: OrgId,
     /// The gateway that says it.
     pub from: GatewayName,
     /// The gateway of the same site that it is for.
@@ -117,6 +121,7 @@ pub(super) fn get_sibling(body: &[u8]) -> Result<SiblingMessage, FieldError> {
 }
 
 pub(super) fn put_relay(relay: &Relay, out: &mut Writer<'_>) {
+    out.required(ORG, &relay.org);
     out.required(FROM, &relay.from);
     out.required(TO, &relay.to);
     out.required(NONCE, &relay.nonce);
@@ -128,7 +133,7 @@ pub(super) fn put_relay(relay: &Relay, out: &mut Writer<'_>) {
 
 pub(super) fn get_relay(body: &[u8]) -> Result<Relay, FieldError> {
     let known = [
-        FROM, TO, NONCE, PROOF, EPOCH, PREFERENCE, STATE, TUNNELS, SERIAL,
+        ORG, FROM, TO, NONCE, PROOF, EPOCH, PREFERENCE, STATE, TUNNELS, SERIAL,
     ];
     let fields = Fields::split(body, &known)?;
 
@@ -140,6 +145,7 @@ pub(super) fn get_relay(body: &[u8]) -> Result<Relay, FieldError> {
         None => None,
     };
     Ok(Relay {
+        org: fields.required(ORG)?,
         from: fields.required(FROM)?,
         to: fields.required(TO)?,
         nonce: fields.required(NONCE)?,

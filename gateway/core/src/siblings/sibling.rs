@@ -5,8 +5,10 @@
 //!      │         ▲ ▲                              │   ▲                            │
 //!      │         │ └──────── an echo ─────────────┤   │ no proof for 0.6 s         │
 //!      │         │                                ▼   │                            │
-//!      │         └──────────── an echo ────────── Apart                            │
-//!      └─ it cannot be reached ─► Silent          it proved to be alive through a peer
+//!      │         └──────────── an echo ────────── Apart ◄──── a proof ─────────────┤
+//!      │                                            ▲                              │
+//!      ├─ it proved to be alive through a peer ─────┘                              │
+//!      └─ it cannot be reached, and no proof came ─────────────────────────────────┘
 //! ```
 //! An echo leads to Heard from everywhere, its goodbye to Left.
 
@@ -25,6 +27,10 @@ const RETURN: Duration = Duration::from_millis(1500);
 
 /// Least time between two questions through peers.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+/// The same, about a sibling that is dead as far as is known: the site's network may be cut, and no
+/// peer was there to say so.
+const ASK_SELDOM: Duration = Duration::from_secs(1);
 
 /// How long after a question its proof counts: that of one question may come late. Not from the
 /// answer on: a peer could keep that back until the sibling is dead.
@@ -114,11 +120,12 @@ struct Proved {
 }
 
 impl Sibling {
-    pub(crate) fn new(now: Instant) -> Sibling {
+    /// One that has proved to be alive by `secret` before this gateway's start, if it is known.
+    pub(crate) fn new(secret: Option<Secret>, now: Instant) -> Sibling {
         Sibling {
             contact: Contact::Unknown { until: now + START },
             state: None,
-            secret: None,
+            secret,
             heard: None,
             excused: None,
             is_overdue: false,
@@ -134,6 +141,7 @@ impl Sibling {
             let until = now + RETURN;
             self.contact = Contact::Unknown { until };
             self.excused = Some(until);
+            self.questions.clear();
         }
     }
 
@@ -167,6 +175,8 @@ impl Sibling {
                     self.contact = Contact::Unknown { until };
                 }
                 Contact::Heard => self.doubt(patience, now),
+                // After the start, until the first peers are there and have been asked.
+                Contact::Unknown { .. } if self.may_be_proved(patience, now) => {}
                 Contact::Unknown { .. } | Contact::Mute => self.contact = Contact::Silent,
                 _ => {}
             },
@@ -177,6 +187,13 @@ impl Sibling {
 
     fn is_excused(&self, now: Instant) -> bool {
         self.excused.is_some_and(|until| now < until)
+    }
+
+    /// True while a proof may come that it is alive although it cannot be reached.
+    fn may_be_proved(&self, patience: Duration, now: Instant) -> bool {
+        let first = self.questions.back();
+
+        self.secret.is_some() && first.is_none_or(|(_, asked)| now < *asked + patience)
     }
 
     fn doubt(&mut self, patience: Duration, now: Instant) {
@@ -240,16 +257,23 @@ impl Sibling {
         )
     }
 
-    /// True if peers are to be asked about it now.
-    pub(crate) fn is_to_be_asked(&self, now: Instant) -> bool {
-        let is_in_doubt = match self.contact {
-            Contact::Heard => self.is_overdue,
-            Contact::Doubtful { .. } | Contact::Apart { .. } => true,
-            _ => false,
+    /// What it proves to be alive by.
+    pub(crate) fn secret(&self) -> Option<Secret> {
+        self.secret
+    }
+
+    /// True if peers are to be asked about it now, by a gateway that `decides` whether it takes its
+    /// place, or by the active one.
+    pub(crate) fn is_to_be_asked(&self, decides: bool, now: Instant) -> bool {
+        let pause = match self.contact {
+            Contact::Heard if self.is_overdue && decides => ASK_AGAIN,
+            Contact::Unknown { .. } | Contact::Doubtful { .. } | Contact::Apart { .. } => ASK_AGAIN,
+            Contact::Silent => ASK_SELDOM,
+            Contact::Heard | Contact::Mute | Contact::Left => return false,
         };
 
-        let is_time = self.asked.is_none_or(|asked| asked + ASK_AGAIN <= now);
-        is_in_doubt && is_time && self.secret.is_some()
+        let is_time = self.asked.is_none_or(|asked| asked + pause <= now);
+        is_time && self.secret.is_some()
     }
 
     pub(crate) fn asked(&mut self, nonce: [u8; 16], now: Instant) {
@@ -282,13 +306,21 @@ impl Sibling {
 
         let proved = Proved { at, state };
         self.proved = Some(proved);
-        if matches!(
-            self.contact,
-            Contact::Doubtful { .. } | Contact::Apart { .. }
-        ) {
+        if self.is_unheard() {
             self.take_proof(proved);
         }
         true
+    }
+
+    /// True if only a proof can show that it is alive.
+    fn is_unheard(&self) -> bool {
+        matches!(
+            self.contact,
+            Contact::Unknown { .. }
+                | Contact::Doubtful { .. }
+                | Contact::Apart { .. }
+                | Contact::Silent
+        )
     }
 
     /// When [`Sibling::observe`] changes something although nothing happens.

@@ -18,7 +18,8 @@ use crate::siblings::View;
 use crate::tunnel_error::TunnelError;
 
 /// Messages between siblings that are passed on for one peer in a second.
-const RELAYED_PER_SECOND: u32 = 20;
+/// Each of four gateways may have 5 questions about every other one, and their answers.
+const RELAYED_PER_SECOND: u32 = 40;
 
 /// The messages of a peer that were passed on in this second.
 #[derive(Debug)]

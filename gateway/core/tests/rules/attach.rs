@@ -124,6 +124,7 @@ fn what_only_gateways_say_ends_the_session_of_a_node() {
             secret: Secret([1; 32]),
         }),
         Message::Relay(Relay {
+            org: "m".parse().unwrap(),
             from: "gw2".parse().unwrap(),
             to: "gw".parse().unwrap(),
             nonce,

@@ -97,8 +97,12 @@ impl Bench {
     }
 
     pub(crate) fn of(membership: Membership, settings: Settings) -> Self {
+        Self::started(9, membership, settings)
+    }
+
+    pub(crate) fn started(boot: u8, membership: Membership, settings: Settings) -> Self {
         let now = Instant::now();
-        let mesh = Mesh::new(membership, settings, BootId([9; 16]), 1, now);
+        let mesh = Mesh::new(membership, settings, BootId([boot; 16]), 1, now);
         let mut bench = Self {
             mesh,
             now,

@@ -4,7 +4,7 @@
 //! `invariant` watches what comes of it while it lies. It is restarted in the end: then all must be
 //! as if it had never lied (`model`).
 
-use ringway_config::{Digest, GatewayName};
+use ringway_config::{Digest, GatewayName, OrgId};
 use ringway_core::message::{Answer, Relay, SiblingMessage, SiblingState};
 use ringway_core::{ConnId, Message, Rank, Secret};
 
@@ -37,6 +37,7 @@ fn untruth(world: &mut World, node: usize, conn: ConnId) -> Message {
     match world.rng.below(4) {
         0 => Message::Rank(rank),
         1 => Message::Relay(Relay {
+            org: some_org(world, node, conn),
             from: some_gateway(world, node),
             to: peer_of(world, conn).name.clone(),
             nonce: nonce(world),
@@ -46,6 +47,7 @@ fn untruth(world: &mut World, node: usize, conn: ConnId) -> Message {
             }),
         }),
         2 => Message::Relay(Relay {
+            org: some_org(world, node, conn),
             from: world.nodes[node].id.name.clone(),
             to: some_gateway(world, node),
             nonce: nonce(world),
@@ -76,6 +78,15 @@ fn epoch(world: &mut World) -> u64 {
         1 => (1 << 62) - 1,
         2 => 1_000_000 + world.rng.below(1000) as u64,
         _ => world.rng.next(),
+    }
+}
+
+/// Its own, or that of the gateway that it lies to.
+fn some_org(world: &mut World, node: usize, conn: ConnId) -> OrgId {
+    if world.rng.chance(500) {
+        world.nodes[node].id.org.clone()
+    } else {
+        peer_of(world, conn).org.clone()
     }
 }
 

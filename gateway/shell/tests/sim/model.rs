@@ -224,10 +224,27 @@ fn role(view: &View<'_>, node: usize) -> Option<String> {
     if linked(view, node, sibling) {
         return (active != 1).then(|| format!("{active} gateways of its site are active"));
     }
-    // Through peers, one that is cut off may be known to live.
+    // Through peers, one that is cut off may be known to live; it must be if both have met before.
     let is_cut = there.runs() && world.network.is_cut(node, sibling);
+    if is_cut && have_met(here, there) && share_peers(view, node, sibling) {
+        return (active != 1).then(|| format!("{active} gateways of its divided site are active"));
+    }
     (!is_active(here) && !is_cut || active == 0)
         .then(|| format!("is not active, although {id} is not there"))
+}
+
+/// Each knows what the other proves to be alive by, and that is true.
+fn have_met(here: &Node, there: &Node) -> bool {
+    let knows = |node: &Node, other: &Node| node.disk.sibling_secrets.contains_key(&other.id);
+
+    knows(here, there) && knows(there, here) && !here.has_ever_lied && !there.has_ever_lied
+}
+
+/// Whoever one of them asks can ask the other.
+fn share_peers(view: &View<'_>, node: usize, sibling: usize) -> bool {
+    let of_node = peers(view, node);
+
+    !of_node.is_empty() && of_node == peers(view, sibling)
 }
 
 fn is_active(node: &Node) -> bool {

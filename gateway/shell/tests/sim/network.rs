@@ -60,6 +60,11 @@ impl Network {
         self.lan.insert((a.min(b), a.max(b)));
     }
 
+    /// Each pair of gateways that are in one network.
+    pub(crate) fn neighbours(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.lan.iter().copied()
+    }
+
     /// True if nothing gets from the first to the second.
     pub(crate) fn is_cut_from(&self, from: usize, to: usize) -> bool {
         self.is_cut(from, to) || self.one_way.contains(&(from, to))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ringway_config::{
     Accepted, Config, Connected, Digest, GatewayId, Prefix, Ruling, SiteId, rule,
 };
-use ringway_core::{ConnId, Fib, Membership, SessionIndex, Standing};
+use ringway_core::{ConnId, Fib, Membership, Secret, SessionIndex, Standing};
 use ringway_intent::{
     GuardSpec, Links, RoutePlan, RouteState, Situation, Tunnelled, guard, plan_routes,
 };
@@ -77,6 +77,10 @@ pub(crate) struct Disk {
     pub(crate) accepted: BTreeSet<Digest>,
     /// Prefixes that must not follow the default route.
     pub(crate) held: BTreeSet<Prefix>,
+    /// What it proves to be alive by, once it has started.
+    pub(crate) secret: Option<Secret>,
+    /// What its siblings prove to be alive by.
+    pub(crate) sibling_secrets: BTreeMap<GatewayId, Secret>,
 }
 
 /// The host's side.
@@ -171,6 +175,8 @@ impl Node {
                 certificate: Digest::of(b"certificate 0"),
                 accepted: BTreeSet::new(),
                 held: BTreeSet::new(),
+                secret: None,
+                sibling_secrets: BTreeMap::new(),
             },
             kernel: Kernel {
                 links: ways::links(Links::default(), &ways, []),

@@ -93,6 +93,20 @@ fn calm_down(world: &mut World) {
         let node = world.rng.below(count);
         world.kill(node);
     }
+    if world.rng.chance(500) {
+        divide_a_site(world);
+    }
+}
+
+/// Two gateways of a site do not reach each other any more, and one of them starts again.
+fn divide_a_site(world: &mut World) {
+    let pairs: Vec<(usize, usize)> = world.network.neighbours().collect();
+    let (a, b) = pairs[world.rng.below(pairs.len())];
+
+    world.network.cut(a, b);
+    if world.nodes[a].runs() {
+        world.restart(a);
+    }
 }
 
 fn report(seed: u64, outcome: Result<World, Violation>) {

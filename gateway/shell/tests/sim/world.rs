@@ -163,14 +163,16 @@ impl World {
         let boot = BootId(u128::from(self.rng.next()).to_be_bytes());
         let seed = self.rng.next();
         let mut settings = self.settings.clone();
-        // New at each start, as the gateway's is.
-        settings.secret = Secret(Digest::of(&boot.0).0);
         let now = self.now;
         let wall_time = self.wall_time(node);
 
         let gateway = &mut self.nodes[node];
         gateway.life += 1;
         gateway.has_lied = false;
+        let random = Secret(Digest::of(&boot.0).0);
+        settings.secret = *gateway.disk.secret.get_or_insert(random);
+        settings.sibling_secrets = gateway.disk.sibling_secrets.clone();
+        settings.starts = gateway.life as u32;
         let records = gateway.disk.records.clone();
         let config = Arc::new(consortium::config(&gateway.id, &gateway.site, &records));
         let connected = gateway.connected();

@@ -1,0 +1,110 @@
+//! A gateway leaves its place to a sibling.
+
+use ringway_core::{ByeCode, Message, RoleReason, SiblingState, SiteRole};
+
+use super::{
+    MILLISECOND, active, assert_role, before_a_standby, behind_an_active_sibling, last_state, said,
+    sibling, standby,
+};
+use crate::bench::SECOND;
+
+#[test]
+fn a_sibling_that_stops_is_replaced_at_once() {
+    let (mut bench, _, other) = behind_an_active_sibling();
+    let code = ByeCode::Shutdown;
+    bench.receive(other, Message::Bye { code });
+    assert_role(&bench, SiteRole::Active, 6, RoleReason::Left(sibling()));
+}
+
+#[test]
+fn a_sibling_that_hands_over_is_replaced_at_once_and_stays_active_until_then() {
+    let (mut bench, _, other) = behind_an_active_sibling();
+    let leaving = SiblingState {
+        hands_over: true,
+        ..active(5)
+    };
+    bench.receive(other, said(leaving));
+    assert_role(
+        &bench,
+        SiteRole::Active,
+        6,
+        RoleReason::HandedOver(sibling()),
+    );
+    assert!(last_state(&bench, other).is_active);
+}
+
+#[test]
+fn a_gateway_whose_tunnels_are_silent_hands_over_and_is_active_until_the_sibling_is() {
+    let (mut bench, _, other) = before_a_standby();
+    bench.pass(200 * MILLISECOND, &[other]);
+    assert!(!last_state(&bench, other).hands_over);
+    bench.pass(150 * MILLISECOND, &[other]);
+    let state = last_state(&bench, other);
+    assert!(state.hands_over && state.is_active && state.tunnels == 0);
+
+    bench.receive(other, said(active(2)));
+    assert_role(
+        &bench,
+        SiteRole::Standby,
+        1,
+        RoleReason::Outranked(sibling()),
+    );
+}
+
+#[test]
+fn nobody_hands_over_if_the_sibling_has_no_tunnels_either() {
+    let (mut bench, _, other) = before_a_standby();
+    let cut_off = SiblingState {
+        tunnels: 0,
+        ..standby(0)
+    };
+    bench.receive(other, said(cut_off));
+    bench.pass(3 * SECOND, &[other]);
+    assert!(!last_state(&bench, other).hands_over);
+    assert_role(&bench, SiteRole::Active, 1, RoleReason::Vacant);
+}
+
+#[test]
+fn clearly_fewer_tunnels_hand_over_after_a_second() {
+    let (mut bench, peer, other) = before_a_standby();
+    let better = SiblingState {
+        tunnels: 3,
+        ..standby(0)
+    };
+    bench.receive(other, said(better));
+    bench.pass(900 * MILLISECOND, &[peer, other]);
+    assert!(!last_state(&bench, other).hands_over);
+    bench.pass(300 * MILLISECOND, &[peer, other]);
+    assert!(last_state(&bench, other).hands_over);
+}
+
+#[test]
+fn a_shutdown_hands_over_before_it_withdraws() {
+    let (mut bench, _, other) = before_a_standby();
+    bench.mesh.handle_shutdown(bench.now);
+    bench.collect();
+    assert!(last_state(&bench, other).hands_over);
+}
+
+#[test]
+fn a_drained_gateway_hands_over_until_the_drain_is_cancelled_and_is_active_if_nobody_is_left() {
+    let (mut bench, peer, other) = before_a_standby();
+    bench.mesh.handle_drain(true, bench.now);
+    bench.collect();
+    assert!(last_state(&bench, other).hands_over && last_state(&bench, other).is_active);
+
+    bench.receive(other, said(active(2)));
+    assert_role(
+        &bench,
+        SiteRole::Standby,
+        1,
+        RoleReason::Outranked(sibling()),
+    );
+    bench.pass(SECOND, &[peer]);
+    assert_role(&bench, SiteRole::Active, 3, RoleReason::Silent(sibling()));
+
+    bench.mesh.handle_drain(false, bench.now);
+    bench.collect();
+    bench.pass(SECOND, &[peer]);
+    assert_role(&bench, SiteRole::Active, 3, RoleReason::Silent(sibling()));
+}

@@ -1,0 +1,181 @@
+//! [`SiblingSecrets`]: what the gateways of this site prove to each other to be alive by, kept in
+//! `<state-dir>/siblings`. While the site's network is cut, a proof through a peer is all that a
+//! gateway that has just started hears of its siblings.
+//!
+//! A [`Ledger`], though nothing is accepted here. The first line is `<starts> <our secret>`, then
+//! one for each sibling follows: `<gateway> <its secret>`. Without the file, or if others may have
+//! read it, the gateways tell each other new secrets when they meet.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ringway_config::disk::open_to_others;
+use ringway_config::{Digest, GatewayId, Ledger, LedgerError};
+use ringway_core::Secret;
+
+/// The secrets, and how often a gateway has started with them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SiblingSecrets {
+    own: Secret,
+    starts: u32,
+    siblings: BTreeMap<GatewayId, Secret>,
+}
+
+impl Ledger for SiblingSecrets {
+    const FILE: &'static str = "siblings";
+    const LOSS: &'static str = "this gateway and its siblings know each other again when they meet";
+
+    fn lines(&self) -> String {
+        let mut text = format!("{} {}\n", self.starts, Digest(self.own.0));
+
+        for (gateway, secret) in &self.siblings {
+            text.push_str(&format!("{gateway} {}\n", Digest(secret.0)));
+        }
+        text
+    }
+
+    fn parse(lines: &str) -> Option<SiblingSecrets> {
+        let (first, rest) = lines.split_once('\n')?;
+        let (starts, own) = first.split_once(' ')?;
+        let mut secrets = SiblingSecrets {
+            own: secret(own)?,
+            starts: starts.parse().ok()?,
+            siblings: BTreeMap::new(),
+        };
+
+        for line in rest.lines() {
+            let (gateway, text) = line.split_once(' ')?;
+            secrets
+                .siblings
+                .insert(gateway.parse().ok()?, secret(text)?);
+        }
+        Some(secrets)
+    }
+}
+
+fn secret(text: &str) -> Option<Secret> {
+    let Digest(bytes) = text.parse().ok()?;
+
+    Some(Secret(bytes))
+}
+
+impl SiblingSecrets {
+    /// Those in the state directory `dir`, for one more start; new ones, with `random` as ours, if
+    /// there are none that are whole and secret. Blocks.
+    pub fn load_or_make(dir: &Path, random: [u8; 32]) -> SiblingSecrets {
+        let mut secrets = match SiblingSecrets::load(dir) {
+            Ok(secrets) if secrets.starts > 0 && !is_exposed(dir) => secrets,
+            loaded => {
+                if let Some(reason) = refusal(&loaded) {
+                    tracing::warn!(%reason, "The secrets of this site's gateways are made again");
+                }
+                SiblingSecrets {
+                    own: Secret(random),
+                    ..SiblingSecrets::default()
+                }
+            }
+        };
+
+        secrets.starts = secrets.starts.saturating_add(1);
+        secrets
+    }
+
+    /// Stores them in the state directory `dir` for the next start. Blocks.
+    pub fn store(&self, dir: &Path) -> Result<(), LedgerError> {
+        self.replace(dir)
+    }
+
+    /// What our siblings prove to be alive by is this from now on.
+    pub fn set(&mut self, siblings: BTreeMap<GatewayId, Secret>) {
+        self.siblings = siblings;
+    }
+
+    /// Ours.
+    pub fn own(&self) -> Secret {
+        self.own
+    }
+
+    /// How often a gateway has started with ours, this time included.
+    pub fn starts(&self) -> u32 {
+        self.starts
+    }
+
+    /// Those of our siblings.
+    pub fn siblings(&self) -> &BTreeMap<GatewayId, Secret> {
+        &self.siblings
+    }
+}
+
+/// Why secrets that were kept are not used; none if nothing was kept.
+fn refusal(loaded: &Result<SiblingSecrets, LedgerError>) -> Option<String> {
+    match loaded {
+        Err(error) => Some(error.to_string()),
+        Ok(secrets) if secrets.starts > 0 => Some("others may have read them".to_owned()),
+        Ok(_) => None,
+    }
+}
+
+/// True if others can read the file: they may have copied it.
+fn is_exposed(dir: &Path) -> bool {
+    let metadata = dir.join(SiblingSecrets::FILE).metadata();
+
+    metadata.is_ok_and(|metadata| open_to_others(&metadata).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn secrets_outlive_a_restart_unless_they_are_damaged_or_others_could_read_them() {
+        let dir = std::env::temp_dir().join(format!("ringway-siblings-{}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        let start = |random| SiblingSecrets::load_or_make(&dir, [random; 32]);
+        let mut made = start(1);
+        assert_eq!((made.own(), made.starts()), (Secret([1; 32]), 1));
+        let sibling: GatewayId = "gw2.acme".parse().unwrap();
+        made.set([(sibling, Secret([7; 32]))].into());
+        made.store(&dir).unwrap();
+
+        let kept = start(2);
+        assert_eq!((kept.own(), kept.starts()), (Secret([1; 32]), 2));
+        assert_eq!(kept.siblings(), made.siblings());
+
+        let file = dir.join(SiblingSecrets::FILE);
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        let again = start(3);
+        assert_eq!((again.own(), again.starts()), (Secret([3; 32]), 1));
+        assert!(again.siblings().is_empty());
+
+        again.store(&dir).unwrap();
+        let mode = file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        for damaged in ["", "1 00\nend\n", "\u{0}"] {
+            fs::write(&file, damaged).unwrap();
+            assert_eq!(start(4).own(), Secret([4; 32]), "{damaged:?}");
+        }
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn nothing_else_than_what_was_written_is_read() {
+        let secret = "07".repeat(32);
+        let good = format!("3 {secret}\ngw2.acme {secret}\n");
+        let read = SiblingSecrets::parse(&good).unwrap();
+        assert_eq!(read.lines(), good);
+
+        for bad in [
+            "".to_owned(),
+            format!("3 {secret}"),
+            format!("x {secret}\n"),
+            format!("3 {}\n", "07".repeat(31)),
+            format!("3 {secret}\ngw2.acme\n"),
+            format!("3 {secret}\ngw2 {secret}\n"),
+        ] {
+            assert_eq!(SiblingSecrets::parse(&bad), None, "{bad:?}");
+        }
+    }
+}
