@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Instant;
 
-use ringway_config::{GatewayId, Prefix};
-use ringway_core::{Action, Alarm, ByeCode, ConnId, Fib, Lane, RecordDrift, SiteRole, Standing};
+use ringway_config::{Endpoint, GatewayId, Prefix};
+use ringway_core::{
+    Action, Alarm, ByeCode, ConnId, DialId, Fib, Lane, RecordDrift, SiteRole, Standing,
+};
 use ringway_intent::{Tunnelled, plan_routes};
 
 use crate::drift;
@@ -32,14 +34,7 @@ impl Shell {
                 dial,
                 peer,
                 endpoints,
-            } => {
-                tracing::debug!(%peer, "Dialling");
-                self.effects.push_back(Effect::Dial {
-                    dial,
-                    peer,
-                    endpoints,
-                });
-            }
+            } => self.dial(dial, peer, endpoints),
             Action::AbandonDial { dial } => self.effects.push_back(Effect::AbandonDial { dial }),
             Action::InstallOpening { conn, lanes } => self.install_opening(conn, lanes),
             Action::InstallSealing { conn, lanes } => self.install_sealing(conn, lanes),
@@ -73,7 +68,7 @@ impl Shell {
             }),
             Action::Policy(letter) => self.effects.push_back(Effect::Policy(letter)),
             Action::Offered { peer, offer } => {
-                self.effects.push_back(Effect::Offered { peer, offer });
+                self.effects.push_back(Effect::Offered { peer, offer })
             }
             Action::TunnelUp { peer, conn } => {
                 self.outages.up(&peer, now);
@@ -102,12 +97,20 @@ impl Shell {
             }
             Action::RecordsDiffer { peer, drift } => self.records_differ(&peer, &drift),
             Action::Role(standing) => self.role_changed(standing),
-            Action::KeepSecrets(secrets) => {
-                self.effects.push_back(Effect::KeepSecrets(secrets));
-            }
+            Action::KeepSecrets(secrets) => self.effects.push_back(Effect::KeepSecrets(secrets)),
             Action::Alarm(alarm) => self.alarm(alarm, now),
             Action::Drained => self.phase = Phase::Drained,
         }
+    }
+
+    fn dial(&mut self, dial: DialId, peer: GatewayId, endpoints: Vec<Endpoint>) {
+        tracing::debug!(%peer, "Dialling");
+
+        self.effects.push_back(Effect::Dial {
+            dial,
+            peer,
+            endpoints,
+        });
     }
 
     /// An attached node has no names of its own, and asks for those of others.

@@ -1,5 +1,6 @@
-//! [`Shell`]: the machine. This file owns the way of each input; what the mesh wants is carried out
-//! in `perform`, changes to what is in force in `reload` and `host`.
+//! [`Shell`]: the machine. This file owns the way of each input; connections are in `connections`,
+//! what time brings in `rounds`. What the mesh wants is carried out in `perform`, changes to what
+//! is in force in `reload` and `host`.
 //!
 //! ```text
 //!   Running ── Shutdown ──► Leaving ── mesh is drained ──► Drained ── ports answered ──► Stopped
@@ -7,18 +8,16 @@
 //! From Leaving on no change is begun. In Drained only the answers of the host's ports count: the
 //! last routes must be in the kernel, and no guard may be on its way to it, when the daemon stops.
 
+mod connections;
+mod rounds;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ringway_config::defaults::DNS_PORT;
 use ringway_config::{Config, Faults, GatewayId, Policy, Prefix, Ruling};
-use ringway_core::message::{MAX_ADDRESSES, MAX_RESOLVERS};
-use ringway_core::{
-    BootId, ByeCode, ConnId, Connected, ConnectionError, DialError, ExternalText, Fib, Incoming,
-    Membership, Mesh, PeerSession, SessionIndex, Settings, Status,
-};
+use ringway_core::{BootId, ByeCode, ConnId, Fib, Membership, Mesh, PeerSession, Settings, Status};
 
 use crate::alarms::Alarms;
 use crate::announcer::Announcer;
@@ -32,19 +31,15 @@ use crate::former::FormerPolicies;
 use crate::guard_retry::GuardRetry;
 use crate::heap::Heap;
 use crate::hold_down::HoldDown;
-use crate::input::{Activity, Handshake, Input, Verified};
+use crate::input::Input;
 use crate::inquirer::Inquirer;
 use crate::outages::Outages;
-use crate::packet_effect::PacketEffect;
 use crate::refusal::Refusal;
 use crate::routes::RouteKeeper;
-use crate::session::{Session, Sessions};
+use crate::session::Sessions;
 use crate::sharing::Sharing;
 use crate::tables::SiteNumbers;
 use crate::watch::KernelWatch;
-
-/// How often the device and the connections are looked after although no port reported anything.
-const ROUND: Duration = Duration::from_secs(1);
 
 /// What a gateway starts with.
 pub struct Start {
@@ -409,94 +404,6 @@ impl Shell {
         }
     }
 
-    fn tick(&mut self, boot: Duration, wall: Duration, now: Instant) {
-        if self.wall.has_stepped(now, wall) {
-            self.follow_wall_clock(now);
-        }
-        if self.clock.has_jumped(now, boot) {
-            tracing::warn!(
-                "The clock jumped: this machine slept or was moved; every session is replaced"
-            );
-            // A restored snapshot must not seal a packet number twice under one key.
-            self.mesh.handle_clock_jump(now);
-        }
-
-        if self.round <= now {
-            self.round = now + ROUND;
-            self.begin_round(now);
-        }
-        if self.hold_down.is_due(now) {
-            self.reach(now);
-        }
-        if self.guard_retry.poll(now) {
-            self.submit(Request::Guard, now);
-        }
-        self.mesh.handle_timeout(now);
-    }
-
-    /// The wall clock was set: every session ends when its certificates do.
-    fn follow_wall_clock(&mut self, now: Instant) {
-        tracing::info!("The clock was set; sessions end when their certificates do");
-
-        let sessions = self.sessions.iter();
-        let ends: Vec<_> = sessions
-            .map(|(conn, session)| (conn, self.wall.instant(session.expires)))
-            .collect();
-        for (conn, expires) in ends {
-            self.mesh.handle_expiry(conn, expires, now);
-        }
-    }
-
-    fn begin_round(&mut self, now: Instant) {
-        self.effects.push_back(Effect::CheckDevice);
-        self.effects.push_back(Effect::ReadActivity);
-        self.tell_addresses();
-        self.tell_resolvers();
-        for name in self.alarms.over(now) {
-            self.effects.push_back(Effect::Clear(name));
-        }
-        self.ask_data_plane(PacketEffect::ExpireKeys);
-        if let Some(to) = self.sharing.due(now) {
-            self.ask_data_plane(PacketEffect::ShareFlows { to });
-        }
-        if self.heap.is_due(now) {
-            self.effects.push_back(Effect::TrimHeap);
-        }
-
-        // The mesh replaces such a session once it is in use; until then this is repeated.
-        for conn in self.sessions.find(|session| session.is_outdated) {
-            self.mesh.handle_silent(conn, now);
-        }
-    }
-
-    /// Attached nodes learn where the consortium's names are answered.
-    fn tell_resolvers(&mut self) {
-        let listen = self.current.config.dns.listen.iter();
-        // A stub resolver's configuration has no place for another port.
-        let usual = listen.filter(|address| address.port() == DNS_PORT);
-        let reachable = usual
-            .map(SocketAddr::ip)
-            .filter(|address| !address.is_loopback() && !address.is_unspecified());
-
-        self.mesh
-            .handle_resolvers(reachable.take(MAX_RESOLVERS).collect());
-    }
-
-    /// Siblings learn where this host is inside our site: the record names no address there.
-    fn tell_addresses(&mut self) {
-        let listen = self.current.config.listen;
-        let site = self.membership.local_prefixes();
-        let inside = self.current.links.preferred_addresses().filter(|own| {
-            // The tunnel's socket may listen on one address only.
-            let is_bound = listen.ip().is_unspecified() || listen.ip() == *own;
-            is_bound && site.iter().any(|prefix| prefix.contains(*own))
-        });
-
-        let addresses = inside.map(|own| SocketAddr::new(own, listen.port()));
-        self.mesh
-            .handle_addresses(addresses.take(MAX_ADDRESSES).collect());
-    }
-
     fn shut_down(&mut self, now: Instant) {
         // A second signal must not begin the withdrawal again.
         if self.phase == Phase::Running {
@@ -504,139 +411,6 @@ impl Shell {
             self.changes.close();
             self.mesh.handle_shutdown(now);
         }
-    }
-
-    /// Registers a connection, if its peer has this gateway's trust.
-    fn connected(&mut self, conn: ConnId, handshake: Handshake, now: Instant) {
-        // A handshake leaves buffers and certificates behind, whatever its verdict.
-        self.heap.note_freed(now);
-
-        match &handshake.verdict {
-            Ok(verified) => self.admit(conn, &handshake, verified, now),
-            Err(reason) => {
-                tracing::warn!(remote = %handshake.remote, %reason, "Peer refused");
-                self.effects.push_back(Effect::RefuseLink { conn });
-                self.fail_dial(&handshake, reason.clone(), now);
-            }
-        }
-    }
-
-    fn admit(&mut self, conn: ConnId, handshake: &Handshake, verified: &Verified, now: Instant) {
-        let peer = verified.peer.clone();
-        // The certificate changed while this handshake was under way, and the mesh renews only the
-        // sessions that it knows.
-        let is_outdated = handshake.certificate != self.current.certificate;
-        let session = Session::new(
-            peer.clone(),
-            verified.expires,
-            handshake,
-            is_outdated,
-            &self.current.links,
-            now,
-        );
-
-        // Before the mesh knows of it: the mesh's actions look the session up.
-        self.sessions.insert(conn, session);
-        self.effects.push_back(Effect::StartLink {
-            conn,
-            peer: peer.clone(),
-        });
-        self.mesh.handle_connected(
-            conn,
-            Connected {
-                peer,
-                role: handshake.role,
-                dial: handshake.dial,
-                expires: self.wall.instant(verified.expires),
-                rtt: handshake.rtt,
-            },
-            now,
-        );
-    }
-
-    /// The dial that led to a refused peer, if it was ours, has failed.
-    fn fail_dial(&mut self, handshake: &Handshake, reason: ExternalText, now: Instant) {
-        let error = DialError::PeerRefused {
-            endpoint: handshake.remote.into(),
-            reason,
-        };
-
-        if let Some(dial) = handshake.dial {
-            self.mesh.handle_dial_failed(dial, error, now);
-        }
-    }
-
-    fn message(&mut self, conn: ConnId, incoming: Incoming, now: Instant) {
-        match incoming {
-            Incoming::Message(message) => self.mesh.handle_message(conn, message, now),
-            Incoming::Malformed { kind, error } => {
-                self.mesh.handle_malformed(conn, kind, error, now);
-            }
-        }
-    }
-
-    fn disconnected(&mut self, conn: ConnId, error: ConnectionError, now: Instant) {
-        self.effects.push_back(Effect::ForgetLink { conn });
-
-        self.drop_session(conn, now);
-        self.mesh.handle_disconnected(conn, error, now);
-    }
-
-    /// Replaces sessions whose control stream is about to end, before it does.
-    fn replace_silent(&mut self, activity: &[Activity], now: Instant) {
-        for activity in activity {
-            let silent = self
-                .sessions
-                .get_mut(activity.conn)
-                .is_some_and(|session| session.is_silent(activity, &self.current.links, now));
-
-            if silent {
-                self.mesh.handle_silent(activity.conn, now);
-            }
-        }
-    }
-
-    fn challenge(&mut self, index: SessionIndex, from: SocketAddr, random: u64) {
-        let challenge = self
-            .sessions
-            .by_index(index)
-            .and_then(|(conn, session)| Some((conn, session.challenge(from, random)?)));
-
-        if let Some((conn, token)) = challenge {
-            self.ask_data_plane(PacketEffect::Challenge {
-                conn,
-                token,
-                to: from,
-            });
-        }
-    }
-
-    fn challenge_answered(
-        &mut self,
-        index: SessionIndex,
-        token: u64,
-        from: SocketAddr,
-        to: Option<std::net::IpAddr>,
-        now: Instant,
-    ) {
-        let Some((conn, session)) = self.sessions.by_index(index) else {
-            return;
-        };
-        // Tokens belong to addresses. An echo from elsewhere shows only that somebody forwarded it.
-        if !session.has_moved(from, token) {
-            return;
-        }
-
-        tracing::info!(peer = %session.peer, remote = %from, "Peer has moved");
-        self.ask_data_plane(PacketEffect::MovePath {
-            conn,
-            remote: from,
-            local: to,
-        });
-        // The packets take another path, whose MTU has to be found.
-        self.mesh.handle_moved(index, now);
-        // The peer may be at an address of the other family, whose outer header has another length.
-        self.plan_routes(now);
     }
 
     /// Has `request` carried out now, or after the change under way.

@@ -42,7 +42,7 @@ use crate::quic::event;
 use crate::quic::refusals::Refusals;
 use crate::quic::socket::Inlet;
 use crate::service_manager::ServiceManager;
-use crate::state::{SiblingSecrets, StateFiles};
+use crate::state::StateFiles;
 use crate::tasks::Tasks;
 use crate::watch;
 
@@ -126,8 +126,7 @@ impl Gateway {
             certificate: identity.load().fingerprint(),
             held: prepared.held,
         };
-        let secrets = &state.stored.secrets;
-        let start = start(current, members, state.former_policies, secrets)?;
+        let start = start(current, members, state.former_policies, &state.stored)?;
         let drive = Drive {
             lists_seen: UnixTime::now(),
             shell: Shell::new(start, Instant::now()),
@@ -311,7 +310,7 @@ fn start(
     current: CurrentConfig,
     members: Arc<Membership>,
     former_policies: Vec<Policy>,
-    secrets: &SiblingSecrets,
+    stored: &Stored,
 ) -> anyhow::Result<Start> {
     let random: [u8; 24] = random()?;
     let (boot, seed) = random.split_at(16);
@@ -333,9 +332,9 @@ fn start(
             lanes,
             features: features::bits(),
             preference,
-            secret: secrets.own(),
-            sibling_secrets: secrets.siblings().clone(),
-            starts: secrets.starts(),
+            secret: stored.secrets.own(),
+            sibling_secrets: stored.secrets.siblings().clone(),
+            starts: stored.secrets.starts(),
             ..Settings::default()
         },
         boot: BootId(boot.try_into().expect("16 of 24 bytes")),

@@ -240,7 +240,7 @@ fn have_met(here: &Node, there: &Node) -> bool {
     knows(here, there) && knows(there, here) && !here.has_ever_lied && !there.has_ever_lied
 }
 
-/// Whoever one of them asks can ask the other.
+/// Every peer that one of them can ask has a tunnel to the other.
 fn share_peers(view: &View<'_>, node: usize, sibling: usize) -> bool {
     let of_node = peers(view, node);
 
