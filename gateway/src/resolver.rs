@@ -4,15 +4,20 @@
 //! | `[dns] resolver` | what is done |
 //! |---|---|
 //! | `"systemd-resolved"` | the TUN device gets servers and domain (`resolvectl`) |
-//! | a file | the servers stand at its top, between two lines of ours, until the daemon ends |
+//! | a file | two servers stand at its top, between two lines of ours, until the daemon ends |
 //! | `"none"` | nothing |
+//!
+//! The first servers are those of gateways that a tunnel leads to, and of these the ones that most
+//! gateways have, such as a virtual address: a server that does not answer costs each question a
+//! second or more.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, bail};
 use ringway_config::{Config, GatewayName, NodeResolver};
@@ -27,56 +32,114 @@ const REMEDY: &str = "correct [dns] resolver in node.toml, or write resolver = \
 const BEGIN: &str = "# ringway: the next lines are those of the consortium's gateways";
 const END: &str = "# ringway: end";
 
-/// What each gateway has offered. Clones share it: what is done blocks, and is done off the loop,
-/// one at a time.
+/// Servers in a file. glibc asks three at most (resolv.conf(5), MAXNS); the last one is for those
+/// that the host asked before, which know the names of elsewhere.
+const IN_A_FILE: usize = 2;
+
+/// What the gateways have for this host. Clones share it: what is done blocks, and is done off the
+/// loop, one at a time.
 #[derive(Clone, Default)]
 pub struct Resolver {
-    offered: BTreeMap<GatewayName, BTreeSet<IpAddr>>,
+    known: Arc<Mutex<Known>>,
     turn: Arc<Mutex<()>>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// What each gateway has offered.
+    offered: BTreeMap<GatewayName, BTreeSet<IpAddr>>,
+    /// Gateways that no tunnel leads to.
+    lost: BTreeSet<GatewayName>,
+}
+
+/// How many gateways have a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// Of those that a tunnel leads to.
+    reached: usize,
+    all: usize,
 }
 
 impl Resolver {
     /// A gateway answers at these addresses.
-    pub fn offered(&mut self, gateway: &GatewayName, servers: BTreeSet<IpAddr>) {
-        self.offered.insert(gateway.clone(), servers);
+    pub fn offered(&self, gateway: &GatewayName, servers: BTreeSet<IpAddr>) {
+        self.known().offered.insert(gateway.clone(), servers);
+    }
+
+    /// A tunnel leads to this gateway, or none does any more.
+    pub fn reaches(&self, gateway: &GatewayName, is_reached: bool) {
+        let mut known = self.known();
+        if is_reached {
+            known.lost.remove(gateway);
+        } else {
+            known.lost.insert(gateway.clone());
+        }
     }
 
     /// Has the host ask the gateways of `config`. Blocks.
     pub fn apply(&self, config: &Config, attention: &Attention) {
-        let gateways = &config.own.gateways;
-        let offered = self.offered.iter();
-        let servers: BTreeSet<IpAddr> = offered
-            .filter(|(name, _)| gateways.iter().any(|gateway| gateway.name == **name))
-            .flat_map(|(_, servers)| servers.iter().copied())
-            // What the mesh does not lead to would be asked in clear.
-            .filter(|server| is_taken(config, *server))
-            .collect();
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
 
-        self.set(config, &servers, attention);
+        let gateways = &config.own.gateways;
+        let servers = self.known().servers(
+            |name| gateways.iter().any(|gateway| gateway.name == *name),
+            // What the mesh does not lead to would be asked in clear.
+            |server| is_taken(config, server),
+        );
+        set(config, &servers, attention);
     }
 
     /// The host asks as it did before. Blocks.
     pub fn withdraw(&self, config: &Config, attention: &Attention) {
-        self.set(config, &BTreeSet::new(), attention);
-    }
-
-    fn set(&self, config: &Config, servers: &BTreeSet<IpAddr>, attention: &Attention) {
-        let Some(attach) = &config.attach else {
-            return;
-        };
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
 
-        let result = match &attach.resolver {
-            NodeResolver::None => Ok(()),
-            NodeResolver::SystemdResolved => tell_resolved(config, servers),
-            NodeResolver::File(path) => write(path, servers),
-        };
-        match result {
-            Ok(()) => attention.clear(NAME),
-            Err(error) => {
-                let what = format!("this host does not ask for the consortium's names: {error:#}");
-                attention.raise(NAME, &what, REMEDY);
+        set(config, &[], attention);
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// The servers that count, best first, of the gateways that count.
+    fn servers(
+        &self,
+        has_gateway: impl Fn(&GatewayName) -> bool,
+        counts: impl Fn(IpAddr) -> bool,
+    ) -> Vec<IpAddr> {
+        let mut ranks: BTreeMap<IpAddr, Rank> = BTreeMap::new();
+        let offered = self.offered.iter();
+        for (name, servers) in offered.filter(|(name, _)| has_gateway(name)) {
+            let is_reached = !self.lost.contains(name);
+            for server in servers.iter().filter(|server| counts(**server)) {
+                let rank = ranks.entry(*server).or_default();
+                rank.reached += usize::from(is_reached);
+                rank.all += 1;
             }
+        }
+
+        let mut servers: Vec<(IpAddr, Rank)> = ranks.into_iter().collect();
+        servers.sort_by_key(|(server, rank)| (Reverse(*rank), *server));
+        servers.into_iter().map(|(server, _)| server).collect()
+    }
+}
+
+fn set(config: &Config, servers: &[IpAddr], attention: &Attention) {
+    let Some(attach) = &config.attach else {
+        return;
+    };
+
+    let result = match &attach.resolver {
+        NodeResolver::None => Ok(()),
+        NodeResolver::SystemdResolved => tell_resolved(config, servers),
+        NodeResolver::File(path) => write(path, &servers[..servers.len().min(IN_A_FILE)]),
+    };
+    match result {
+        Ok(()) => attention.clear(NAME),
+        Err(error) => {
+            let what = format!("this host does not ask for the consortium's names: {error:#}");
+            attention.raise(NAME, &what, REMEDY);
         }
     }
 }
@@ -91,7 +154,7 @@ fn is_taken(config: &Config, server: IpAddr) -> bool {
 }
 
 /// resolvectl(1): the settings of a link.
-fn tell_resolved(config: &Config, servers: &BTreeSet<IpAddr>) -> anyhow::Result<()> {
+fn tell_resolved(config: &Config, servers: &[IpAddr]) -> anyhow::Result<()> {
     let device = config.tun.as_str();
     if servers.is_empty() {
         return resolvectl(&["revert", device]);
@@ -124,7 +187,7 @@ fn resolvectl(arguments: &[&str]) -> anyhow::Result<()> {
 }
 
 /// In place: the file may be mounted by itself, as in a container.
-fn write(path: &Path, servers: &BTreeSet<IpAddr>) -> anyhow::Result<()> {
+fn write(path: &Path, servers: &[IpAddr]) -> anyhow::Result<()> {
     let shown = path.display();
     // What is behind a link is another program's, which writes it again.
     if path.is_symlink() {
@@ -140,7 +203,7 @@ fn write(path: &Path, servers: &BTreeSet<IpAddr>) -> anyhow::Result<()> {
 }
 
 /// The text with these servers before all others (resolv.conf(5) asks them in order).
-fn with_servers(text: &str, servers: &BTreeSet<IpAddr>) -> String {
+fn with_servers(text: &str, servers: &[IpAddr]) -> String {
     let mut rest = String::new();
     let mut is_ours = false;
     for line in text.lines() {
@@ -169,7 +232,9 @@ mod tests {
     #[test]
     fn the_servers_stand_before_all_others_and_are_taken_out_again() {
         let text = "search corp.example\nnameserver 192.0.2.53\n";
-        let servers = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let servers = |texts: &[&str]| -> Vec<IpAddr> {
+            texts.iter().map(|text| text.parse().unwrap()).collect()
+        };
         let one = with_servers(text, &servers(&["10.1.0.1", "fd00:1::1"]));
         assert_eq!(
             one,
@@ -185,13 +250,38 @@ mod tests {
     }
 
     #[test]
+    fn the_first_servers_are_those_that_a_tunnel_leads_to_and_most_gateways_have() {
+        let resolver = Resolver::default();
+        let [first, second] = ["gw1", "gw2"].map(|name| name.parse::<GatewayName>().unwrap());
+        let servers = |texts: [&str; 2]| texts.map(|text| text.parse().unwrap()).into();
+        resolver.offered(&first, servers(["10.1.0.1", "10.1.0.3"]));
+        resolver.offered(&second, servers(["10.1.0.2", "10.1.0.3"]));
+        let ranked = || -> Vec<String> {
+            let servers = resolver.known().servers(|_| true, |_| true);
+            servers.iter().map(IpAddr::to_string).collect()
+        };
+
+        assert_eq!(ranked(), ["10.1.0.3", "10.1.0.1", "10.1.0.2"]);
+        resolver.reaches(&first, false);
+        assert_eq!(ranked(), ["10.1.0.3", "10.1.0.2", "10.1.0.1"]);
+        resolver.reaches(&second, false);
+        resolver.reaches(&first, true);
+        assert_eq!(ranked(), ["10.1.0.3", "10.1.0.1", "10.1.0.2"]);
+
+        let virtual_address: IpAddr = "10.1.0.3".parse().unwrap();
+        let known = resolver.known();
+        let counted = known.servers(|name| *name == second, |server| server != virtual_address);
+        assert_eq!(counted, ["10.1.0.2".parse::<IpAddr>().unwrap()]);
+    }
+
+    #[test]
     fn a_link_is_left_alone() {
         let dir = std::env::temp_dir().join(format!("ringway-resolver-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let (target, link) = (dir.join("stub"), dir.join("resolv.conf"));
         fs::write(&target, "nameserver 127.0.0.53\n").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        let refused = write(&link, &BTreeSet::from(["10.1.0.1".parse().unwrap()]));
+        let refused = write(&link, &["10.1.0.1".parse().unwrap()]);
         let text = fs::read_to_string(&target).unwrap();
         fs::remove_dir_all(&dir).unwrap();
 

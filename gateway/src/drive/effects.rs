@@ -8,7 +8,7 @@ use ringway_core::message::FRAGMENTS;
 use ringway_core::{ConnId, Membership, Message, ZoneMessage};
 use ringway_dns::{Moment, Zone, ZoneError};
 use ringway_host::heap;
-use ringway_shell::{ChangeId, Effect, Input};
+use ringway_shell::{ChangeId, Effect, Input, Notice};
 
 use super::Drive;
 use super::jobs::Event;
@@ -88,7 +88,10 @@ impl Drive {
             Effect::OfferZone { conn } => self.offer_zone(conn),
             Effect::ForgetZone { conn } => self.replicator.forget(conn),
             Effect::ReloadEnded { change, result } => self.end_reload(change, result),
-            Effect::Notify(notice) => notice.log(),
+            Effect::Notify(notice) => {
+                notice.log();
+                self.follow_tunnel(&notice);
+            }
             Effect::Raise(finding) => {
                 self.attention
                     .raise(&finding.name, &finding.what, finding.remedy);
@@ -99,6 +102,14 @@ impl Drive {
         }
 
         None
+    }
+
+    fn follow_tunnel(&self, notice: &Notice) {
+        match notice {
+            Notice::TunnelUp { peer, .. } => self.in_force.reaches(peer, true, &self.jobs),
+            Notice::TunnelDown { peer, .. } => self.in_force.reaches(peer, false, &self.jobs),
+            _ => {}
+        }
     }
 
     fn begin_reload(&mut self, change: ChangeId) {
