@@ -298,11 +298,35 @@ fn a_site_with_siblings_has_a_second_gateway_and_an_address_that_its_hosts_use()
 }
 
 #[test]
+fn a_data_centre_has_a_host_that_is_attached_from_behind_nat() {
+    let _turn = take_turn();
+    let lab = Named::new("attach");
+    lab.output(&["up", "--with", "attach"]);
+
+    let machines = lab.machines();
+    let host = machines.iter().find(|node| node["kind"] == "attached");
+    let host = host.expect("it is listed");
+    assert_eq!(host["fqdn"], "dc0.org0.consortium.example");
+    assert!(host["pid"].is_u64(), "{host}");
+    let ping = ["exec", "dc0.org0", "--", "ping", "-c", "1", "-W", "2"];
+    assert_eq!(
+        lab.exit_code(&[&ping[..], &["peer0.org2"]].concat()),
+        Some(0)
+    );
+
+    let with_both = ["up", "--with", "attach", "--with", "siblings"];
+    assert_eq!(lab.exit_code(&with_both), Some(1), "another one is up");
+    assert!(lab.output(&["up", "--with", "attach"]).contains("already"));
+    lab.output(&["down"]);
+    lab.assert_gone();
+}
+
+#[test]
 fn the_demonstration_passes_and_leaves_nothing_behind() {
     let _turn = take_turn();
     let lab = Named::new("demo");
     let summary = lab.output(&["demo"]);
-    assert!(summary.contains("14 of 14 steps passed"), "{summary}");
+    assert!(summary.contains("15 of 15 steps passed"), "{summary}");
     assert!(!summary.contains('✗'), "{summary}");
     lab.assert_gone();
 }

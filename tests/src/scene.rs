@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
 use ringway_lab::ping::{self, Family, Outcome};
 use ringway_lab::topology::{Equipment, LabName};
-use ringway_lab::{Kind, Lab, Options, Step, program, status, wait, wan};
+use ringway_lab::{Lab, Options, Step, program, status, wait, wan};
 use serde_json::Value;
 
 /// Held by each test that has a laboratory. On two cores, a second laboratory would delay the first
@@ -48,7 +48,11 @@ impl Scene {
 
     /// Like [`Scene::new`], with a second gateway at org0's site, and virtual addresses there.
     pub fn with_siblings(test: &str, binary: &str) -> Scene {
-        let equipment = Equipment::Siblings;
+        Scene::with_equipment(test, binary, Equipment::SIBLINGS)
+    }
+
+    /// Like [`Scene::new`], with `equipment`.
+    pub fn with_equipment(test: &str, binary: &str, equipment: Equipment) -> Scene {
         let options = Options {
             equipment,
             ..options(binary)
@@ -311,7 +315,7 @@ fn options(binary: &str) -> Options {
     Options {
         binary: PathBuf::from(binary),
         wan_filter: true,
-        equipment: Equipment::Plain,
+        equipment: Equipment::PLAIN,
     }
 }
 
@@ -381,7 +385,7 @@ fn write(path: &Path, text: &str) {
 }
 
 fn print_logs(lab: &Lab) {
-    for gateway in lab.topology().of_kind(Kind::Gateway) {
+    for gateway in lab.topology().daemons() {
         eprintln!("── the last lines of {}", gateway.name);
 
         let log = std::fs::read_to_string(lab.log(&gateway.name)).unwrap_or_default();

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 
 use crate::laboratory::{Lab, Options, UpOutcome, ringway_beside_this_program};
-use crate::topology::{Equipment, LabName, LabNameError, Node, Topology};
+use crate::topology::{Equipment, Extra, LabName, LabNameError, Node, Topology};
 use crate::{demo, status, traffic};
 
 /// Exit code for a wrong command line (`EX_USAGE` of sysexits.h).
@@ -56,9 +56,9 @@ enum Verb {
         /// Let the WAN forward packets with private addresses (it counts them in any case)
         #[arg(long)]
         no_wan_filter: bool,
-        /// What it has besides
-        #[arg(long, value_name = "WHAT")]
-        with: Option<Equipment>,
+        /// What it has besides; may be repeated
+        #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+        with: Vec<Extra>,
     },
     /// Remove it, complete or not
     #[command(after_help = "Example:\n  ringway lab down")]
@@ -113,7 +113,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             Options {
                 binary: ringway_or_default(cli.ringway)?,
                 wan_filter: !no_wan_filter,
-                equipment: with.unwrap_or_default(),
+                equipment: with.into_iter().collect(),
             },
         ),
         Verb::Down => down(name),
@@ -193,7 +193,7 @@ fn show(name: LabName, json: bool) -> Result<ExitCode> {
 /// Replaces this process by the command, so that signals, terminal and exit code are the command's.
 fn exec(name: LabName, node: &str, command: &[String]) -> Result<ExitCode> {
     let lab = Lab::open(name.clone())?;
-    let plain = Topology::of(name.clone(), Equipment::Plain);
+    let plain = Topology::of(name.clone(), Equipment::PLAIN);
     let topology = lab.as_ref().map_or(&plain, Lab::topology);
     let Some(node) = topology.find(node) else {
         eprintln!(

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use ringway_config::Digest;
 
+use crate::data_centre;
 use crate::laboratory::Lab;
 use crate::program::output;
 use crate::topology::{DOMAIN, Kind, Node, Org, TUNNEL_PORT, Topology};
@@ -19,10 +20,17 @@ use crate::topology::{DOMAIN, Kind, Node, Org, TUNNEL_PORT, Topology};
 pub(crate) fn create(lab: &Lab) -> Result<()> {
     for org in Org::all() {
         init(lab, org)?;
+        let has_data_centre = lab.topology().has_data_centre(org);
+        if has_data_centre {
+            data_centre::add_site(lab, org)?;
+        }
         append_site(lab.topology(), org)?;
         // It gets the names and rules of the first one.
         for second in lab.topology().gateways(org).skip(1) {
             add_gateway(lab, org, second)?;
+        }
+        if has_data_centre {
+            data_centre::add_node(lab, org)?;
         }
     }
 
@@ -123,7 +131,7 @@ fn append_site(topology: &Topology, org: Org) -> Result<()> {
         fs::read_to_string(&config).with_context(|| format!("cannot read {}", config.display()))?;
 
     text += &records(topology, org);
-    text += &policy(org);
+    text += &policy(topology, org);
     if let Some(addresses) = topology.virtual_addresses(org) {
         text += &virtual_addresses(addresses);
     }
@@ -153,8 +161,12 @@ fn record_entry(label: &str, kind: &str, address: &str) -> String {
 }
 
 /// Rules for what the laboratory and its tests run; `org init` has written those for Fabric.
-fn policy(org: Org) -> String {
-    let [v4, v6] = org.prefixes();
+fn policy(topology: &Topology, org: Org) -> String {
+    let mut prefixes: Vec<String> = org.prefixes().into();
+    if topology.has_data_centre(org) {
+        prefixes.extend(data_centre::PREFIXES.map(String::from));
+    }
+    let to = prefixes.join("\", \"");
     let mut text = String::from("# What runs here besides Fabric.\n");
     for (ports, purpose) in [
         ("\"2379-2380\"", "etcd: clients, members"),
@@ -163,7 +175,15 @@ fn policy(org: Org) -> String {
         _ = writeln!(
             text,
             "[[policy.allow]] # {purpose}\n\
-             from = \"all\"\nto = [\"{v4}\", \"{v6}\"]\nproto = \"tcp\"\nports = {ports}\n"
+             from = \"all\"\nto = [\"{to}\"]\nproto = \"tcp\"\nports = {ports}\n"
+        );
+    }
+    if topology.has_data_centre(org) {
+        let to = data_centre::PREFIXES.join("\", \"");
+        _ = writeln!(
+            text,
+            "[[policy.allow]] # pings to the data centre\n\
+             from = \"all\"\nto = [\"{to}\"]\nproto = \"icmp\"\n"
         );
     }
     text
@@ -181,14 +201,14 @@ mod tests {
     #[test]
     fn every_machine_gets_a_record_in_each_family() {
         let org = Org::all().nth(1).unwrap();
-        let text = records(&topology(Equipment::Plain), org);
+        let text = records(&topology(Equipment::PLAIN), org);
         assert_eq!(text.matches("[[dns.record]]").count(), 6);
         assert!(text.contains("name = \"peer1\"\ntype = \"AAAA\"\ndata = \"fd00:10:1::12\""));
     }
 
     #[test]
     fn a_gateway_with_a_sibling_answers_queries_at_the_virtual_addresses_too() {
-        let topology = topology(Equipment::Siblings);
+        let topology = topology(Equipment::SIBLINGS);
         let options = where_it_is(&topology, topology.find("gw2.org0").unwrap()).join(" ");
         assert_eq!(
             options,
@@ -201,8 +221,16 @@ mod tests {
     #[test]
     fn the_policy_has_a_rule_for_etcd_and_one_for_the_demonstration() {
         let org = Org::all().nth(1).unwrap();
-        let text = policy(org);
+        let text = policy(&topology(Equipment::ALL), org);
         assert_eq!(text.matches("[[policy.allow]]").count(), 2);
         assert!(text.contains("to = [\"10.10.1.0/24\", \"fd00:10:1::/64\"]"));
+    }
+
+    #[test]
+    fn the_rules_of_a_data_centre_stand_at_the_gateways_that_serve_it() {
+        let text = policy(&topology(Equipment::ALL), Org::equipped());
+        assert_eq!(text.matches("[[policy.allow]]").count(), 3);
+        let to = "to = [\"10.10.0.0/24\", \"fd00:10::/64\", \"10.20.0.0/24\", \"fd00:20::/64\"]";
+        assert!(text.contains(to), "{text}");
     }
 }

@@ -10,8 +10,9 @@ use anyhow::Result;
 
 use crate::interrupt;
 use crate::laboratory::{Lab, Options};
-use crate::topology::{Equipment, Kind, LabName};
+use crate::topology::{Equipment, LabName};
 
+mod attached;
 mod rights;
 mod server;
 mod siblings;
@@ -93,10 +94,10 @@ fn build(name: LabName, ringway: PathBuf) -> Result<String> {
     let options = Options {
         binary: ringway,
         wan_filter: true,
-        equipment: Equipment::Siblings,
+        equipment: Equipment::ALL,
     };
     Lab::up(name, options, &mut |step| println!("    {step}"))?;
-    Ok("3 organizations, 6 nodes, 4 gateways, 1 WAN".into())
+    Ok("3 organizations, 6 nodes, 4 gateways, 1 data centre, 1 WAN".into())
 }
 
 fn timed(title: &'static str, step: impl FnOnce() -> Result<String>) -> Row {
@@ -130,7 +131,7 @@ fn print_table(rows: &[Row]) {
 }
 
 fn print_logs(lab: &Lab) {
-    for gateway in lab.topology().of_kind(Kind::Gateway) {
+    for gateway in lab.topology().daemons() {
         println!("\n  the last lines of {}:", gateway.name);
 
         let log = std::fs::read_to_string(lab.log(&gateway.name)).unwrap_or_default();

@@ -38,7 +38,7 @@ pub struct Options {
     pub binary: PathBuf,
     /// False: the WAN counts private addresses but lets them through.
     pub wan_filter: bool,
-    /// What its sites have.
+    /// What it has besides.
     pub equipment: Equipment,
 }
 
@@ -89,7 +89,7 @@ impl Lab {
         match state {
             Ok(Some(state)) if state.phase == Phase::Ready && is_whole(&found)? => {
                 if state.equipment != options.equipment {
-                    bail!("it is up, and its sites have other gateways; remove it first");
+                    bail!("it is up with something else besides (--with); remove it first");
                 }
                 let mut lab = Lab { topology, state };
                 let started = lab.complete(options)?;
@@ -119,7 +119,7 @@ impl Lab {
 
     /// The laboratory `name` as an earlier `up` left it; `None` if there is none.
     pub fn open(name: LabName) -> Result<Option<Lab>> {
-        let state = State::load(&Topology::of(name.clone(), Equipment::Plain))?;
+        let state = State::load(&Topology::of(name.clone(), Equipment::PLAIN))?;
         Ok(state.map(|state| Lab {
             topology: Topology::of(name, state.equipment),
             state,
@@ -129,7 +129,7 @@ impl Lab {
     /// Removes the laboratory `name`, complete or not; returns false if there was none.
     pub fn down(name: LabName) -> Result<bool> {
         interrupt::clear();
-        let topology = Topology::of(name.clone(), Equipment::Plain);
+        let topology = Topology::of(name.clone(), Equipment::PLAIN);
         let lock = Lock::take(&topology)?;
 
         let was_there = match State::load(&topology) {
@@ -179,12 +179,12 @@ impl Lab {
         self.state.gateways.get(name).copied()
     }
 
-    /// Path of the `gateway.toml` of the gateway `name`.
+    /// Path of the `gateway.toml` of the gateway `name`, or the `node.toml` of the attached host.
     pub fn config(&self, name: &str) -> Result<PathBuf> {
-        match self.node(name)?.uplink {
-            Some(uplink) => Ok(self.topology.gateway_dir(uplink).join("gateway.toml")),
-            None => bail!("{name} is not a gateway"),
-        }
+        let node = self.node(name)?;
+        self.topology
+            .config(node)
+            .with_context(|| format!("{name} runs no daemon"))
     }
 
     /// Path of the log of the gateway `name`.
@@ -208,8 +208,12 @@ impl Lab {
             .open(&path)
             .with_context(|| format!("cannot write {}", path.display()))?;
 
+        let verb: &[&str] = match self.node(name)?.kind {
+            Kind::Attached => &["attach", "run"],
+            _ => &["run"],
+        };
         let mut run = self.command(name, binary)?;
-        run.arg("run")
+        run.args(verb)
             .arg("-c")
             .arg(self.config(name)?)
             .stdout(log.try_clone()?)
@@ -244,10 +248,11 @@ impl Lab {
             .with_context(|| format!("{name} was never started"))
     }
 
-    /// Waits until every gateway has a tunnel to every other and every node resolves every name.
+    /// Waits until every gateway has a tunnel to every other, an attached host to those of its
+    /// organization, and every host resolves every name.
     pub fn wait_until_joined(&self) -> Result<()> {
-        for gateway in self.topology.of_kind(Kind::Gateway) {
-            status::wait_for_tunnels(self, &gateway.name, JOIN)?;
+        for machine in self.topology.daemons() {
+            status::wait_for_tunnels(self, &machine.name, JOIN)?;
         }
         status::wait_for_names(self, JOIN)
     }
@@ -296,7 +301,7 @@ impl Lab {
     fn start_stopped_gateways(&mut self) -> Result<Vec<String>> {
         let stopped: Vec<String> = self
             .topology
-            .of_kind(Kind::Gateway)
+            .daemons()
             .map(|node| node.name.clone())
             .filter(|name| !self.runs(name))
             .collect();
@@ -316,7 +321,7 @@ impl Lab {
 fn found(name: LabName, state: &Result<Option<State>>) -> Topology {
     let equipment = match state {
         Ok(state) => state.as_ref().map(|state| state.equipment),
-        Err(_) => Some(Equipment::Siblings),
+        Err(_) => Some(Equipment::ALL),
     };
     Topology::of(name, equipment.unwrap_or_default())
 }

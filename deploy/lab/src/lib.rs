@@ -17,16 +17,19 @@
 //!                     routes, and drops every private source and destination
 //! ```
 //!
-//! With [`topology::Equipment::Siblings`], org0's site has a second gateway, gw2.org0, and virtual
-//! addresses (10.10.0.3, fd00:10::3), which its hosts use as their router and resolver.
+//! With [`topology::Extra::Siblings`], org0's site has a second gateway, gw2.org0, and virtual
+//! addresses (10.10.0.3, fd00:10::3), which its hosts use as their router and resolver. With
+//! [`topology::Extra::Attach`], org0 has a host in a data centre behind NAT (`data_centre`).
 //!
 //! Each VPC is a switch in a network namespace; the machines of its site are connected to it.
 //!
 //! Reading order: [`topology`] (machines, names, addresses), [`network`] and [`wan`] (links and
-//! filters), `consortium` (the gateways' files), [`laboratory`] (up, down, start, kill), `demo`.
+//! filters), `consortium` and `data_centre` (the daemons' files), [`laboratory`] (up, down, start,
+//! kill), `demo`.
 
 pub mod cli;
 mod consortium;
+mod data_centre;
 mod demo;
 mod interrupt;
 pub mod laboratory;

@@ -17,6 +17,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use crate::data_centre;
 use crate::program::{command, feed, output};
 use crate::topology::{DOMAIN, Kind, Node, Org, Topology};
 
@@ -26,7 +27,8 @@ const NO_DAD: &str = "for name in all default; do \
                       echo 0 >/proc/sys/net/ipv6/conf/$name/accept_dad; \
                       echo 0 >/proc/sys/net/ipv6/conf/$name/accept_ra; done";
 
-/// Shell script that makes the WAN a router. A gateway enables forwarding itself.
+/// Shell script that makes the WAN, or the data centre's router, one. A gateway enables forwarding
+/// itself.
 const FORWARD: &str = "echo 1 >/proc/sys/net/ipv4/ip_forward; \
                        echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
 
@@ -41,8 +43,10 @@ pub(crate) fn connect(topology: &Topology) -> Result<()> {
     for netns in &topology.namespaces() {
         run_script(netns, NO_DAD)?;
     }
-    for wan in topology.of_kind(Kind::Wan) {
-        run_script(&wan.netns, FORWARD)?;
+    for router in [Kind::Wan, Kind::Nat] {
+        for router in topology.of_kind(router) {
+            run_script(&router.netns, FORWARD)?;
+        }
     }
 
     // A link joins two namespaces, so all of them must exist by now.
@@ -53,6 +57,9 @@ pub(crate) fn connect(topology: &Topology) -> Result<()> {
     for node in &topology.nodes {
         ip_batch(Some(&node.netns), &addresses(topology, node))?;
         write_resolver(topology, node)?;
+    }
+    for router in topology.of_kind(Kind::Nat) {
+        data_centre::translate(router)?;
     }
     Ok(())
 }
@@ -147,15 +154,17 @@ fn ip<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
 fn links(topology: &Topology) -> String {
     let mut text = String::new();
     for node in &topology.nodes {
-        // The WAN gets its ends of the links from the gateways.
+        text += &data_centre::link(topology, node);
+        let interface = match node.kind {
+            Kind::Gateway => "lan0",
+            Kind::Node => "eth0",
+            // The WAN gets its ends of the links from the gateways.
+            Kind::Wan | Kind::Attached | Kind::Nat => continue,
+        };
         let Some(org) = node.org else {
             continue;
         };
 
-        let interface = match node.kind {
-            Kind::Gateway => "lan0",
-            _ => "eth0",
-        };
         _ = writeln!(
             text,
             "link add {interface} netns {} type veth peer name {} netns {}",
@@ -180,7 +189,7 @@ fn links(topology: &Topology) -> String {
 /// The `ip` commands that turn the namespace of `org`'s switch into one.
 fn switch(topology: &Topology, org: Org) -> String {
     let mut text = String::from("link add vpc type bridge\nlink set vpc up\n");
-    for node in topology.nodes.iter().filter(|node| node.org == Some(org)) {
+    for node in topology.in_the_site_of(org) {
         _ = writeln!(text, "link set {} master vpc up", node.label());
     }
     text
@@ -201,11 +210,15 @@ fn addresses(topology: &Topology, node: &Node) -> String {
             text += &interface("wan0", outside, [30, 64]);
             text += &default_routes(uplink.addresses(1));
         }
-        _ => {
+        (Kind::Wan, _, _) => {
             for uplink in topology.nodes.iter().filter_map(|node| node.uplink) {
                 text += &interface(&uplink.interface(), &uplink.addresses(1), [30, 64]);
             }
+            if topology.equipment.attach {
+                text += &data_centre::addresses(node);
+            }
         }
+        _ => text += &data_centre::addresses(node),
     }
     text
 }
@@ -226,19 +239,23 @@ fn default_routes([v4, v6]: [IpAddr; 2]) -> String {
 
 /// Writes the file that `ip netns exec` mounts over `/etc/resolv.conf`.
 fn write_resolver(topology: &Topology, node: &Node) -> Result<()> {
-    // Only nodes resolve names.
-    let (Kind::Node, Some(org)) = (node.kind, node.org) else {
+    // Only hosts resolve names.
+    let (Kind::Node | Kind::Attached, Some(org)) = (node.kind, node.org) else {
         return Ok(());
     };
 
     // A name with two dots or more is tried as it is first; `peer0.org1`, with one, goes through
     // the search list first.
-    let [v4, v6] = topology.routers(org);
-    let text = format!(
-        "nameserver {v4}\nnameserver {v6}\nsearch {}.{DOMAIN} {DOMAIN}\n\
-         options ndots:2 timeout:1\n",
+    let search = format!(
+        "search {}.{DOMAIN} {DOMAIN}\noptions ndots:2 timeout:1\n",
         org.name
     );
+    let [v4, v6] = topology.routers(org);
+    let text = match node.kind {
+        // Its daemon adds the servers.
+        Kind::Attached => search,
+        _ => format!("nameserver {v4}\nnameserver {v6}\n{search}"),
+    };
     let dir = resolver_dir(&node.netns);
     write_in_new_dir(&dir, &text).with_context(|| format!("cannot write {}", dir.display()))
 }
@@ -246,6 +263,11 @@ fn write_resolver(topology: &Topology, node: &Node) -> Result<()> {
 fn write_in_new_dir(dir: &Path, text: &str) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     fs::write(dir.join("resolv.conf"), text)
+}
+
+/// The file that a program in the namespace `netns` sees as `/etc/resolv.conf`.
+pub(crate) fn resolver_file(netns: &str) -> PathBuf {
+    resolver_dir(netns).join("resolv.conf")
 }
 
 fn resolver_dir(netns: &str) -> PathBuf {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::laboratory::Lab;
-use crate::topology::Kind;
 use crate::wait;
 
 /// IP version.
@@ -93,11 +92,11 @@ pub struct AllPairs {
     pub tried: usize,
 }
 
-/// Pings every node from every other node by name. The nodes ping at the same time.
+/// Pings every host from every other host by name. The hosts ping at the same time.
 pub fn all_pairs(lab: &Lab, family: Family) -> Result<AllPairs> {
     let nodes: Vec<&str> = lab
         .topology()
-        .of_kind(Kind::Node)
+        .hosts()
         .map(|node| node.name.as_str())
         .collect();
 

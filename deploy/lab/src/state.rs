@@ -34,7 +34,7 @@ pub(crate) struct State {
     pub(crate) binary: PathBuf,
     /// False if the WAN counts private addresses but lets them through.
     pub(crate) wan_filter: bool,
-    /// What its sites have.
+    /// What it has besides.
     #[serde(default)]
     pub(crate) equipment: Equipment,
     /// Last known process of each gateway, by the gateway's name.

@@ -25,7 +25,7 @@ pub(crate) struct Status {
 /// One machine in `ringway lab status`.
 #[derive(Debug, Serialize)]
 struct Machine {
-    /// `peer0.org1`, `gw.org1` or `wan`.
+    /// `peer0.org1`, `gw.org1`, `dc0.org0`, `nat` or `wan`.
     name: String,
     kind: Kind,
     /// Name in the consortium's DNS; the WAN has none.
@@ -34,9 +34,9 @@ struct Machine {
     netns: String,
     /// Private addresses first, then a gateway's addresses on the WAN.
     addresses: Vec<IpAddr>,
-    /// A gateway's `gateway.toml`.
+    /// A gateway's `gateway.toml`, an attached host's `node.toml`.
     config: Option<PathBuf>,
-    /// Process number of a running gateway.
+    /// Process number of a running daemon.
     pid: Option<u32>,
 }
 
@@ -74,11 +74,13 @@ pub(crate) fn table(status: &Status) -> String {
         let kind = match node.kind {
             Kind::Gateway => "gateway",
             Kind::Node => "node",
+            Kind::Attached => "attached",
+            Kind::Nat => "nat",
             Kind::Wan => "wan",
         };
         let pid = match node.pid {
             Some(pid) => pid.to_string(),
-            None if node.kind == Kind::Gateway => "stopped".into(),
+            None if node.config.is_some() => "stopped".into(),
             None => "-".into(),
         };
         let addresses: Vec<_> = node.addresses.iter().map(IpAddr::to_string).collect();
@@ -93,7 +95,7 @@ pub(crate) fn table(status: &Status) -> String {
     text
 }
 
-/// The output of `ringway status --json` for the gateway `name`.
+/// The output of `ringway status --json` for the gateway or attached host `name`.
 pub fn ask(lab: &Lab, name: &str) -> Result<Value> {
     let mut status = lab.ringway(name)?;
     status
@@ -106,9 +108,14 @@ pub fn ask(lab: &Lab, name: &str) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{name} printed no JSON: {text}"))
 }
 
-/// Waits until the gateway `name` has a tunnel to every other gateway.
+/// Waits until the gateway `name` has a tunnel to every other gateway, or the attached host `name`
+/// to every one of its organization.
 pub fn wait_for_tunnels(lab: &Lab, name: &str, limit: Duration) -> Result<()> {
-    let others = lab.topology().of_kind(Kind::Gateway).count() - 1;
+    let machine = lab.node(name)?;
+    let others = match (machine.kind, machine.org) {
+        (Kind::Attached, Some(org)) => lab.topology().gateways(org).count(),
+        _ => lab.topology().of_kind(Kind::Gateway).count() - 1,
+    };
 
     wait::until(&format!("the tunnels of {name}"), limit, || {
         require_running(lab, name)?;
@@ -143,9 +150,9 @@ fn require_running(lab: &Lab, name: &str) -> Result<()> {
     }
 }
 
-/// Waits until every node resolves both addresses of every machine of every organization.
+/// Waits until every host resolves both addresses of every machine of every organization.
 pub fn wait_for_names(lab: &Lab, limit: Duration) -> Result<()> {
-    for asking in lab.topology().of_kind(Kind::Node) {
+    for asking in lab.topology().hosts() {
         wait::until(&format!("all names at {}", asking.name), limit, || {
             let unknown = unknown_names(lab, &asking.name)?;
             ensure!(unknown.is_empty(), "unknown: {}", unknown.join(", "));

@@ -8,13 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::data_centre;
+
 /// The consortium's domain.
 pub const DOMAIN: &str = "consortium.example";
 /// The tunnel port of every gateway.
 pub const TUNNEL_PORT: u16 = 4600;
-
-/// The organization whose site can have a second gateway.
-const WITH_SIBLINGS: &str = "org0";
 
 /// Each organization's name and the first labels of its nodes, in order of address.
 const ORGS: [(&str, [&str; 2]); 3] = [
@@ -55,26 +54,54 @@ impl fmt::Display for LabName {
     }
 }
 
-/// What the sites of a laboratory have.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    clap::ValueEnum,
-    serde::Serialize,
-    serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Equipment {
-    /// One gateway each.
-    #[default]
-    #[value(skip)]
-    Plain,
+/// What a laboratory has besides a site with one gateway for each organization.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Equipment {
+    /// See [`Extra::Siblings`].
+    pub siblings: bool,
+    /// See [`Extra::Attach`].
+    pub attach: bool,
+}
+
+/// One thing that a laboratory can have besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Extra {
     /// A second gateway at org0's site, and virtual addresses there
     Siblings,
+    /// A host of org0 in a data centre behind NAT, attached to org0's gateways
+    Attach,
+}
+
+impl Equipment {
+    /// Nothing besides.
+    pub const PLAIN: Equipment = Equipment {
+        siblings: false,
+        attach: false,
+    };
+    /// All that there is.
+    pub const ALL: Equipment = Equipment {
+        siblings: true,
+        attach: true,
+    };
+
+    /// Only a second gateway.
+    pub const SIBLINGS: Equipment = Equipment {
+        siblings: true,
+        ..Equipment::PLAIN
+    };
+}
+
+impl FromIterator<Extra> for Equipment {
+    fn from_iter<I: IntoIterator<Item = Extra>>(extras: I) -> Self {
+        let mut equipment = Equipment::PLAIN;
+        for extra in extras {
+            match extra {
+                Extra::Siblings => equipment.siblings = true,
+                Extra::Attach => equipment.attach = true,
+            }
+        }
+        equipment
+    }
 }
 
 /// A gateway's link to the WAN: a /30 and a /64.
@@ -131,6 +158,16 @@ impl Org {
         })
     }
 
+    /// The one whose site can have a second gateway and a data centre.
+    pub fn equipped() -> Org {
+        let (name, nodes) = ORGS[0];
+        Org {
+            number: 0,
+            name,
+            nodes,
+        }
+    }
+
     /// `10.10.<n>.<host>`, an address in its VPC.
     pub fn v4(&self, host: u8) -> Ipv4Addr {
         Ipv4Addr::new(10, 10, self.number, host)
@@ -170,6 +207,10 @@ pub enum Kind {
     Node,
     /// A machine that runs the gateway of its site.
     Gateway,
+    /// A host in a data centre, which runs `ringway attach`.
+    Attached,
+    /// The router of that data centre.
+    Nat,
     /// The network between the organizations.
     Wan,
 }
@@ -177,13 +218,14 @@ pub enum Kind {
 /// One machine, represented by one network namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// `peer0.org1`, `gw.org1` or `wan`.
+    /// `peer0.org1`, `gw.org1`, `dc0.org0`, `nat` or `wan`.
     pub name: String,
     /// Its role.
     pub kind: Kind,
-    /// The organization that it belongs to; `None` for the WAN.
+    /// The organization that it belongs to; `None` for the WAN and the data centre's router.
     pub org: Option<Org>,
-    /// Private IPv4 and IPv6 address first, then a gateway's addresses on the WAN.
+    /// Private IPv4 and IPv6 address first, then a gateway's addresses on the WAN, or an attached
+    /// host's in its data centre.
     pub addresses: Vec<IpAddr>,
     /// A gateway's link to the WAN.
     pub uplink: Option<Uplink>,
@@ -259,7 +301,7 @@ pub struct Topology {
     pub lab: LabName,
     /// What its sites have.
     pub equipment: Equipment,
-    /// Nodes, then gateways, then the WAN.
+    /// Nodes, then gateways, the data centre, and the WAN.
     pub nodes: Vec<Node>,
 }
 
@@ -274,14 +316,16 @@ impl Topology {
         }
 
         let mut uplinks: Vec<_> = Org::all().map(|org| org.uplink()).collect();
-        if equipment == Equipment::Siblings {
-            let org = Org::all().find(|org| org.name == WITH_SIBLINGS);
-            uplinks.extend(org.map(|org| Uplink {
-                org,
+        if equipment.siblings {
+            uplinks.push(Uplink {
+                org: Org::equipped(),
                 is_second: true,
-            }));
+            });
         }
         nodes.extend(uplinks.iter().map(|uplink| Node::gateway(&lab, *uplink)));
+        if equipment.attach {
+            nodes.extend(data_centre::machines(&lab, Org::equipped()));
+        }
         nodes.push(Node::wan(&lab, &uplinks));
 
         Topology {
@@ -295,6 +339,19 @@ impl Topology {
     pub(crate) fn gateways(&self, org: Org) -> impl Iterator<Item = &Node> {
         self.of_kind(Kind::Gateway)
             .filter(move |node| node.org == Some(org))
+    }
+
+    /// True if `org` has a data centre with an attached host.
+    pub(crate) fn has_data_centre(&self, org: Org) -> bool {
+        let mut attached = self.of_kind(Kind::Attached);
+        attached.any(|node| node.org == Some(org))
+    }
+
+    /// The machines in the VPC of `org`.
+    pub(crate) fn in_the_site_of(&self, org: Org) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(move |node| {
+            node.org == Some(org) && matches!(node.kind, Kind::Node | Kind::Gateway)
+        })
     }
 
     /// The virtual addresses of `org`'s site; `None` where there is one gateway.
@@ -316,6 +373,19 @@ impl Topology {
             .and_then(|name| name.strip_suffix('.'))
             .unwrap_or(name);
         self.nodes.iter().find(|node| node.name == name)
+    }
+
+    /// The machines that run applications and resolve names: those inside the sites, and an
+    /// attached one.
+    pub fn hosts(&self) -> impl Iterator<Item = &Node> {
+        let nodes = self.nodes.iter();
+        nodes.filter(|node| matches!(node.kind, Kind::Node | Kind::Attached))
+    }
+
+    /// The machines that run a daemon of Ringway: the gateways, and an attached host.
+    pub fn daemons(&self) -> impl Iterator<Item = &Node> {
+        let nodes = self.nodes.iter();
+        nodes.filter(|node| matches!(node.kind, Kind::Gateway | Kind::Attached))
     }
 
     /// The machines with the role `kind`.
@@ -347,8 +417,22 @@ impl Topology {
         self.dir().join(org.name)
     }
 
+    /// The file that the daemon of `node` reads; `None` if the machine runs none.
+    pub(crate) fn config(&self, node: &Node) -> Option<PathBuf> {
+        match (node.kind, node.uplink) {
+            (Kind::Attached, _) => Some(self.data_centre_dir().join("node.toml")),
+            (_, Some(uplink)) => Some(self.gateway_dir(uplink).join("gateway.toml")),
+            _ => None,
+        }
+    }
+
+    /// Directory of the files of the attached host.
+    pub(crate) fn data_centre_dir(&self) -> PathBuf {
+        self.dir().join(data_centre::LABEL)
+    }
+
     /// Directory of the files of the gateway at the end of `uplink`.
-    pub(crate) fn gateway_dir(&self, uplink: Uplink) -> PathBuf {
+    fn gateway_dir(&self, uplink: Uplink) -> PathBuf {
         self.dir().join(if uplink.is_second {
             format!("{}-gw2", uplink.org.name)
         } else {
@@ -362,11 +446,11 @@ mod tests {
     use super::*;
 
     fn topology() -> Topology {
-        Topology::of("ringway".parse().unwrap(), Equipment::Plain)
+        Topology::of("ringway".parse().unwrap(), Equipment::PLAIN)
     }
 
     fn with_siblings() -> Topology {
-        Topology::of("ringway".parse().unwrap(), Equipment::Siblings)
+        Topology::of("ringway".parse().unwrap(), Equipment::SIBLINGS)
     }
 
     #[test]
@@ -394,6 +478,23 @@ mod tests {
     }
 
     #[test]
+    fn an_attached_host_is_one_host_more_and_its_router_none() {
+        let equipment = Equipment::from_iter([Extra::Attach, Extra::Siblings]);
+        assert_eq!(equipment, Equipment::ALL);
+        let topology = Topology::of("ringway".parse().unwrap(), equipment);
+
+        let hosts: Vec<_> = topology.hosts().map(|node| node.name.as_str()).collect();
+        assert_eq!(hosts.len(), 7);
+        assert_eq!(hosts.last(), Some(&"dc0.org0"));
+        let daemons: Vec<_> = topology.daemons().map(|node| node.name.as_str()).collect();
+        assert_eq!(
+            daemons.join(" "),
+            "gw.org0 gw.org1 gw.org2 gw2.org0 dc0.org0"
+        );
+        assert_eq!(topology.of_kind(Kind::Nat).count(), 1);
+    }
+
+    #[test]
     fn finds_a_machine_by_its_short_and_its_full_name() {
         let topology = topology();
         let node = topology.find("peer0.org1.consortium.example").unwrap();
@@ -408,7 +509,8 @@ mod tests {
 
     #[test]
     fn no_two_machines_have_the_same_address() {
-        let mut addresses: Vec<_> = with_siblings()
+        let everything = Topology::of("ringway".parse().unwrap(), Equipment::ALL);
+        let mut addresses: Vec<_> = everything
             .nodes
             .into_iter()
             .flat_map(|node| node.addresses)

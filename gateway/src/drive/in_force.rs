@@ -333,7 +333,8 @@ impl InForce {
         });
     }
 
-    /// A tunnel leads to this peer, or none does any more: an attached node's host asks others first.
+    /// A tunnel leads to this peer, or none does any more: an attached node's host asks others
+    /// first.
     pub(super) fn reaches(&self, peer: &GatewayId, is_reached: bool, jobs: &Jobs) {
         if self.config.attach.is_some() {
             self.resolver.reaches(&peer.name, is_reached);

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use ringway_config::Digest;
 use serde_json::Value;
 
@@ -21,11 +21,21 @@ const DENIED: u16 = 22;
 
 /// A connection to a port that no rule opens. It is seen by the gateway that stopped it.
 pub(super) fn denied_port(lab: &mut Lab) -> Result<String> {
-    let target = lab.node("peer0.org1")?.addresses[0];
+    let service = is_denied(lab, "orderer0.org0", "peer0.org1", &["gw.org1"])?;
+    Ok(format!(
+        "{service}, as `ringway policy denied` of gw.org1 shows"
+    ))
+}
+
+/// Has `from` try the port of `to` that no rule opens. Returns the service, as one of `gateways`
+/// says that it has denied it.
+pub(super) fn is_denied(lab: &Lab, from: &str, to: &str, gateways: &[&str]) -> Result<String> {
+    let target = lab.node(to)?.addresses[0];
+    let source = format!("{}:", lab.node(from)?.addresses[0]);
     // bash opens the connection: no client needs to be installed.
     let attempt = format!("exec 3<>/dev/tcp/{target}/{DENIED}");
     let status = lab
-        .command("orderer0.org0", "timeout")?
+        .command(from, "timeout")?
         .args(["1", "bash", "-c", &attempt])
         .stderr(std::process::Stdio::null())
         .status()?;
@@ -33,17 +43,20 @@ pub(super) fn denied_port(lab: &mut Lab) -> Result<String> {
 
     let service = format!("tcp {DENIED}");
     wait::until("the denied packet", LIMIT, || {
-        let denied = ask(lab, "gw.org1", &["policy", "denied", "--json"])?;
-        let packets = denied["denied"].as_array().context("no list")?;
-        let seen = packets
-            .iter()
-            .any(|packet| packet["service"] == service.as_str());
-        ensure!(seen, "gw.org1 has seen none: {denied}");
-        Ok(Some(()))
+        for gateway in gateways {
+            let denied = ask(lab, gateway, &["policy", "denied", "--json"])?;
+            let packets = denied["denied"].as_array().context("no list")?;
+            let mut denied = packets
+                .iter()
+                .filter(|packet| packet["service"] == service.as_str())
+                .filter_map(|packet| packet["source"].as_str());
+            if denied.any(|seen| seen.starts_with(&source)) {
+                return Ok(Some(()));
+            }
+        }
+        bail!("none of {} has seen it", gateways.join(", "))
     })?;
-    Ok(format!(
-        "{service}, as `ringway policy denied` of gw.org1 shows"
-    ))
+    Ok(service)
 }
 
 /// org0 takes org2 out of the consortium, and in again.

@@ -5,23 +5,27 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::server::{Sent, Server, this_program};
-use super::{rights, siblings};
+use super::{attached, rights, siblings};
 use crate::laboratory::Lab;
 use crate::ping::{self, Family, Outcome};
 use crate::program::output;
-use crate::topology::{DOMAIN, Kind};
+use crate::topology::DOMAIN;
 use crate::{status, wan};
 
 /// A step's title and function.
 type Step = (&'static str, fn(&mut Lab) -> Result<String>);
 
 /// All steps, in order.
-pub(super) const ALL: [Step; 13] = [
+pub(super) const ALL: [Step; 14] = [
     ("every node knows every name", names),
     ("every node reaches every other, IPv4", pings_v4),
     ("every node reaches every other, IPv6", pings_v6),
     ("HTTP between organizations, by name", http),
     ("throughput between organizations", throughput),
+    (
+        "a data centre's host, attached from behind NAT",
+        attached::both_ways,
+    ),
     ("an overlapping organization is refused", overlap),
     (
         "a killed gateway: unreachable at once, then back",
@@ -43,7 +47,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 fn names(lab: &mut Lab) -> Result<String> {
     let mut asking = 0;
-    for node in lab.topology().of_kind(Kind::Node) {
+    for node in lab.topology().hosts() {
         let unknown = status::unknown_names(lab, &node.name)?;
         ensure!(
             unknown.is_empty(),
@@ -80,21 +84,22 @@ fn http(lab: &mut Lab) -> Result<String> {
     let mut answers = Vec::new();
 
     for client in ["orderer0.org0", "peer0.org2"] {
-        let answer = output(this_program(lab, client)?.args(["fetch", "peer0.org1"]))?;
-
-        // The server reports the address that it saw: the mesh must not have translated it.
-        let address = lab
-            .node(client)?
-            .addresses
-            .iter()
-            .map(ToString::to_string)
-            .find(|address| answer.trim().ends_with(address))
-            .with_context(|| {
-                format!("the server saw an address other than {client}'s: {answer}")
-            })?;
+        let address = fetch(lab, client, "peer0.org1")?;
         answers.push(format!("{client} ({address})"));
     }
     Ok(format!("peer0.org1 answered {}", answers.join(", ")))
+}
+
+/// Has `client` ask the server that runs on `server`; returns the client's address, as the server
+/// saw it: the mesh must not have translated it.
+pub(super) fn fetch(lab: &Lab, client: &str, server: &str) -> Result<String> {
+    let answer = output(this_program(lab, client)?.args(["fetch", server]))?;
+
+    let addresses = lab.node(client)?.addresses.iter().take(2);
+    addresses
+        .map(ToString::to_string)
+        .find(|address| answer.trim().ends_with(&format!(" {address}")))
+        .with_context(|| format!("the server saw an address other than {client}'s: {answer}"))
 }
 
 fn throughput(lab: &mut Lab) -> Result<String> {
