@@ -16,7 +16,7 @@ use crate::RINGWAY;
 #[test]
 fn a_cluster_survives_the_restart_of_its_leaders_gateway() {
     let mut scene = Scene::new("etcd", RINGWAY);
-    let cluster = Cluster::start(&scene);
+    let cluster = Cluster::start(&scene, MEMBERS);
     let first = eventually_ok("a leader that all members agree on", 30, || {
         agreed_leader(&scene, &cluster, &MEMBERS)
     });

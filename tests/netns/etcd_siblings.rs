@@ -1,10 +1,12 @@
 //! An etcd cluster with one member at each organization, of which one has two gateways: whatever
-//! happens to the active one, the cluster keeps its leader or elects another at once.
+//! happens to the active one, the cluster keeps its leader or elects another at once. The same with
+//! a member on a host in a data centre that is attached to both.
 //!
 //! ```text
 //!                            ┌─ gw.org0 ──┐
 //!   etcd on orderer0.org0 ───┤            ├─┬─ wan
 //!                            └─ gw2.org0 ─┘ │
+//!   etcd on dc0.org0 ────────── nat ────────┤
 //!   etcd on peer0.org1 ──────── gw.org1 ────┤
 //!   etcd on peer0.org2 ──────── gw.org2 ────┘
 //! ```
@@ -12,38 +14,59 @@
 use std::time::Instant;
 
 use anyhow::ensure;
+use ringway_lab::topology::Equipment;
 use ringway_tests::Scene;
-use ringway_tests::etcd::{Cluster, MEMBERS};
+use ringway_tests::etcd::{Cluster, MEMBERS, WITH_ATTACHED};
 use ringway_tests::scene::{eventually, eventually_ok};
 use ringway_tests::siblings::{Fault, active, other, wait_until_it_holds};
 
 use crate::RINGWAY;
 use crate::etcd::agreed_leader;
 
-/// The member behind the two gateways.
-const BEHIND: &str = MEMBERS[0];
-
 #[test]
 fn a_cluster_keeps_its_leader_or_elects_one_at_once_through_each_fault_of_a_gateway() {
     let mut scene = Scene::with_siblings("etcd-siblings", RINGWAY);
-    let cluster = Cluster::start(&scene);
+    let cluster = Cluster::start(&scene, MEMBERS);
+
+    endure(&mut scene, &cluster, &Fault::ALL);
+    scene.close();
+}
+
+/// `RINGWAY_ETCD_ROUNDS=N` has each fault happen N times; without it, the gateway is killed once.
+#[test]
+fn so_does_one_with_a_member_on_an_attached_host() {
+    let mut scene = Scene::with_equipment("etcd-attached", RINGWAY, Equipment::ALL);
+    let cluster = Cluster::start(&scene, WITH_ATTACHED);
+
+    let rounds = std::env::var("RINGWAY_ETCD_ROUNDS").ok();
+    match rounds.and_then(|rounds| rounds.parse().ok()) {
+        None => endure(&mut scene, &cluster, &[Fault::Kill]),
+        Some(rounds) => endure(&mut scene, &cluster, &Fault::ALL.repeat(rounds)),
+    }
+    scene.close();
+}
+
+/// Lets each of `faults` happen in turn, and be repaired.
+fn endure(scene: &mut Scene, cluster: &Cluster, faults: &[Fault]) {
     eventually_ok("a leader that all members agree on", 30, || {
-        agreed_leader(&scene, &cluster, &MEMBERS)
+        agreed_leader(scene, cluster, &cluster.members)
     });
 
-    for fault in Fault::ALL {
+    let mut elected = 0;
+    for fault in faults {
         // The members' own timers run late on a machine that stands still for a second.
-        let elections = elections(&mut scene, &cluster, fault);
-        if elections > 1 {
-            let again = self::elections(&mut scene, &cluster, fault);
+        let first = elections(scene, cluster, *fault);
+        elected += first;
+        if first > 1 {
+            let again = elections(scene, cluster, *fault);
             assert!(
                 again <= 1,
-                "{fault:?}: {again} after {elections}: {}",
+                "{fault:?}: {again} after {first}: {}",
                 cluster.printed()
             );
         }
     }
-    scene.close();
+    println!("result: {} faults, {elected} elections", faults.len());
 }
 
 /// Lets `fault` happen to the active gateway while the member behind it leads, and takes it back.
@@ -56,11 +79,11 @@ fn elections(scene: &mut Scene, cluster: &Cluster, fault: Fault) -> u64 {
     let struck = Instant::now();
     fault.strike(scene, gateway);
     let leader = eventually_ok("a leader that all agree on, and writes", 15, || {
-        for member in MEMBERS {
+        for member in cluster.members {
             let written = format!("{fault:?}");
             cluster.ctl(scene, member, &["put", member, &written])?;
         }
-        agreed_leader(scene, cluster, &MEMBERS)
+        agreed_leader(scene, cluster, &cluster.members)
     });
     let took = struck.elapsed();
     if fault.moves_the_role() {
@@ -68,7 +91,8 @@ fn elections(scene: &mut Scene, cluster: &Cluster, fault: Fault) -> u64 {
         eventually("the role", 10, || active(scene) == Some(successor));
     }
 
-    let elections = cluster.term(scene, BEHIND).expect("it answers") - term;
+    let behind = cluster.members[0];
+    let elections = cluster.term(scene, behind).expect("it answers") - term;
     println!("{fault:?}: {elections} elections, {leader} leads; all wrote after {took:.1?}");
     fault.repair(scene, gateway);
     elections
@@ -76,10 +100,12 @@ fn elections(scene: &mut Scene, cluster: &Cluster, fault: Fault) -> u64 {
 
 /// Has the member behind the two gateways lead; how many elections there have been by then.
 fn lead_behind_the_gateways(scene: &Scene, cluster: &Cluster) -> u64 {
+    let behind = cluster.members[0];
+
     eventually_ok("the member behind the gateways to lead", 30, || {
-        cluster.have_lead(scene, BEHIND)?;
-        let leader = agreed_leader(scene, cluster, &MEMBERS)?;
-        ensure!(leader == BEHIND, "{leader} leads");
-        cluster.term(scene, BEHIND)
+        cluster.have_lead(scene, behind)?;
+        let leader = agreed_leader(scene, cluster, &cluster.members)?;
+        ensure!(leader == behind, "{leader} leads");
+        cluster.term(scene, behind)
     })
 }

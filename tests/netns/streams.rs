@@ -121,7 +121,7 @@ fn a_private_packet_on_the_wan_is_seen() {
 fn a_cluster_outlasts_a_killed_gateway_and_a_silent_cut() {
     let mut scene = Scene::without_wan_filter("push-etcd", RINGWAY);
     let outside = Capture::headers(&scene, "wan", "any");
-    let cluster = Cluster::start(&scene);
+    let cluster = Cluster::start(&scene, MEMBERS);
     let put =
         |scene: &Scene, member: &str, key: &str| cluster.ctl(scene, member, &["put", key, "x"]);
     eventually_ok("a write by every member", 40, || {

@@ -1,4 +1,5 @@
-//! A real etcd cluster with one member at each organization. Members know each other by name only.
+//! A real etcd cluster with one member at each organization, in its VPC or its data centre. Members
+//! know each other by name only.
 //!
 //! openssl creates the certificates: one CA, and for each member one certificate with its DNS name,
 //! for both roles. A member checks that a peer's source address is among the addresses of the names
@@ -17,7 +18,12 @@ use serde_json::Value;
 use crate::{Background, Scene};
 
 /// The machines that run a member.
-pub const MEMBERS: [&str; 3] = ["orderer0.org0", "peer0.org1", "peer0.org2"];
+pub type Members = [&'static str; 3];
+
+/// One in each organization's VPC.
+pub const MEMBERS: Members = ["orderer0.org0", "peer0.org1", "peer0.org2"];
+/// One on the attached host of org0's data centre, the others in the VPCs of two organizations.
+pub const WITH_ATTACHED: Members = ["dc0.org0", "peer0.org1", "peer0.org2"];
 
 /// Number of lines of each member's output in a failure's message.
 const LOG_LINES: usize = 15;
@@ -25,21 +31,27 @@ const LOG_LINES: usize = 15;
 /// A running cluster.
 pub struct Cluster {
     dir: PathBuf,
-    members: Vec<Background>,
+    /// The machines.
+    pub members: Members,
+    processes: Vec<Background>,
 }
 
 impl Cluster {
     /// Starts all members; does not wait until they have found each other.
-    pub fn start(scene: &Scene) -> Cluster {
+    pub fn start(scene: &Scene, members: Members) -> Cluster {
         let dir = scene.topology().dir().join("etcd");
         fs::create_dir_all(&dir).expect("the laboratory's directory is writable");
-        create_certificates(&dir).unwrap_or_else(|error| panic!("{error:#}"));
+        create_certificates(&dir, members).unwrap_or_else(|error| panic!("{error:#}"));
 
-        let members = MEMBERS
+        let processes = members
             .iter()
-            .map(|member| start_member(scene, &dir, member))
+            .map(|member| start_member(scene, &dir, members, member))
             .collect();
-        Cluster { dir, members }
+        Cluster {
+            dir,
+            members,
+            processes,
+        }
     }
 
     /// Runs etcdctl on the machine of `member`, against `member` itself.
@@ -75,7 +87,7 @@ impl Cluster {
     /// The leader according to `member`; an error if it knows none.
     pub fn leader(&self, scene: &Scene, member: &str) -> Result<&'static str> {
         let leader = self.status_number(scene, member, "/0/Status/leader")?;
-        for other in MEMBERS {
+        for other in self.members {
             let id = self.status_number(scene, other, "/0/Status/header/member_id");
             if id.is_ok_and(|id| id == leader) {
                 return Ok(other);
@@ -114,7 +126,7 @@ impl Cluster {
     /// The last lines that every member has printed, newest first, for the message of a failure.
     pub fn printed(&self) -> String {
         let mut text = String::new();
-        for (name, etcd) in MEMBERS.iter().zip(&self.members) {
+        for (name, etcd) in self.members.iter().zip(&self.processes) {
             text += &format!("── {name}\n");
             for line in etcd.printed().lines().rev().take(LOG_LINES) {
                 text += line;
@@ -125,8 +137,8 @@ impl Cluster {
     }
 }
 
-fn start_member(scene: &Scene, dir: &Path, member: &str) -> Background {
-    let cluster = MEMBERS.map(|other| format!("{other}=https://{}:2380", fqdn(other)));
+fn start_member(scene: &Scene, dir: &Path, members: Members, member: &str) -> Background {
+    let cluster = members.map(|other| format!("{other}=https://{}:2380", fqdn(other)));
     let address = scene.node(member).expect("a node").addresses[0];
     let name = fqdn(member);
     let dir = dir.display();
@@ -163,7 +175,7 @@ const NEW_KEY: [&str; 5] = [
 ];
 
 /// Creates one CA and a certificate for each member.
-fn create_certificates(dir: &Path) -> Result<()> {
+fn create_certificates(dir: &Path, members: Members) -> Result<()> {
     let mut ca = Command::new("openssl");
     ca.current_dir(dir)
         .args(["req", "-x509"])
@@ -172,7 +184,7 @@ fn create_certificates(dir: &Path) -> Result<()> {
         .args(["-keyout", "ca.key", "-out", "ca.crt"]);
     program::output(&mut ca)?;
 
-    for member in MEMBERS {
+    for member in members {
         let mut certificate = Command::new("openssl");
         certificate
             .current_dir(dir)
