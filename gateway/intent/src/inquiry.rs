@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ringway_config::{Policy, Prefix, Service};
+use ringway_config::{Config, Policy, Prefix, Service};
 
 use crate::links::Links;
 
@@ -18,6 +18,9 @@ const WAYS: usize = 1024;
 /// Ports that filters are asked for; with more, the rest is left out.
 const PORTS: usize = 64;
 
+/// As many as one match of iptables takes (`multiport`).
+const DIALLED_PORTS: usize = 15;
+
 /// See the head of this file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inquiry {
@@ -29,10 +32,28 @@ pub struct Inquiry {
     pub dns: Vec<IpAddr>,
     /// The tunnel's port, if others dial this gateway.
     pub tunnel_port: Option<u16>,
-    /// Interfaces by which they come: those of default routes.
+    /// The ports at which other gateways are dialled: [`dialled_ports`].
+    pub dialled_ports: BTreeSet<u16>,
+    /// Interfaces by which tunnels come and go: those of default routes.
     pub outside: BTreeSet<String>,
     /// TCP ports that hosts of both sides are likely to use: [`tcp_ports`].
     pub ports: BTreeSet<u16>,
+}
+
+/// The UDP ports of other gateways, by all records: some of them, if there are very many.
+pub fn dialled_ports(config: &Config) -> BTreeSet<u16> {
+    let gateways = config.records().flat_map(|member| {
+        let gateways = member.gateways.iter();
+        gateways.filter(|gateway| member.org != config.id.org || gateway.name != config.id.name)
+    });
+
+    gateways
+        .flat_map(|gateway| &gateway.endpoints)
+        .map(|endpoint| endpoint.port)
+        .collect::<BTreeSet<u16>>()
+        .into_iter()
+        .take(DIALLED_PORTS)
+        .collect()
 }
 
 /// The first ports of what the rules and the named services of `policy` say, Fabric's among them.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use ringway_config::{Ruling, rule};
 use ringway_intent::{
     Checked, Finding, GuardSpec, Inquiry, Links, Missing, Remedy, Restoration, Thing, absent_dns,
-    absent_listen, has_siblings, tcp_ports, ways,
+    absent_listen, dialled_ports, has_siblings, tcp_ports, ways,
 };
 
 use crate::carrier::Carrier;
@@ -142,6 +142,7 @@ impl Shell {
             unasked,
             dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
             tunnel_port: is_dialled.then_some(config.listen.port()),
+            dialled_ports: dialled_ports(config),
             outside: self.current.links.outside(),
             ports: tcp_ports(&config.policy),
         }

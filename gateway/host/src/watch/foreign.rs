@@ -2,7 +2,7 @@
 //! forwarded packets, a firewall that does not know the TUN device. They are not ours to change, so
 //! each becomes a [`Finding`] with the command that opens it.
 //!
-//! The base chains at the forward and input hooks are read, of nftables and of iptables-legacy, and
+//! The base chains of nftables are read, and those of iptables-legacy's table `filter`, and
 //! followed for sample packets as the kernel would. Only a drop that is certain is a finding: with
 //! a rule that is not understood, the answer is uncertain.
 
@@ -10,6 +10,7 @@ mod evaluate;
 mod expression;
 mod legacy;
 mod packet;
+mod question;
 mod read;
 mod remedy;
 mod set;
@@ -17,18 +18,13 @@ mod set;
 use std::collections::BTreeMap;
 use std::io;
 
-use ringway_intent::{Finding, Inquiry, Remedy, Way};
+use ringway_intent::{Finding, Inquiry, Remedy};
 
 use self::evaluate::{Judgement, Ruleset};
 use self::packet::{Interface, Sample, State};
-use self::read::{BaseChain, Family, Hook, Reader};
+use self::question::{Question, questions};
+use self::read::{BaseChain, Family, Reader};
 use self::remedy::remedy;
-
-/// Protocol numbers.
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-/// DNS.
-const DNS: u16 = 53;
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -51,14 +47,6 @@ impl Traffic {
             index: index.map(|(index, _)| *index),
         })
     }
-}
-
-/// Packets of which some must pass, and how to say so.
-struct Question {
-    hook: Hook,
-    what: String,
-    /// They differ in the port alone; never empty.
-    samples: Vec<Sample>,
 }
 
 /// Every base chain of others that certainly drops some of `traffic`. Blocks for as long as the
@@ -101,8 +89,12 @@ fn first_dropped<'q>(
     questions: &'q [Question],
 ) -> Option<&'q Question> {
     let is_dropped = |sample: &Sample| {
+        let mut sample = sample.clone();
+        if chain.is_early {
+            sample.state = State::Untold;
+        }
         chain.family.has(sample.is_v4)
-            && ruleset.judge(&chain.name, chain.drops_rest, sample) == Judgement::Dropped
+            && ruleset.judge(&chain.name, chain.drops_rest, &sample) == Judgement::Dropped
     };
 
     // A site may close ports on purpose: one that passes shows that the filter knows the device.
@@ -110,112 +102,6 @@ fn first_dropped<'q>(
         .iter()
         .filter(|question| question.hook == chain.hook)
         .find(|question| question.samples.iter().all(is_dropped))
-}
-
-fn questions(traffic: &Traffic) -> Vec<Question> {
-    let inquiry = &traffic.inquiry;
-    // One prefix of each family stands for all.
-    let mut ways = inquiry.ways.clone();
-    ways.sort_by_key(|way| (way.interface.clone(), way.host.is_ipv4()));
-    ways.dedup_by_key(|way| (way.interface.clone(), way.host.is_ipv4()));
-
-    let forwarded = ways.iter().flat_map(|way| forwarded(traffic, way));
-    let mut questions: Vec<Question> = forwarded.collect();
-    for way in &ways {
-        let dns = inquiry.dns.iter();
-        let asked = dns.filter(|address| address.is_ipv4() == way.host.is_ipv4());
-        questions.extend(asked.map(|address| Question {
-            hook: Hook::Input,
-            what: format!("from {} to our DNS server {address}", way.interface),
-            samples: vec![Sample {
-                enters: traffic.interface(&way.interface),
-                leaves: None,
-                is_v4: address.is_ipv4(),
-                source: Some(way.host),
-                destination: Some(*address),
-                protocol: UDP,
-                port: Some(DNS),
-                state: State::New,
-            }],
-        }));
-    }
-
-    questions.extend(inquiry.tunnel_port.map(|port| dialled(traffic, port)));
-    questions
-}
-
-/// A peer may dial any address of this host, by each interface with a default route; by any if
-/// there is none.
-fn dialled(traffic: &Traffic, port: u16) -> Question {
-    let outside = traffic.inquiry.outside.iter();
-    let mut ways: Vec<_> = outside.map(|name| traffic.interface(name)).collect();
-    if ways.is_empty() {
-        ways.push(None);
-    }
-
-    let samples = ways.into_iter().map(|enters| Sample {
-        enters,
-        leaves: None,
-        is_v4: true,
-        source: None,
-        destination: None,
-        protocol: UDP,
-        port: Some(port),
-        state: State::New,
-    });
-    Question {
-        hook: Hook::Input,
-        what: format!("to the tunnel port, UDP {port}"),
-        samples: samples.collect(),
-    }
-}
-
-/// From the site to the member, and the answer. A site may offer some services only: it is asked
-/// for every port that is likely, and one that passes is enough.
-fn forwarded(traffic: &Traffic, way: &Way) -> [Question; 2] {
-    let tun = traffic.interface(&traffic.tun);
-    let site = traffic.interface(&way.interface);
-    let there = Sample {
-        enters: site.clone(),
-        leaves: tun.clone(),
-        is_v4: way.host.is_ipv4(),
-        source: Some(way.host),
-        destination: Some(way.remote),
-        protocol: TCP,
-        port: None,
-        state: State::New,
-    };
-    let back = Sample {
-        enters: tun,
-        leaves: site,
-        source: Some(way.remote),
-        destination: Some(way.host),
-        state: State::Established,
-        ..there.clone()
-    };
-
-    let ports = traffic.inquiry.ports.iter();
-    let to_ports = ports.map(|port| Sample {
-        port: Some(*port),
-        ..there.clone()
-    });
-    let mut samples: Vec<Sample> = to_ports.collect();
-    // Without a port that is likely, a packet to any port stands for all.
-    if samples.is_empty() {
-        samples.push(there);
-    }
-    [
-        Question {
-            hook: Hook::Forward,
-            what: format!("from {} to {}", way.interface, traffic.tun),
-            samples,
-        },
-        Question {
-            hook: Hook::Forward,
-            what: format!("from {} to {}", traffic.tun, way.interface),
-            samples: vec![back],
-        },
-    ]
 }
 
 fn finding(
@@ -245,6 +131,9 @@ fn finding(
 
 #[cfg(test)]
 mod tests {
+    use ringway_intent::Way;
+
+    use super::read::Hook;
     use super::*;
 
     #[test]
@@ -276,6 +165,7 @@ mod tests {
                 name: "chain".into(),
                 hook,
                 drops_rest: true,
+                is_early: false,
                 is_legacy: false,
             };
             let mut ruleset = Ruleset::default();

@@ -147,6 +147,7 @@ fn findings(namespace: &Namespace, is_tunnelled: bool) -> Vec<Finding> {
         dns: vec!["10.1.0.1".parse().unwrap()],
         tunnel_port: Some(4600),
         outside: ["eth9".to_owned()].into(),
+        dialled_ports: [4600, 4700].into(),
         ports: [7051].into(),
     };
 
@@ -265,6 +266,30 @@ fn chains_that_drop_are_found_and_the_remedies_open_them() {
             }",
             "foreign filter inet e f",
         ),
+        (
+            "table ip f { chain p { type filter hook prerouting priority raw; policy drop;
+                iifname lo accept; }
+            }",
+            "foreign filter ip f p",
+        ),
+        (
+            "table inet g { chain o { type filter hook output priority 0; policy drop;
+                oifname lo accept; udp dport 123 accept; }
+            }",
+            "foreign filter inet g o",
+        ),
+        (
+            "table ip h { chain p { type filter hook postrouting priority 0;
+                oifname != { eth7, lo } drop; }
+            }",
+            "foreign filter ip h p",
+        ),
+        (
+            "table ip i { set known { type ipv4_addr; elements = { 192.0.2.1 }; }
+              chain f { type filter hook forward priority 0; ip saddr != @known drop; }
+            }",
+            "foreign filter ip i f",
+        ),
     ] {
         nft(&namespace, ruleset);
         let found = findings(&namespace, false);
@@ -299,6 +324,7 @@ fn chains_that_may_accept_are_no_finding() {
         "policy drop; ip saddr @known accept;",
         "policy accept; iifname \"docker0\" drop;",
         "policy accept; limit rate 5/second drop;",
+        "policy accept; ip saddr != { 10.0.0.0/8, 192.0.2.1 } drop;",
     ] {
         let set = "set known { type ipv4_addr; flags interval; }";
         let chain = format!("chain f {{ type filter hook forward priority 0; {rules} }}");

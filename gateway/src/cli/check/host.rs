@@ -13,8 +13,8 @@ use ringway_host::links;
 use ringway_host::obstacles::{self, Obstacle, is_privileged};
 use ringway_host::watch::inquire;
 use ringway_intent::{
-    Finding, Inquiry, Links, Remedy, Scope, absent_dns, absent_listen, guard, tcp_ports,
-    unannounced, ways,
+    Finding, Inquiry, Links, Remedy, Scope, absent_dns, absent_listen, dialled_ports, guard,
+    tcp_ports, unannounced, ways,
 };
 
 use super::files;
@@ -87,6 +87,7 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
         unasked,
         dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
         tunnel_port: config.is_dialled().then_some(config.listen.port()),
+        dialled_ports: dialled_ports(config),
         outside: links.outside(),
         ports: tcp_ports(&config.policy),
     };

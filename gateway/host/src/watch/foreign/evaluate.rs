@@ -219,11 +219,15 @@ impl Ruleset {
                     let value = registers.get(register).unwrap_or(&Value::Unknown);
                     applies = applies.and(value.compare(*operator, data));
                 }
-                Expression::Lookup { set, register } => {
+                Expression::Lookup {
+                    set,
+                    register,
+                    is_inverted,
+                } => {
                     let found = self.look_up(set, registers.get(register));
                     applies = applies.and(match found {
-                        Found::Nothing => Match::No,
-                        Found::Element(_) => Match::Yes,
+                        Found::Nothing => Match::of(*is_inverted),
+                        Found::Element(_) => Match::of(!is_inverted),
                         Found::Unknown => Match::Maybe,
                     });
                 }
@@ -237,7 +241,8 @@ impl Ruleset {
                     };
                 }
                 Expression::StateMask(mask) => {
-                    applies = applies.and(Match::of(packet.state.bit() & mask != 0));
+                    let is_in = packet.state.bit().map(|bit| Match::of(bit & mask != 0));
+                    applies = applies.and(is_in.unwrap_or(Match::Maybe));
                 }
                 Expression::DestinationType(types) => {
                     applies = applies.and(Match::of(packet.goes_to(*types)));

@@ -35,8 +35,12 @@ pub(super) enum Expression {
         operator: u32,
         data: Vec<u8>,
     },
-    /// The rule ends here unless the register is in the set.
-    Lookup { set: String, register: Register },
+    /// The rule ends here unless the register is in the set, or, inverted, if it is.
+    Lookup {
+        set: String,
+        register: Register,
+        is_inverted: bool,
+    },
     /// The set says for the register what the rule decides.
     VerdictMap { set: String, register: Register },
     /// The match `conntrack` of iptables: the states that it wants.
@@ -196,9 +200,12 @@ fn read_lookup(data: &[u8]) -> Option<Expression> {
     let register = data.number(2)?;
 
     match data.number(3) {
-        // `!=` a set.
-        None if data.number(5).unwrap_or(0) != 0 => None,
-        None => Some(Expression::Lookup { set, register }),
+        None => Some(Expression::Lookup {
+            set,
+            register,
+            // The only flag: `!=` a set.
+            is_inverted: data.number(5).unwrap_or(0) != 0,
+        }),
         Some(VERDICT_REGISTER) => Some(Expression::VerdictMap { set, register }),
         Some(_) => None,
     }

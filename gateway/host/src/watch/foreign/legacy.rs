@@ -20,10 +20,14 @@ use super::read::{BaseChain, Family, Hook};
 /// The name of the table that filters.
 pub(super) const FILTER: &str = "filter";
 
-/// linux/netfilter.h: `NF_INET_LOCAL_IN` and `NF_INET_FORWARD`.
-const HOOKS: [(Hook, &str, usize); 2] = [(Hook::Input, "INPUT", 1), (Hook::Forward, "FORWARD", 2)];
+/// linux/netfilter.h: `NF_INET_LOCAL_IN`, `NF_INET_FORWARD` and `NF_INET_LOCAL_OUT`.
+const HOOKS: [(Hook, &str, usize); 3] = [
+    (Hook::Input, "INPUT", 1),
+    (Hook::Forward, "FORWARD", 2),
+    (Hook::Output, "OUTPUT", 3),
+];
 
-/// The hooks that the table has: these two and the one for output.
+/// The hooks that the table has.
 const USED: RangeInclusive<usize> = 1..=3;
 
 /// A table as the kernel hands it out.
@@ -35,7 +39,7 @@ struct Table {
     entries: Vec<u8>,
 }
 
-/// The tables of both families, each with its chains at the input and forward hooks. A table that
+/// The tables of both families, each with its chains. A table that
 /// no program has used yet is left alone: asking for it would create it.
 pub(super) fn read() -> io::Result<Vec<(Vec<BaseChain>, Ruleset)>> {
     let mut tables = Vec::new();
@@ -69,6 +73,7 @@ impl Table {
                     name: (*name).to_owned(),
                     hook: *hook,
                     drops_rest: self.policy(*number)? == Verdict::Drop,
+                    is_early: false,
                     is_legacy: true,
                 })
             })

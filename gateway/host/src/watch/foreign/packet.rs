@@ -14,10 +14,12 @@ pub(super) struct Interface {
 /// See the head of this file.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
-    /// `None` if it may be any but the loopback interface.
+    /// `None` if it may be any but the loopback interface, and for a packet of this host.
     pub(super) enters: Option<Interface>,
-    /// `None` at the input hook.
+    /// `None` before its route is chosen, and if it is for this host.
     pub(super) leaves: Option<Interface>,
+    /// It is for this host.
+    pub(super) is_local: bool,
     pub(super) is_v4: bool,
     pub(super) source: Option<IpAddr>,
     pub(super) destination: Option<IpAddr>,
@@ -34,15 +36,18 @@ pub(super) enum State {
     New,
     /// A later one.
     Established,
+    /// Connection tracking has not seen the packet yet.
+    Untold,
 }
 
 impl State {
     /// The bit in a register (linux/netfilter/nf_conntrack_common.h, `NF_CT_STATE_BIT`), and in the
     /// mask of the iptables match.
-    pub(super) fn bit(self) -> u32 {
+    pub(super) fn bit(self) -> Option<u32> {
         match self {
-            State::Established => 1 << 1,
-            State::New => 1 << 3,
+            State::Established => Some(1 << 1),
+            State::New => Some(1 << 3),
+            State::Untold => None,
         }
     }
 }
@@ -54,12 +59,7 @@ const LOCAL: u16 = 1 << 2;
 impl Sample {
     /// True if the type of its destination is one of `types`.
     pub(super) fn goes_to(&self, types: u16) -> bool {
-        // At the input hook, it is one of this host's own addresses.
-        let own = if self.leaves.is_none() {
-            LOCAL
-        } else {
-            UNICAST
-        };
+        let own = if self.is_local { LOCAL } else { UNICAST };
 
         types & own != 0
     }

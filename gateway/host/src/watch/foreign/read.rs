@@ -29,6 +29,9 @@ const FIELDS: u32 = 128;
 const RANGE_END: u32 = 1;
 const EVERYTHING: u32 = 2;
 
+/// linux/netfilter_ipv4.h: `NF_IP_PRI_CONNTRACK`.
+const PRIORITY_TRACKING: i32 = -200;
+
 /// Elements of a set that are read; with more, the set is not understood.
 const ELEMENTS: usize = 4096;
 
@@ -49,6 +52,8 @@ pub(super) struct BaseChain {
     pub(super) hook: Hook,
     /// What no rule decides is dropped.
     pub(super) drops_rest: bool,
+    /// It is called before connection tracking.
+    pub(super) is_early: bool,
     /// iptables-legacy has made it, and nftables does not show it.
     pub(super) is_legacy: bool,
 }
@@ -56,8 +61,11 @@ pub(super) struct BaseChain {
 /// Where it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hook {
+    Prerouting,
     Input,
     Forward,
+    Output,
+    Postrouting,
 }
 
 impl Family {
@@ -116,7 +124,8 @@ impl Reader {
         })
     }
 
-    /// The chains at the forward and input hooks, in tables of other names than `own`.
+    /// The chains that see whole packets of this host and through it, in tables of other names than
+    /// `own`.
     pub(super) fn base_chains(&mut self, own: &str) -> io::Result<Vec<BaseChain>> {
         let mut chains = Vec::new();
 
@@ -220,13 +229,22 @@ impl Reader {
 }
 
 fn read_chain(family: Option<Family>, chain: &Attributes<'_>) -> Option<BaseChain> {
-    let hook = chain.find(4)?;
-    // linux/netfilter.h: NF_INET_LOCAL_IN is 1, NF_INET_FORWARD 2.
-    let hook = match Attributes(&hook).number(1)? {
+    // These translate addresses, see the first packet of a connection alone, and hardly ever drop.
+    if text(&chain.find(7).unwrap_or_default()) == "nat" {
+        return None;
+    }
+    let called = chain.find(4)?;
+    let called = Attributes(&called);
+    // linux/netfilter.h: `enum nf_inet_hooks`.
+    let hook = match called.number(1)? {
+        0 => Hook::Prerouting,
         1 => Hook::Input,
         2 => Hook::Forward,
+        3 => Hook::Output,
+        4 => Hook::Postrouting,
         _ => return None,
     };
+    let priority = called.number(2)? as i32;
 
     Some(BaseChain {
         family: family?,
@@ -235,6 +253,7 @@ fn read_chain(family: Option<Family>, chain: &Attributes<'_>) -> Option<BaseChai
         hook,
         // linux/netfilter.h: NF_DROP is 0.
         drops_rest: chain.number(5) == Some(0),
+        is_early: priority <= PRIORITY_TRACKING && matches!(hook, Hook::Prerouting | Hook::Output),
         is_legacy: false,
     })
 }

@@ -1,10 +1,11 @@
 //! [`remedy`]: the command that lets packets through, in the words of the program whose chain drops
 //! them. It works as it is written: an operator, or a script, executes it literally.
 
+use std::collections::BTreeSet;
+
 use super::evaluate::Ruleset;
-use super::packet::Interface;
+use super::question::{DNS, Kind, Question};
 use super::read::{BaseChain, Hook};
-use super::{DNS, Question};
 
 /// The program that has made a chain, as far as its names tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,14 +26,93 @@ pub(super) fn remedy(
 ) -> String {
     let maker = maker(chain, ruleset);
 
-    match question.hook {
-        Hook::Input => open_input(maker, chain, question),
-        Hook::Forward => open_forward(maker, chain, tun),
+    match (question.hook, &question.kind) {
+        (Hook::Input, kind) => open_input(maker, chain, kind),
+        (Hook::Forward, _) => open_forward(maker, chain, tun),
+        (Hook::Output, Kind::Dialling { ports }) if maker == Maker::Ufw => {
+            format!("ufw allow out proto udp to any port {}", list(ports))
+        }
+        (Hook::Output, _) if maker == Maker::Ufw => {
+            format!("ufw allow out proto udp from any port {DNS}")
+        }
+        (hook, kind) => open_elsewhere(maker, chain, &conditions(hook, kind, tun)),
     }
 }
 
+fn list(ports: &BTreeSet<u16>) -> String {
+    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+    ports.join(",")
+}
+
+/// What the packets have in common, in the words of nftables and of iptables.
+struct Condition {
+    nftables: String,
+    iptables: String,
+}
+
+/// Of both directions, where a chain sees both.
+fn conditions(hook: Hook, kind: &Kind, tun: &str) -> Vec<Condition> {
+    let arrives = hook == Hook::Prerouting;
+    let (name, option) = if arrives {
+        ("iifname", "-i")
+    } else {
+        ("oifname", "-o")
+    };
+    let (side, port_option) = if arrives {
+        ("dport", "--dport")
+    } else {
+        ("sport", "--sport")
+    };
+
+    match kind {
+        Kind::Forwarded { site } => [tun, site]
+            .map(|interface| Condition {
+                nftables: format!("{name} {interface}"),
+                iptables: format!("{option} {interface}"),
+            })
+            .into(),
+        Kind::Dns { site } => ["udp", "tcp"]
+            .map(|protocol| Condition {
+                nftables: format!("{name} {site} {protocol} {side} {DNS}"),
+                iptables: format!("{option} {site} -p {protocol} {port_option} {DNS}"),
+            })
+            .into(),
+        Kind::Tunnel { port } => vec![Condition {
+            nftables: format!("udp dport {port}"),
+            iptables: format!("-p udp --dport {port}"),
+        }],
+        Kind::Dialling { ports } => vec![Condition {
+            nftables: format!("udp dport {{ {} }}", list(ports)),
+            iptables: format!("-p udp -m multiport --dports {}", list(ports)),
+        }],
+    }
+}
+
+/// Where no program has words of its own for it.
+fn open_elsewhere(maker: Maker, chain: &BaseChain, conditions: &[Condition]) -> String {
+    let BaseChain { table, name, .. } = chain;
+    let by_iptables = !matches!(maker, Maker::Nftables | Maker::Firewalld);
+
+    let commands = conditions.iter().map(|condition| {
+        if by_iptables {
+            let program = program(chain);
+            format!(
+                "{program} -t {table} -I {name} {} -j ACCEPT",
+                condition.iptables
+            )
+        } else {
+            insert(chain, &condition.nftables)
+        }
+    });
+    commands.collect::<Vec<_>>().join(" && ")
+}
+
 fn maker(chain: &BaseChain, ruleset: &Ruleset) -> Maker {
-    let is_iptables = chain.table == "filter" && matches!(&*chain.name, "FORWARD" | "INPUT");
+    let is_iptables = matches!(&*chain.table, "filter" | "raw" | "mangle" | "security")
+        && matches!(
+            &*chain.name,
+            "PREROUTING" | "INPUT" | "FORWARD" | "OUTPUT" | "POSTROUTING"
+        );
     let has = |part: &str| ruleset.chains.keys().any(|name| name.starts_with(part));
 
     if chain.table == "firewalld" {
@@ -49,31 +129,32 @@ fn maker(chain: &BaseChain, ruleset: &Ruleset) -> Maker {
 }
 
 /// To the tunnel port by any interface, or to our DNS server by one of the site's.
-fn open_input(maker: Maker, chain: &BaseChain, question: &Question) -> String {
-    let sample = question.samples.first();
-    let port = sample.and_then(|sample| sample.port).unwrap_or_default();
-    let site = sample
-        .filter(|_| port == DNS)
-        .and_then(|sample| sample.enters.as_ref());
+fn open_input(maker: Maker, chain: &BaseChain, kind: &Kind) -> String {
+    let (port, site) = match kind {
+        Kind::Tunnel { port } => (*port, None),
+        Kind::Dns { site } | Kind::Forwarded { site } => (DNS, Some(site)),
+        // Never asked about at this hook.
+        Kind::Dialling { .. } => (DNS, None),
+    };
 
     match (maker, site) {
         (Maker::Firewalld, None) => {
             format!("firewall-cmd --permanent --add-port={port}/udp && firewall-cmd --reload")
         }
-        (Maker::Firewalld, Some(Interface { name, .. })) => format!(
+        (Maker::Firewalld, Some(name)) => format!(
             "firewall-cmd --permanent --zone=$(firewall-cmd --get-zone-of-interface={name} \
              2>/dev/null || firewall-cmd --get-default-zone) --add-service=dns && \
              firewall-cmd --reload"
         ),
         (Maker::Ufw, None) => format!("ufw allow {port}/udp"),
-        (Maker::Ufw, Some(Interface { name, .. })) => {
+        (Maker::Ufw, Some(name)) => {
             format!("ufw allow in on {name} to any port {port}")
         }
         (Maker::Docker | Maker::Iptables, None) => {
             let program = program(chain);
             format!("{program} -I INPUT -p udp --dport {port} -j ACCEPT")
         }
-        (Maker::Docker | Maker::Iptables, Some(Interface { name, .. })) => {
+        (Maker::Docker | Maker::Iptables, Some(name)) => {
             let program = program(chain);
             format!(
                 "{program} -I INPUT -i {name} -p udp --dport {port} -j ACCEPT && \
@@ -81,7 +162,7 @@ fn open_input(maker: Maker, chain: &BaseChain, question: &Question) -> String {
             )
         }
         (Maker::Nftables, None) => insert(chain, &format!("udp dport {port}")),
-        (Maker::Nftables, Some(Interface { name, .. })) => format!(
+        (Maker::Nftables, Some(name)) => format!(
             "{} && {}",
             insert(chain, &format!("iifname {name} udp dport {port}")),
             insert(chain, &format!("iifname {name} tcp dport {port}"))

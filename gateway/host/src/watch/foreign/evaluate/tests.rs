@@ -12,6 +12,7 @@ fn interface(name: &str) -> Option<Interface> {
 /// From the site into the tunnel.
 fn outbound(state: State) -> Sample {
     Sample {
+        is_local: false,
         enters: interface("lan0"),
         leaves: interface("ringway0"),
         is_v4: true,
@@ -62,7 +63,7 @@ fn judge(ruleset: &Ruleset) -> Judgement {
 
 /// Docker's chains, and what an operator puts first.
 fn docker(user: Vec<Vec<Expression>>) -> Ruleset {
-    let established = Expression::StateMask(State::Established.bit() | 1 << 2);
+    let established = Expression::StateMask(State::Established.bit().unwrap() | 1 << 2);
     let mut answers = named(META_OIFNAME, EQUAL, "docker0");
     answers.push(established);
 
@@ -123,7 +124,7 @@ fn a_wildcard_and_a_negation_are_compared_as_the_kernel_does() {
 
 #[test]
 fn a_map_of_states_decides_by_the_state() {
-    let state = |state: State| state.bit().to_ne_bytes().to_vec();
+    let state = |state: State| state.bit().unwrap().to_ne_bytes().to_vec();
     let rule = vec![
         Expression::State { to: 1 },
         Expression::VerdictMap {
@@ -174,6 +175,7 @@ fn chains_that_call_each_other_without_end_are_given_up() {
 #[test]
 fn rules_about_the_loopback_interface_never_apply_to_what_comes_by_another() {
     let sample = Sample {
+        is_local: true,
         enters: None,
         leaves: None,
         ..outbound(State::New)

@@ -19,14 +19,14 @@ pub(super) fn loaded(
     match step {
         Expression::Meta { key, to } => Some((*to, load(*key, packet))),
         Expression::State { to } => {
-            let state = packet.state.bit().to_ne_bytes().to_vec();
-            Some((*to, Value::known(&state)))
+            let state = packet.state.bit().map(|bit| bit.to_ne_bytes().to_vec());
+            Some((*to, Value::of(state)))
         }
         Expression::Status { to } => {
             // Its addresses are not translated, and no answer was seen.
             let status = match packet.state {
                 State::New => Value::known(&[0; 4]),
-                State::Established => Value::Unknown,
+                State::Established | State::Untold => Value::Unknown,
             };
             Some((*to, status))
         }

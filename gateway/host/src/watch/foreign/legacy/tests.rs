@@ -59,6 +59,7 @@ fn judge(table: &Table) -> Judgement {
         })
     };
     let sample = Sample {
+        is_local: false,
         enters: interface("lan0"),
         leaves: interface("ringway0"),
         is_v4: true,
@@ -78,7 +79,10 @@ fn chains_jumps_and_policies_are_followed() {
         .iter()
         .map(|chain| (chain.name.as_str(), chain.drops_rest))
         .collect();
-    assert_eq!(policies, [("INPUT", false), ("FORWARD", true)]);
+    assert_eq!(
+        policies,
+        [("INPUT", false), ("FORWARD", true), ("OUTPUT", false)]
+    );
 
     assert_eq!(judge(&table(&[])), Judgement::Dropped);
     assert_eq!(judge(&table(&[verdict("lan0", -2)])), Judgement::Accepted);

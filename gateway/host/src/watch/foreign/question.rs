@@ -1,0 +1,239 @@
+//! [`Question`]: which packets must pass which hook of the kernel.
+
+use std::collections::BTreeSet;
+
+use ringway_intent::Way;
+
+use super::Traffic;
+use super::packet::{Interface, Sample, State};
+use super::read::Hook;
+
+/// Protocol numbers.
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+/// DNS.
+pub(super) const DNS: u16 = 53;
+/// Of a host that has asked something: the first port that is nobody's (RFC 6335, section 6).
+const ANY_CLIENT: u16 = 49152;
+
+/// Packets of which some must pass, and how to say so.
+pub(super) struct Question {
+    pub(super) hook: Hook,
+    pub(super) what: String,
+    pub(super) kind: Kind,
+    /// They differ in the port or the interface alone; never empty.
+    pub(super) samples: Vec<Sample>,
+}
+
+/// Whose packets they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Between an interface of the site and the device.
+    Forwarded { site: String },
+    /// Between hosts behind an interface of the site and our DNS server.
+    Dns { site: String },
+    /// From other gateways to our tunnel port.
+    Tunnel { port: u16 },
+    /// To these ports of other gateways.
+    Dialling { ports: BTreeSet<u16> },
+}
+
+/// Everything that must pass, at each hook on its way.
+pub(super) fn questions(traffic: &Traffic) -> Vec<Question> {
+    let inquiry = &traffic.inquiry;
+    // One prefix of each family stands for all.
+    let mut ways = inquiry.ways.clone();
+    ways.sort_by_key(|way| (way.interface.clone(), way.host.is_ipv4()));
+    ways.dedup_by_key(|way| (way.interface.clone(), way.host.is_ipv4()));
+
+    let mut questions = Vec::new();
+    for way in &ways {
+        questions.extend(forwarded(traffic, way));
+        questions.extend(asked(traffic, way));
+    }
+    questions.extend(dialled(traffic));
+    questions.extend(dials(traffic));
+    questions
+}
+
+/// From the site to the member, and the answer. A site may offer some services only: it is asked
+/// for every port that is likely, and one that passes is enough.
+fn forwarded(traffic: &Traffic, way: &Way) -> Vec<Question> {
+    let tun = traffic.interface(&traffic.tun);
+    let site = traffic.interface(&way.interface);
+    let there = Sample {
+        enters: site.clone(),
+        leaves: tun.clone(),
+        is_local: false,
+        is_v4: way.host.is_ipv4(),
+        source: Some(way.host),
+        destination: Some(way.remote),
+        protocol: TCP,
+        port: None,
+        state: State::New,
+    };
+    let back = Sample {
+        enters: tun,
+        leaves: site,
+        source: Some(way.remote),
+        destination: Some(way.host),
+        state: State::Established,
+        ..there.clone()
+    };
+
+    let ports = traffic.inquiry.ports.iter();
+    let to_ports = ports.map(|port| Sample {
+        port: Some(*port),
+        ..there.clone()
+    });
+    let mut samples: Vec<Sample> = to_ports.collect();
+    // Without a port that is likely, a packet to any port stands for all.
+    if samples.is_empty() {
+        samples.push(there);
+    }
+
+    let mut questions = Vec::new();
+    for (from, to, samples) in [
+        (&way.interface, &traffic.tun, samples),
+        (&traffic.tun, &way.interface, vec![back]),
+    ] {
+        let kind = Kind::Forwarded {
+            site: way.interface.clone(),
+        };
+        questions.extend(at_each(
+            &THROUGH,
+            &format!("from {from} to {to}"),
+            &kind,
+            &samples,
+        ));
+    }
+    questions
+}
+
+/// A host of the site asks our DNS server, and is answered.
+fn asked(traffic: &Traffic, way: &Way) -> Vec<Question> {
+    let site = traffic.interface(&way.interface);
+    let dns = traffic.inquiry.dns.iter();
+    let servers = dns.filter(|address| address.is_ipv4() == way.host.is_ipv4());
+
+    let mut questions = Vec::new();
+    for address in servers {
+        let kind = Kind::Dns {
+            site: way.interface.clone(),
+        };
+        let question = Sample {
+            enters: site.clone(),
+            leaves: None,
+            is_local: true,
+            is_v4: address.is_ipv4(),
+            source: Some(way.host),
+            destination: Some(*address),
+            protocol: UDP,
+            port: Some(DNS),
+            state: State::New,
+        };
+        let answer = Sample {
+            enters: None,
+            leaves: site.clone(),
+            is_local: false,
+            source: Some(*address),
+            destination: Some(way.host),
+            port: Some(ANY_CLIENT),
+            state: State::Established,
+            ..question.clone()
+        };
+
+        let asks = format!("from {} to our DNS server {address}", way.interface);
+        questions.extend(at_each(&INTO, &asks, &kind, &[question]));
+        let answers = format!("from our DNS server {address} to {}", way.interface);
+        questions.extend(at_each(&OUT_OF, &answers, &kind, &[answer]));
+    }
+    questions
+}
+
+/// A peer may dial any address of this host, by each interface with a default route; by any if
+/// there is none.
+fn dialled(traffic: &Traffic) -> Vec<Question> {
+    let Some(port) = traffic.inquiry.tunnel_port else {
+        return Vec::new();
+    };
+
+    let samples = outside(traffic).into_iter().map(|enters| Sample {
+        enters,
+        is_local: true,
+        ..tunnel(port)
+    });
+    let samples: Vec<Sample> = samples.collect();
+    let what = format!("to the tunnel port, UDP {port}");
+    at_each(&INTO, &what, &Kind::Tunnel { port }, &samples)
+}
+
+/// This host dials other gateways, by each interface with a default route.
+fn dials(traffic: &Traffic) -> Vec<Question> {
+    let ports = &traffic.inquiry.dialled_ports;
+    let Some(first) = ports.first() else {
+        return Vec::new();
+    };
+
+    let ways = outside(traffic);
+    let samples = ports.iter().flat_map(|port| {
+        ways.iter().map(|leaves| Sample {
+            leaves: leaves.clone(),
+            ..tunnel(*port)
+        })
+    });
+    let samples: Vec<Sample> = samples.collect();
+    let what = format!("to other gateways, UDP {first}");
+    let ports = ports.clone();
+    at_each(&OUT_OF, &what, &Kind::Dialling { ports }, &samples)
+}
+
+fn outside(traffic: &Traffic) -> Vec<Option<Interface>> {
+    let names = traffic.inquiry.outside.iter();
+    let ways: Vec<_> = names.map(|name| traffic.interface(name)).collect();
+
+    if ways.is_empty() { vec![None] } else { ways }
+}
+
+/// The first outer packet between two gateways, whose addresses may be any.
+fn tunnel(port: u16) -> Sample {
+    Sample {
+        enters: None,
+        leaves: None,
+        is_local: false,
+        is_v4: true,
+        source: None,
+        destination: None,
+        protocol: UDP,
+        port: Some(port),
+        state: State::New,
+    }
+}
+
+/// The hooks of a packet that is forwarded, of one to this host, and of one of this host.
+const THROUGH: [Hook; 3] = [Hook::Forward, Hook::Prerouting, Hook::Postrouting];
+const INTO: [Hook; 2] = [Hook::Input, Hook::Prerouting];
+const OUT_OF: [Hook; 2] = [Hook::Output, Hook::Postrouting];
+
+/// A question for each hook on the way of the same packets.
+fn at_each(hooks: &[Hook], what: &str, kind: &Kind, samples: &[Sample]) -> Vec<Question> {
+    let questions = hooks.iter().map(|hook| Question {
+        hook: *hook,
+        what: what.to_owned(),
+        kind: kind.clone(),
+        samples: samples.iter().map(|sample| at(*hook, sample)).collect(),
+    });
+    questions.collect()
+}
+
+/// The packet as it is at a hook: before its route is chosen, no interface is known by which it
+/// leaves, and behind the choice none by which it came.
+fn at(hook: Hook, sample: &Sample) -> Sample {
+    let mut sample = sample.clone();
+    match hook {
+        Hook::Prerouting => sample.leaves = None,
+        Hook::Postrouting => sample.enters = None,
+        Hook::Input | Hook::Forward | Hook::Output => {}
+    }
+    sample
+}
