@@ -9,8 +9,10 @@ use ringway_intent::{Address, HostRoute, Links};
 use ringway_shell::Input;
 
 use crate::consortium::Records;
+use crate::exchange::Exchange;
 use crate::liar;
 use crate::rng::Rng;
+use crate::trials;
 use crate::ways;
 use crate::world::{Event, World};
 
@@ -50,8 +52,16 @@ pub(crate) enum Incident {
     Records(usize, Records),
     /// SIGHUP, for nothing.
     Reload(usize),
-    /// It says of itself and of its siblings what is not so.
+    /// It says of itself, of its siblings and of flows what is not so.
     Lie(usize),
+    /// A host asks by this gateway, and is answered by any of its site.
+    Ask(usize),
+    /// The gateway of the far host, and the one that its answer is sent to.
+    Reply {
+        far: usize,
+        to: usize,
+        exchange: Exchange,
+    },
 }
 
 impl Incident {
@@ -100,6 +110,12 @@ impl Incident {
             }
             Incident::Reload(node) => reload(world, node),
             Incident::Lie(node) => liar::lie(world, node),
+            Incident::Ask(node) => trials::ask(world, node),
+            Incident::Reply { far, to, exchange } => {
+                if world.nodes[far].runs() {
+                    world.answer_by(far, to, exchange);
+                }
+            }
         }
     }
 }
@@ -168,6 +184,7 @@ pub(crate) fn plan(world: &mut World, records: &Records, span: Duration) {
     }
     plan_lies(world, span);
     plan_records(world, records.clone(), span);
+    trials::plan(world, span);
 }
 
 /// One gateway of a site with two, and one of any, lie all the time.
@@ -362,6 +379,6 @@ fn wanted_of(org: &OrgId, records: &Records) -> BTreeSet<(OrgId, SiteId)> {
     wanted
 }
 
-fn planned(deed: Incident) -> Event {
+pub(crate) fn planned(deed: Incident) -> Event {
     Event::Planned(Box::new(deed))
 }

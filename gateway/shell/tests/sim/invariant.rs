@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ringway_config::{Config, GatewayId, Member, OrgId, Ruling, SiteId};
-use ringway_core::{ConnId, Membership};
+use ringway_core::{ConnId, Membership, SiteRole, Standing};
 use ringway_intent::{RoutePlan, RouteState};
 
 use crate::wire;
@@ -175,6 +175,15 @@ pub(crate) fn ranks_are_sound(world: &mut World, node: usize) {
 
     if epoch > CEILING || !is_lied_to && epoch > MANY {
         world.accuse(node, &format!("takes epoch {epoch}"));
+    }
+}
+
+/// Connections that went through the sibling until now pass when a gateway takes over from it.
+pub(crate) fn takeover_has_grace(world: &mut World, node: usize, standing: &Standing) {
+    let is_takeover = standing.role == SiteRole::Active && standing.reason.sibling().is_some();
+
+    if is_takeover && world.nodes[node].last_grace != Some(world.now) {
+        world.accuse(node, "takes over without a time of grace");
     }
 }
 

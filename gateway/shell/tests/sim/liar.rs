@@ -1,5 +1,5 @@
-//! A gateway whose program lies about the ranks of its site: what it says reaches its peers and
-//! siblings on its own sessions, beside what its daemon says.
+//! A gateway whose program lies about the ranks of its site, and about flows: what it says reaches
+//! its peers and siblings on its own sessions, beside what its daemon says.
 //!
 //! `invariant` watches what comes of it while it lies. It is restarted in the end: then all must be
 //! as if it had never lied (`model`).
@@ -8,6 +8,7 @@ use ringway_config::{Digest, GatewayName, OrgId};
 use ringway_core::message::{Answer, Relay, SiblingMessage, SiblingState};
 use ringway_core::{ConnId, Message, Rank, Secret};
 
+use crate::exchange::Exchange;
 use crate::invariant::peer_of;
 use crate::model::sessions_of;
 use crate::wire::Item;
@@ -25,6 +26,33 @@ pub(crate) fn lie(world: &mut World, node: usize) {
     for conn in sessions {
         let message = untruth(world, node, conn);
         world.send(conn, Item::Bytes(message.encode()));
+        if world.rng.chance(200) {
+            lie_about_flows(world, node, conn);
+        }
+    }
+}
+
+/// Says that a host of the other end's site has asked a host of its own site, and brings the
+/// answer. Or that a host of its own site has asked one of the other end's.
+fn lie_about_flows(world: &mut World, node: usize, conn: ConnId) {
+    let peer = peer_of(world, conn);
+    let Some(peer) = world.nodes.iter().position(|there| there.id == *peer) else {
+        return;
+    };
+    // Both gateways may be those of one site: then it is about any other.
+    let far = world.rng.below(world.nodes.len());
+    let far = if world.rng.chance(500) { node } else { far };
+    let (near, far) = if world.rng.chance(800) {
+        (peer, far)
+    } else {
+        (far, peer)
+    };
+    if !world.nodes[near].runs() || !world.nodes[far].runs() {
+        return;
+    }
+
+    if let Some(exchange) = Exchange::between(world, near, far) {
+        world.claim(node, conn, exchange);
     }
 }
 

@@ -166,6 +166,9 @@ impl World {
                     self.delivered += 1;
                 }
             }
+            Content::Flow(record) => self.flow_arrived(conn, &record),
+            Content::Reply(exchange) => self.reply_arrived(conn, exchange),
+            Content::Handed(exchange) => self.handed_arrived(conn, exchange),
         }
     }
 
@@ -288,7 +291,8 @@ impl World {
     }
 
     /// Seals and sends; without keys, nothing goes.
-    fn packet(&mut self, conn: ConnId, content: Content) {
+    /// Sends a packet of the data path, if the session still seals.
+    pub(crate) fn packet(&mut self, conn: ConnId, content: Content) {
         let here = invariant::node_of(self, conn);
         let (wire, end) = wire::end_of(conn);
         let there = self.wires[wire].ends[1 - end].node;

@@ -1,10 +1,11 @@
 //! Deterministic simulation of the shell that ships: 30 gateways of 12 organizations in virtual
 //! time, over a network that delays, loses, reorders and cuts, with restarts, breaks, changes of
-//! hosts, reloads and rotations, each in the middle of another, gateways that lie about ranks
-//! (`liar`), and ports that fail or answer late. Only the ports are in memory (`ports`, `links`);
-//! they check what they are asked. `invariant` watches every published table and every role; in the
-//! end `model`, which knows nothing of sessions and changes, says who should reach whom and what
-//! should be in force.
+//! hosts, reloads and rotations, each in the middle of another, gateways that lie about ranks and
+//! flows (`liar`), hosts that ask and are answered (`flows`), and ports that fail or answer late.
+//! Only the ports are in memory (`ports`, `links`); they check what they are asked. `invariant`
+//! watches every published table and every role; in the end `model`, which knows nothing of
+//! sessions and changes, says who should reach whom and what should be in force, and `trials` has
+//! hosts ask once more.
 //!
 //! Tried by hand: each of these changes of the shell fails within 200 seeds.
 //!
@@ -34,6 +35,8 @@
 mod consortium;
 mod control;
 mod dialling;
+mod exchange;
+mod flows;
 mod guarding;
 mod incident;
 mod invariant;
@@ -47,6 +50,7 @@ mod rng;
 mod scenario;
 mod seeds;
 mod siblings;
+mod trials;
 mod ways;
 mod wire;
 mod world;

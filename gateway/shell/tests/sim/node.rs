@@ -11,9 +11,10 @@ use ringway_core::{ConnId, Fib, Membership, Secret, SessionIndex, Standing};
 use ringway_intent::{
     GuardSpec, Links, RoutePlan, RouteState, Situation, Tunnelled, guard, plan_routes,
 };
-use ringway_shell::{ChangeId, Shell, Tables};
+use ringway_shell::{ChangeId, Shell, SiteNumber, Tables};
 
 use crate::consortium::{self, Records};
+use crate::flows::Flows;
 use crate::ways;
 
 /// What the wall clocks show when the simulation begins.
@@ -52,8 +53,9 @@ pub(crate) struct Node {
     pub(crate) has_lied: bool,
     /// At any time.
     pub(crate) has_ever_lied: bool,
-    /// How often a time of grace began.
+    /// How often a time of grace began, and when the last one did.
     pub(crate) graces: usize,
+    pub(crate) last_grace: Option<Instant>,
     /// How often a tunnel came up.
     pub(crate) ups: usize,
     /// How often the kernel was asked what it would do.
@@ -110,6 +112,10 @@ pub(crate) struct Daemon {
     pub(crate) opening: BTreeMap<ConnId, SessionIndex>,
     /// Keys that seal: the peer's index of each session.
     pub(crate) sealing: BTreeMap<ConnId, SessionIndex>,
+    /// The site of the peer of each session.
+    pub(crate) sites: BTreeMap<ConnId, SiteNumber>,
+    /// Once it has had to do with any.
+    pub(crate) flows: Option<Flows>,
     /// The data plane's tables.
     pub(crate) tables: Tables,
     /// Connections that were reported, and not closed or forgotten since.
@@ -202,6 +208,7 @@ impl Node {
             has_lied: false,
             has_ever_lied: false,
             graces: 0,
+            last_grace: None,
             ups: 0,
             asked: 0,
             findings: BTreeSet::new(),

@@ -101,6 +101,7 @@ impl World {
             }
             Effect::Stop => self.stop(node),
             Effect::Role(standing) => {
+                invariant::takeover_has_grace(self, node, &standing);
                 self.nodes[node].standing = Some(standing);
                 invariant::ranks_are_sound(self, node);
             }
@@ -122,9 +123,12 @@ impl World {
 
     fn perform_on_packets(&mut self, node: usize, effect: PacketEffect) {
         match effect {
-            PacketEffect::InstallOpening { conn, lanes, .. } => {
+            PacketEffect::InstallOpening {
+                conn, site, lanes, ..
+            } => {
                 let daemon = self.nodes[node].running_mut();
                 daemon.opening.insert(conn, lanes[0].index);
+                daemon.sites.insert(conn, site);
             }
             PacketEffect::InstallSealing { conn, lanes, .. } => {
                 let daemon = self.nodes[node].running_mut();
@@ -132,13 +136,13 @@ impl World {
             }
             PacketEffect::Publish(tables) => self.publish(node, *tables),
             PacketEffect::Probe { conn, probe, .. } => self.probe(conn, probe),
-            PacketEffect::BeginGrace => self.nodes[node].graces += 1,
+            PacketEffect::BeginGrace => self.begin_grace(node),
+            PacketEffect::ShareFlows { to } => self.share_flows(node, &to),
             PacketEffect::Challenge { .. }
             | PacketEffect::MovePath { .. }
             | PacketEffect::SetPathMtu { .. }
             | PacketEffect::RetainPeers(_)
-            | PacketEffect::ExpireKeys
-            | PacketEffect::ShareFlows { .. } => {}
+            | PacketEffect::ExpireKeys => {}
         }
     }
 
@@ -212,6 +216,7 @@ impl World {
             .sealing
             .retain(|conn, _| tables.sessions.contains(conn));
         daemon.tables = tables;
+        self.forget_rules(node);
         if !open {
             self.accuse(node, "publishes a session whose keys are not installed");
         }

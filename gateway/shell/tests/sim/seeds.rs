@@ -8,7 +8,7 @@ use ringway_core::message::SIBLINGS;
 use crate::network::Network;
 use crate::rng::Rng;
 use crate::world::{Violation, World};
-use crate::{consortium, incident, model};
+use crate::{consortium, incident, model, trials};
 
 /// How long things happen, and how long the mesh has to settle after that.
 const CHAOS: Duration = Duration::from_secs(7);
@@ -72,6 +72,10 @@ fn course(seed: u64, verbose: bool) -> Result<World, Violation> {
     calm_down(&mut world);
     world.run_for(CALM)?;
     model::compare(&world, !renews)?;
+    // A session that is being replaced may lose a packet.
+    if !renews {
+        trials::examine(&mut world)?;
+    }
     Ok(world)
 }
 

@@ -12,13 +12,15 @@ use ringway_core::{
     BootId, ByeCode, ConnId, ConnectionError, DialError, DialId, Incoming, Membership, Secret,
     SessionIndex, Settings,
 };
-use ringway_filter::RulesSpec;
+use ringway_filter::{FlowRecord, RulesSpec};
 use ringway_intent::held;
 use ringway_shell::{
     Companions, CurrentConfig, Effect, Input, PacketEffect, Shell, SiteNumber, Start, Tables,
 };
 
 use crate::consortium::{self, Records};
+use crate::exchange::Exchange;
+use crate::flows::Exchanges;
 use crate::incident::Incident;
 use crate::invariant;
 use crate::links::Dialled;
@@ -48,6 +50,8 @@ pub(crate) struct World {
     pub(crate) violation: Option<Violation>,
     /// Data packets that a site received.
     pub(crate) delivered: usize,
+    /// What hosts have asked.
+    pub(crate) exchanges: Exchanges,
     /// Ports fail, and answer late.
     pub(crate) is_chaotic: bool,
     /// Ports look at certificates. For positive controls: else only the mesh does.
@@ -100,6 +104,12 @@ pub(crate) enum Content {
     Echo(u64),
     /// Somebody's IP packet.
     Data,
+    /// A host of the site has opened a flow.
+    Flow(FlowRecord),
+    /// The answer to a host of the site.
+    Reply(Exchange),
+    /// The same, from another gateway of the site, which knows nothing about it.
+    Handed(Exchange),
 }
 
 struct Scheduled {
@@ -124,6 +134,7 @@ impl World {
             wires: Vec::new(),
             violation: None,
             delivered: 0,
+            exchanges: Exchanges::default(),
             is_chaotic: false,
             checks_trust: true,
             verbose: false,
@@ -209,6 +220,8 @@ impl World {
             life: gateway.life,
             opening: BTreeMap::new(),
             sealing: BTreeMap::new(),
+            sites: BTreeMap::new(),
+            flows: None,
             tables: no_tables(),
             links: BTreeMap::new(),
             certificate,
