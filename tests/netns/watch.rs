@@ -239,10 +239,36 @@ fn a_filter_that_denies_what_comes_in_is_set_later_and_the_tunnels_go_on() {
     sh(&scene, &remedy);
     wait_until_over(&scene, GATEWAY, &remedy);
     sh(&scene, "nft delete table inet deny");
+    assert_sees_denied_output(&scene, since);
     eventually("packets to pass untracked again", 5, || {
         sh_output(&scene, "nft list table inet ringway0").contains("notrack")
     });
     scene.close();
+}
+
+/// As a host that lets out only what it knows: answers to peers go out because they are tracked.
+const DENY_OUTGOING: &str = "nft -f - <<'END'
+table inet deny {
+    chain output {
+        type filter hook output priority filter; policy drop;
+        oifname lo accept
+        ct state established,related accept
+        meta l4proto { icmp, ipv6-icmp } accept
+        udp dport { 53, 123 } accept
+    }
+}
+END";
+
+fn assert_sees_denied_output(scene: &Scene, since: serde_json::Value) {
+    sh(scene, DENY_OUTGOING);
+    let remedy = attention::remedy(scene, GATEWAY, "foreign filter inet deny output");
+    assert!(remedy.contains("udp dport"), "{remedy}");
+    assert_reachable(scene);
+    assert_eq!(scene.up_since("gw.org0", GATEWAY), since);
+
+    sh(scene, &remedy);
+    wait_until_over(scene, GATEWAY, &remedy);
+    sh(scene, "nft delete table inet deny");
 }
 
 fn sh_output(scene: &Scene, command: &str) -> String {

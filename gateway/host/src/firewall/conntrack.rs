@@ -1,6 +1,7 @@
-//! [`is_unused`]: whether this host's packet filters would still let the tunnel's packets in if
-//! connection tracking did not see them. A filter that drops by default and accepts "established"
-//! lets the answers to our dials in only because they are tracked.
+//! [`is_unused`]: whether this host's packet filters would still let the tunnel's packets in and
+//! out if connection tracking did not see them. A filter that drops by default and accepts
+//! "established" lets the answers to our dials in, and ours to those of peers out, only because
+//! they are tracked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,8 +11,11 @@ use serde_json::Value;
 /// A chain, by family, table and name.
 type Chain = (String, String, String);
 
-/// True if no chain at the input hook in `ruleset` (`nft -j list ruleset`) drops by default or
-/// looks at connections, the table `ours` left out.
+/// The hooks that packets of this host pass.
+const HOOKS: [&str; 4] = ["prerouting", "input", "output", "postrouting"];
+
+/// True if no chain of `ruleset` (`nft -j list ruleset`) that sees packets of this host drops by
+/// default or looks at connections, the table `ours` left out.
 pub fn is_unused(ruleset: &[u8], ours: &str) -> bool {
     // What cannot be read may need connection tracking.
     let Ok(ruleset) = serde_json::from_slice::<Value>(ruleset) else {
@@ -23,7 +27,9 @@ pub fn is_unused(ruleset: &[u8], ours: &str) -> bool {
 
     let mut reached = BTreeSet::new();
     for chain in objects.iter().map(|object| &object["chain"]) {
-        if chain["hook"] != "input" || chain["table"] == ours {
+        let is_on_the_way = HOOKS.iter().any(|hook| chain["hook"] == **hook);
+        // What is not tracked passes no chain that translates addresses.
+        if !is_on_the_way || chain["type"] == "nat" || chain["table"] == ours {
             continue;
         }
         if chain["policy"] == "drop" {
@@ -145,6 +151,22 @@ mod tests {
             chain("filter", "INPUT", "input", "accept"),
             rule("filter", "INPUT", &iptables)
         ]));
+    }
+
+    #[test]
+    fn every_hook_of_this_hosts_packets_counts_but_for_translation() {
+        for hook in HOOKS {
+            assert!(!unused(&[chain("filter", "c", hook, "drop")]), "{hook}");
+            let open = chain("filter", "c", hook, "accept");
+            assert!(
+                !unused(&[open.clone(), rule("filter", "c", &ct())]),
+                "{hook}"
+            );
+
+            let mut nat = open;
+            nat["chain"]["type"] = json!("nat");
+            assert!(unused(&[nat, rule("filter", "c", &ct())]), "{hook}");
+        }
     }
 
     #[test]
