@@ -39,6 +39,7 @@ mod rank;
 mod record_drift;
 mod rib;
 mod rng;
+mod round_trips;
 mod secret;
 mod session;
 mod siblings;
@@ -65,6 +66,7 @@ pub use message::{
 pub use outage::OutageStatus;
 pub use rank::Rank;
 pub use record_drift::{Drift, RecordDrift};
+pub use round_trips::RoundTrips;
 pub use secret::Secret;
 pub use settings::Settings;
 pub use siblings::{Contact, SiblingStatus, SiteStatus};

@@ -149,14 +149,11 @@ impl Liveness {
         };
     }
 
-    /// Takes an echo; false if it answers none of our recent probes.
-    pub(crate) fn echoed(&mut self, probe: u64, now: Instant) -> bool {
-        let Some(at) = self.sent.iter().position(|(sent, _)| *sent == probe) else {
-            return false;
-        };
-        let Some((_, sent_at)) = self.sent.remove(at) else {
-            return false;
-        };
+    /// Takes an echo; returns its round trip time, or nothing if it answers none of our recent
+    /// probes.
+    pub(crate) fn echoed(&mut self, probe: u64, now: Instant) -> Option<Duration> {
+        let at = self.sent.iter().position(|(sent, _)| *sent == probe)?;
+        let (_, sent_at) = self.sent.remove(at)?;
 
         // RFC 6298, section 2: SRTT with alpha = 1/8.
         let sample = now.saturating_duration_since(sent_at);
@@ -173,7 +170,7 @@ impl Liveness {
         self.last_echo = now;
         self.unanswered = 0;
         self.proved = true;
-        true
+        Some(sample)
     }
 
     /// Of the last probes, how many were lost. Those after the last echo may still be on their way.
@@ -328,7 +325,7 @@ mod tests {
                 match self.echoes.front() {
                     Some((at, probe)) if *at <= next => {
                         self.now = *at;
-                        assert!(self.liveness.echoed(*probe, *at));
+                        assert!(self.liveness.echoed(*probe, *at).is_some());
                         self.echoes.pop_front();
                     }
                     _ => self.now = next,
@@ -422,7 +419,7 @@ mod tests {
         for probe in 1..=4 {
             liveness.probe(probe, &settings, start);
             if probe == 1 {
-                assert!(liveness.echoed(probe, start));
+                assert!(liveness.echoed(probe, start).is_some());
             }
         }
         let later = start + Duration::from_secs(60);
@@ -451,9 +448,12 @@ mod tests {
             liveness.probe(probe, &settings, now);
         }
 
-        assert!(!liveness.echoed(199, now) && !liveness.echoed(4, now) && !liveness.proved());
-        assert!(liveness.echoed(5, now + Duration::from_millis(30)) && liveness.proved());
-        assert!(!liveness.echoed(5, now), "an echo counts once");
+        assert_eq!([199, 4].map(|probe| liveness.echoed(probe, now)), [None; 2]);
+        assert!(!liveness.proved());
+        let round_trip = Duration::from_millis(30);
+        assert_eq!(liveness.echoed(5, now + round_trip), Some(round_trip));
+        assert!(liveness.proved());
+        assert_eq!(liveness.echoed(5, now), None, "an echo counts once");
         assert_eq!(liveness.rtt(), Some(Duration::from_millis(30)));
     }
 }

@@ -12,6 +12,7 @@ use crate::membership::Membership;
 use crate::message::RefuseReason;
 use crate::outage::OutageStatus;
 use crate::record_drift::RecordDrift;
+use crate::round_trips::RoundTrips;
 use crate::siblings::SiteStatus;
 use crate::tunnel_error::TunnelError;
 
@@ -83,6 +84,8 @@ pub struct TunnelStatus {
     pub since: Duration,
     /// Smoothed round trip time of the data path, once a probe was echoed.
     pub rtt: Option<Duration>,
+    /// Of all probes that were echoed, on whatever session.
+    pub round_trips: RoundTrips,
     /// Of the last probes, how many were lost and how many were sent.
     pub loss: Loss,
     /// Bytes of the largest outer IP packet that is known to reach the peer whole.

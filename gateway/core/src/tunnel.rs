@@ -42,6 +42,7 @@ use crate::outage::Outages;
 use crate::path_mtu::PathMtu;
 use crate::record_drift::RecordDrift;
 use crate::rib::Claim;
+use crate::round_trips::RoundTrips;
 use crate::session::{Live, Session};
 use crate::tunnel_error::TunnelError;
 use sessions::{Selection, Sessions};
@@ -70,6 +71,7 @@ pub(crate) struct Tunnel {
     drift: Vec<RecordDrift>,
     drift_allowance: Allowance,
     outages: Outages,
+    round_trips: RoundTrips,
     /// The epoch of the peer's claims that was known last, and since when it has its rank.
     known_epoch: Option<u64>,
     ranked_since: Instant,
@@ -105,6 +107,7 @@ impl Tunnel {
             drift: Vec::new(),
             drift_allowance: Allowance::new(now),
             outages: Outages::default(),
+            round_trips: RoundTrips::default(),
             known_epoch: None,
             ranked_since: now,
             relayed: Relayed::new(now),
@@ -254,10 +257,14 @@ impl Tunnel {
         };
         let first = !live.liveness.proved();
 
-        // Only an echo resets the back-off: a firewall may pass the handshake but no data packets.
-        if live.liveness.echoed(probe, now) && (first || alone) {
-            self.dialler.reset_backoff();
-            self.select_session(context, now);
+        if let Some(round_trip) = live.liveness.echoed(probe, now) {
+            self.round_trips.note(round_trip);
+            // Only an echo resets the back-off: a firewall may pass the handshake but no data
+            // packets.
+            if first || alone {
+                self.dialler.reset_backoff();
+                self.select_session(context, now);
+            }
         }
         self.note_silence(context, now);
     }

@@ -408,6 +408,7 @@ fn times(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::report::{RoundTripsReport, TunnelReport};
 
     #[test]
     fn everything_is_told_in_one_well_formed_text() {
@@ -449,6 +450,16 @@ mod tests {
                     ..SiteReport::default()
                 },
                 restored: BTreeMap::from([("table".to_owned(), 2)]),
+                tunnels: vec![TunnelReport {
+                    peer: "gw.org2".into(),
+                    org: "org2".into(),
+                    round_trips: RoundTripsReport {
+                        bounds_us: vec![500, 1_000],
+                        counts: vec![3, 0, 2],
+                        sum_us: 7_000,
+                    },
+                    ..TunnelReport::default()
+                }],
                 ..Report::default()
             })
             .unwrap();
@@ -460,6 +471,12 @@ mod tests {
             "ringway_takeover_gap 155",
             "ringway_takeovers_total{reason=\"silent\"} 1",
             "ringway_restored_total{kind=\"table\"} 2",
+            "# TYPE ringway_tunnel_probe_seconds histogram",
+            "ringway_tunnel_probe_seconds_bucket{le=\"0.0005\",peer=\"gw.org2\",org=\"org2\"} 3",
+            "ringway_tunnel_probe_seconds_bucket{le=\"0.001\",peer=\"gw.org2\",org=\"org2\"} 3",
+            "ringway_tunnel_probe_seconds_bucket{le=\"+Inf\",peer=\"gw.org2\",org=\"org2\"} 5",
+            "ringway_tunnel_probe_seconds_sum{peer=\"gw.org2\",org=\"org2\"} 0.007",
+            "ringway_tunnel_probe_seconds_count{peer=\"gw.org2\",org=\"org2\"} 5",
             "# TYPE ringway_dns_questions counter",
             "ringway_dns_dropped_total{reason=\"foreign\"} 0",
             "ringway_dns_limited_total{what=\"cut\"} 0",

@@ -266,6 +266,17 @@ impl AttentionReport {
     }
 }
 
+/// Round trips of the probes of a tunnel since the daemon started.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RoundTripsReport {
+    /// The upper bounds, µs.
+    pub bounds_us: Vec<u64>,
+    /// How many were between each two bounds; one more, of those above every bound.
+    pub counts: Vec<u64>,
+    /// The sum of all, µs.
+    pub sum_us: u64,
+}
+
 /// The tunnel to one gateway.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TunnelReport {
@@ -300,6 +311,9 @@ pub struct TunnelReport {
     pub since: String,
     /// Last round trip of a probe on the data path, µs.
     pub rtt_us: Option<u64>,
+    /// Round trips of all probes.
+    #[serde(default)]
+    pub round_trips: RoundTripsReport,
     /// Bytes of the largest outer IP packet that is known to reach the peer whole.
     pub path_mtu: u16,
     /// Sealed bytes sent, headers included.

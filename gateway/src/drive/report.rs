@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ringway_config::{GatewayId, Owner, Prefix, Ruling, Verdict, ZoneName};
 use ringway_core::{
-    ByeCode, ConnectionError, HeldRecord, OutageStatus, RecordDrift, RefuseReason, RouteStatus,
-    TunnelError, TunnelState, TunnelStatus,
+    ByeCode, ConnectionError, HeldRecord, OutageStatus, RecordDrift, RefuseReason, RoundTrips,
+    RouteStatus, TunnelError, TunnelState, TunnelStatus,
 };
 use ringway_dataplane::Counters;
 use ringway_dns::{Moment, Origin, ZoneStatus};
@@ -23,7 +23,7 @@ use crate::admin::daemon::rfc3339;
 use crate::admin::report::{
     AttentionReport, CertificateReport, CheckReport, ConflictKind, DaemonReport, EndpointReport,
     FragmentReport, HeldRecordReport, OutageReport, PeerCertificateReport, RecordDriftReport,
-    RouteReport, TunnelReport, ZoneReport,
+    RoundTripsReport, RouteReport, TunnelReport, ZoneReport,
 };
 use crate::admin::site::SiteReport;
 use crate::admin::{Report, attention};
@@ -131,6 +131,11 @@ impl Drive {
             state: state.into(),
             since: rfc3339(now - tunnel.since),
             rtt_us: tunnel.rtt.map(|rtt| rtt.as_micros() as u64),
+            round_trips: RoundTripsReport {
+                bounds_us: RoundTrips::BOUNDS.to_vec(),
+                counts: tunnel.round_trips.counts().to_vec(),
+                sum_us: tunnel.round_trips.sum().as_micros() as u64,
+            },
             path_mtu: tunnel.path_mtu,
             tx_bytes: counts.tx_bytes,
             rx_bytes: counts.rx_bytes,

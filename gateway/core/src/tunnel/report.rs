@@ -23,6 +23,7 @@ impl Tunnel {
             state: self.state(),
             since: now.saturating_duration_since(self.since),
             rtt: None,
+            round_trips: self.round_trips,
             loss: Loss::default(),
             path_mtu: self.path_mtu.size(),
             last_error: self.last_error.clone().or_else(|| self.waiting()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Error;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use time::OffsetDateTime;
@@ -105,7 +105,29 @@ impl Mesh {
                 let sent = tunnel.probes_sent;
                 (sent > 0).then(|| tunnel.probes_lost as f64 / sent as f64)
             }),
-        )
+        )?;
+        self.round_trips(out)
+    }
+
+    fn round_trips(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let help = "Round trips of the probes on the data path";
+        let name = "tunnel_probe_seconds";
+        let mut metric = out.encode_descriptor(name, help, None, MetricType::Histogram)?;
+
+        for tunnel in &self.0.tunnels {
+            let counts = &tunnel.round_trips.counts;
+            let bounds = tunnel.round_trips.bounds_us.iter();
+            let bounds = bounds.map(|micros| *micros as f64 / 1e6);
+            // The encoder adds up the counts, and OpenMetrics requires a bucket for `+Inf`.
+            let buckets = bounds.chain([f64::INFINITY]).zip(counts.iter().copied());
+            let buckets: Vec<_> = buckets.collect();
+            let sum = tunnel.round_trips.sum_us as f64 / 1e6;
+
+            let labels = labels(tunnel);
+            let mut series = metric.encode_family(&labels)?;
+            series.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)?;
+        }
+        Ok(())
     }
 
     fn traffic(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
