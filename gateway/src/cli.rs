@@ -19,6 +19,7 @@ use crate::logging::{Form, Level};
 pub mod attach;
 pub mod ca;
 pub mod cert;
+pub mod chaincode;
 pub mod check;
 mod daemon;
 pub mod dns;
@@ -130,6 +131,9 @@ pub enum Verb {
         ringway recipe bird -c gateway.toml\n  ringway recipe ipsec --help\n\n\
         deploy/dns/README.md says why each line of a resolver's is there, and what was tried.")]
     Recipe(recipe::Args),
+    /// Keep the chaincode that Docker runs on this host to its peer
+    #[command(subcommand)]
+    Chaincode(chaincode::Verb),
     /// Propose address ranges for a new site that nobody uses
     #[command(after_help = "Example:\n  \
         ringway plan --pool 10.64.0.0/10 --size 20 -c gateway.toml\n\n\
@@ -310,6 +314,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Doctor(args) => doctor::run(args),
         Verb::Dns(verb) => dns::run(verb),
         Verb::Recipe(args) => recipe::run(args),
+        Verb::Chaincode(verb) => chaincode::run(verb),
         Verb::Plan(args) => plan::run(args),
         Verb::Policy(verb) => policy::run(verb),
         Verb::Explain(args) => explain::run(args),

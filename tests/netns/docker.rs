@@ -24,7 +24,7 @@ const OUTSIDE: &str = "203.0.113.5";
 
 /// What Docker 20.10 (Debian 12) does for its default network: forwarding, chains, address
 /// translation. What is there already is kept, as Docker does.
-const DOCKER: &str = "
+pub(crate) const DOCKER: &str = "
     ip link add docker0 type bridge 2>/dev/null && ip address add 172.17.0.1/16 dev docker0 || true
     ip link set docker0 up
     if [ \"$(cat /proc/sys/net/ipv4/ip_forward)\" = 0 ]; then
@@ -55,7 +55,7 @@ const DOCKER: &str = "
     first FORWARD -j DOCKER-USER";
 
 /// What `status` advises; the other test takes it from there.
-const OPEN: &str = "iptables -I DOCKER-USER -i ringway0 -j ACCEPT; \
+pub(crate) const OPEN: &str = "iptables -I DOCKER-USER -i ringway0 -j ACCEPT; \
                     iptables -I DOCKER-USER -o ringway0 -j ACCEPT";
 
 /// `docker run --publish`, twice.

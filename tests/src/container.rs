@@ -20,7 +20,19 @@ impl Container {
         address: &str,
         router: &str,
     ) -> Container {
-        let label = format!("container-{node}-{bridge}");
+        Container::named(scene, node, bridge, bridge, address, router)
+    }
+
+    /// The same for one of several containers on a bridge, with a `name` of up to ten letters.
+    pub fn named(
+        scene: &Scene,
+        node: &str,
+        bridge: &str,
+        name: &str,
+        address: &str,
+        router: &str,
+    ) -> Container {
+        let label = format!("container-{node}-{name}");
         let script = "echo started; exec sleep infinity";
         let arguments = ["--net", "sh", "-c", script];
         let process = Background::start(scene, node, &label, "unshare", &arguments);
@@ -34,8 +46,8 @@ impl Container {
         scene.sh(
             node,
             &format!(
-                "ip link add veth-{bridge} type veth peer name eth0 netns {id}; \
-                 ip link set veth-{bridge} master {bridge} up"
+                "ip link add veth-{name} type veth peer name eth0 netns {id}; \
+                 ip link set veth-{name} master {bridge} up"
             ),
         );
         container.sh(
@@ -48,11 +60,11 @@ impl Container {
         container
     }
 
-    /// Runs a shell script in it; its failure fails the test.
-    pub fn sh(&self, scene: &Scene, script: &str) {
+    /// Runs a shell script in it, and returns what it prints; its failure fails the test.
+    pub fn sh(&self, scene: &Scene, script: &str) -> String {
         let netns = self.netns();
         let arguments = [&netns, "--", "bash", "-ec", script];
-        scene.output(&self.node, "nsenter", &arguments);
+        scene.output(&self.node, "nsenter", &arguments)
     }
 
     /// True if `address` answers a ping within a second.

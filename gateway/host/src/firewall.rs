@@ -16,6 +16,7 @@ mod conntrack;
 mod content;
 mod draft;
 mod guard;
+pub mod isolation;
 mod nft;
 mod rules;
 mod terms;

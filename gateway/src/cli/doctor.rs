@@ -4,6 +4,7 @@
 
 mod fix;
 mod ipv6;
+mod isolation;
 mod masquerade;
 mod names;
 mod place;

@@ -11,7 +11,8 @@ fn every_verb_has_help_with_an_example() {
                  revoke gateway,revoke key,cert show,cert renew,cert request,cert sign,check,\
                  dns add,dns remove,dns query,dns zones,dns export,dns check,policy show,\
                  policy test,policy denied,policy allow,plan,recipe,recipe ipsec,\
-                 recipe chaincode,doctor,run,reload,gather,status,metrics,version";
+                 recipe chaincode,chaincode isolate,doctor,run,reload,gather,status,metrics,\
+                 version";
     for verb in verbs.split(',') {
         let help = workspace.ringway(&format!("{verb} --help")).succeeds().out;
         assert!(help.contains("\nExample"), "{verb}: {help}");
@@ -41,6 +42,11 @@ fn a_wrong_command_line_is_64_on_stderr() {
         "recipe powerdns",
         "recipe ipsec --language zh",
         "recipe ipsec --cloud --form huawei",
+        "chaincode",
+        "chaincode isolate --bridge br-cc",
+        "chaincode isolate --bridge br/cc --peer 10.1.0.11",
+        "chaincode isolate --bridge br-cc --peer peer0",
+        "chaincode isolate --bridge br-cc --peer 10.1.0.11 --remove",
         "plan --pool 10.0.0.1/8",
         "member",
         "member remove Beta",

@@ -17,8 +17,10 @@ use super::terms::{self, Family, Step};
 /// The kernel keeps no longer comment with a rule.
 const COMMENT: usize = 127;
 
-/// Commands about one table, to be carried out together or not at all.
+/// Commands about one table, or those of one name in two families, to be carried out together or
+/// not at all.
 pub(super) struct Draft {
+    family: NfFamily,
     table: Cow<'static, str>,
     batch: Batch<'static>,
 }
@@ -28,13 +30,24 @@ impl Draft {
     /// none.
     pub(super) fn over(table: &str) -> Draft {
         let mut draft = Draft {
+            family: NfFamily::INet,
             table: Cow::Owned(table.to_owned()),
             batch: Batch::new(),
         };
 
         draft.begin();
-        draft.batch.delete(draft.table());
+        draft.delete();
         draft
+    }
+
+    /// What follows is about the table of this name in another family.
+    pub(super) fn turn_to(&mut self, family: NfFamily) {
+        self.family = family;
+    }
+
+    /// Deletes the table, which must be there.
+    pub(super) fn delete(&mut self) {
+        self.batch.delete(self.table());
     }
 
     /// Adds the table, empty.
@@ -49,7 +62,7 @@ impl Draft {
     /// Adds a counter; rules refer to it by name.
     pub(super) fn counter(&mut self, name: &'static str) {
         self.batch.add(NfListObject::Counter(Counter {
-            family: NfFamily::INet,
+            family: self.family,
             table: self.table.clone(),
             name: name.into(),
             handle: None,
@@ -72,7 +85,7 @@ impl Draft {
             let elements: Vec<_> = inside.map(terms::prefix).collect();
 
             self.batch.add(NfListObject::Set(Box::new(Set {
-                family: NfFamily::INet,
+                family: self.family,
                 table: self.table.clone(),
                 name: set_name(name, family).into(),
                 set_type: SetTypeValue::Single(kind),
@@ -89,7 +102,7 @@ impl Draft {
         let elements: Vec<_> = interfaces.iter().cloned().map(terms::word).collect();
 
         self.batch.add(NfListObject::Set(Box::new(Set {
-            family: NfFamily::INet,
+            family: self.family,
             table: self.table.clone(),
             name: name.into(),
             set_type: SetTypeValue::Single(SetType::Ifname),
@@ -136,7 +149,7 @@ impl Draft {
             .collect();
 
         self.batch.add(NfListObject::Rule(Rule {
-            family: NfFamily::INet,
+            family: self.family,
             table: self.table.clone(),
             chain: chain.into(),
             expr: steps.into(),
@@ -147,7 +160,7 @@ impl Draft {
 
     fn plain_chain(&self, name: &'static str) -> Chain<'static> {
         Chain {
-            family: NfFamily::INet,
+            family: self.family,
             table: self.table.clone(),
             name: name.into(),
             ..Chain::default()
@@ -156,7 +169,7 @@ impl Draft {
 
     fn table(&self) -> NfListObject<'static> {
         NfListObject::Table(Table {
-            family: NfFamily::INet,
+            family: self.family,
             name: self.table.clone(),
             handle: None,
         })
@@ -167,9 +180,11 @@ impl Draft {
 pub(super) fn write(commands: &Nftables<'_>) -> serde_json::Result<Vec<u8>> {
     let text = serde_json::to_string(commands)?;
 
-    // The library writes the statement as a word, nft reads an object. It ends its rule.
+    // The library writes the statement as a word, nft reads an object. It ends its rule. And it has
+    // another name for the interface of a frame's bridge than nft.
     Ok(text
         .replace(r#","notrack"]"#, r#",{"notrack":null}]"#)
+        .replace(r#"{"key":"ibridgename"}"#, r#"{"key":"ibrname"}"#)
         .into_bytes())
 }
 

@@ -229,7 +229,7 @@ fn read_counter(counter: &Value) -> Option<(DropReason, u64)> {
     Some((reason, counter["packets"].as_u64()?))
 }
 
-async fn transact(commands: &Nftables<'_>) -> Result<(), FirewallError> {
+pub(super) async fn transact(commands: &Nftables<'_>) -> Result<(), FirewallError> {
     let json = draft::write(commands).map_err(FirewallError::Answer)?;
 
     run_commands(&json).await

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use nftables::expr::{
-    Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload, PayloadField,
-    Prefix, SetItem,
+    BinaryOperation, Expression, Fib, FibFlag, FibResult, Meta, MetaKey, NamedExpression, Payload,
+    PayloadField, Prefix, SetItem,
 };
 use nftables::stmt::{Counter, JumpTarget, Mangle, Match, Operator, Statement};
 
@@ -13,6 +14,10 @@ use super::DropReason;
 
 pub(super) type Term = Expression<'static>;
 pub(super) type Step = Statement<'static>;
+
+/// Flags of TCP (RFC 9293, section 3.1).
+const TCP_SYN: u32 = 0x02;
+const TCP_ACK: u32 = 0x10;
 
 /// The two families: an `inet` table sees both, but addresses are matched per family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +64,37 @@ pub(super) fn destination(family: Family) -> Term {
 /// Destination port of `protocol`; `th` stands for any transport.
 pub(super) fn port(protocol: &'static str) -> Term {
     field(protocol, "dport")
+}
+
+/// Source port of `protocol`.
+pub(super) fn source_port(protocol: &'static str) -> Term {
+    field(protocol, "sport")
+}
+
+/// A TCP segment other than the first of a connection.
+pub(super) fn opens_nothing() -> Step {
+    let flags = field("tcp", "flags");
+    let of_both = BinaryOperation::AND(flags, Expression::Number(TCP_SYN | TCP_ACK));
+
+    is_not(
+        Expression::BinaryOperation(Box::new(of_both)),
+        Expression::Number(TCP_SYN),
+    )
+}
+
+/// A frame that came in by a port of the bridge `name`.
+pub(super) fn is_of_bridge(name: impl ToString) -> Step {
+    is(meta(MetaKey::Ibridgename), word(name.to_string()))
+}
+
+pub(super) fn is_arp() -> Step {
+    is(meta(MetaKey::Protocol), word("arp"))
+}
+
+/// How IPv6 finds a neighbour (RFC 4861, section 4).
+pub(super) fn is_neighbour_discovery() -> Step {
+    let kinds = ["nd-neighbor-solicit", "nd-neighbor-advert"];
+    is(field("icmpv6", "type"), one_of(kinds.map(word)))
 }
 
 pub(super) fn is_tcp_or_udp() -> Step {
@@ -212,6 +248,10 @@ pub(super) fn one_of(items: impl IntoIterator<Item = Term>) -> Term {
     Expression::Named(NamedExpression::Set(
         items.into_iter().map(SetItem::Element).collect(),
     ))
+}
+
+pub(super) fn address(address: IpAddr) -> Term {
+    word(address.to_string())
 }
 
 pub(super) fn prefix(prefix: &ringway_config::Prefix) -> Term {

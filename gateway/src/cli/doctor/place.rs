@@ -5,7 +5,7 @@ use ringway_intent::{Finding, Remedy};
 use serde_json::Value;
 
 use super::fix::Fix;
-use super::{Found, ipv6, masquerade, names, ruleset, settings, tracking};
+use super::{Found, ipv6, isolation, masquerade, names, ruleset, settings, tracking};
 use crate::admin::attention::Kind;
 use crate::admin::{Report, socket};
 use crate::cli::check::host;
@@ -30,6 +30,8 @@ pub(super) enum Place {
     Masquerade,
     /// Connection tracking.
     Tracking,
+    /// Chaincode on a bridge.
+    Isolation,
     /// The way of a name.
     Names,
     /// IPv6 that is switched off.
@@ -58,7 +60,7 @@ impl<'a> Subject<'a> {
 
 impl Place {
     /// Every place.
-    pub(super) const ALL: [Place; 10] = [
+    pub(super) const ALL: [Place; 11] = [
         Place::Start,
         Place::Rights,
         Place::Host,
@@ -66,6 +68,7 @@ impl Place {
         Place::Disk,
         Place::Masquerade,
         Place::Tracking,
+        Place::Isolation,
         Place::Names,
         Place::Ipv6,
         Place::Settings,
@@ -83,6 +86,7 @@ impl Place {
             Place::Disk => space::find(&config.state_dir).into_iter().collect(),
             Place::Masquerade => masquerade::find(config, &subject.ruleset),
             Place::Tracking => tracking::find(config, &subject.ruleset),
+            Place::Isolation => isolation::find(&subject.ruleset),
             // Nobody would answer.
             Place::Names if subject.running.is_none() => Vec::new(),
             Place::Names => names::find(config),

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::fix::Fix;
 use super::place::{Place, rights, start};
-use super::{Found, ipv6, masquerade, names, report, settings, text, tracking};
+use super::{Found, ipv6, isolation, masquerade, names, report, settings, text, tracking};
 use crate::admin::attention::Kind;
 use crate::cli::check::{files, host};
 use crate::state::{REMEDY, space};
@@ -54,6 +54,11 @@ fn of_place(place: Place) -> Vec<Finding> {
                 "name": "input", "hook": "input", "type": "filter", "policy": "drop"}}]});
             let found = [full.nearly_full(), full.tracks(&rules, "ringway0", 4600)];
             found.into_iter().flatten().collect()
+        }
+        Place::Isolation => {
+            let half = json!({"nftables": [{"table": {"family": "inet",
+                "name": "ringway-chaincode-br-cc"}}]});
+            isolation::find(&half)
         }
         Place::Names => vec![
             names::own(listen, &apex, "no answer"),
