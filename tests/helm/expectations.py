@@ -2,12 +2,17 @@
 
 EVERYTHING = "everything"
 TWO = "two-gateways"
+WITH_NODES = (EVERYTHING, "laboratory")
 
 
 def judge(rendered: dict[str, list[dict]]) -> None:
     for name, manifests in rendered.items():
         for pod in pods(manifests):
             judge_pod(name, pod)
+        nodes = of_kind(manifests, "DaemonSet")
+        assert bool(nodes) == (name in WITH_NODES), name
+        for node in nodes:
+            judge_node(name, node["spec"])
         names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests]
         assert len(names) == len(set(names)), f"{name}: a name occurs twice"
         assert not any(manifest["kind"] == "Secret" for manifest in manifests), name
@@ -27,7 +32,7 @@ def leaves(values: dict, above: str = "") -> list[str]:
     for key, value in values.items():
         name = f"{above}{key}"
         # Labels and files have keys of their own; so has what is handed on to Kubernetes.
-        has_keys = isinstance(value, dict) and value and name not in ("nodeSelector", "resources")
+        has_keys = isinstance(value, dict) and value and key not in ("nodeSelector", "resources")
         names += leaves(value, f"{name}.") if has_keys else [name]
     return names
 
@@ -43,14 +48,45 @@ def pods(manifests: list[dict]) -> list[dict]:
 
 
 def judge_pod(name: str, pod: dict) -> None:
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["gateway"]["projected"]["defaultMode"] == 0o440, name
+    judge_rights(name, pod)
+
+    added = pod["containers"][0]["securityContext"]["capabilities"]["add"]
+    expected = ["NET_ADMIN", "NET_BIND_SERVICE"]
+    assert added == expected + ["NET_RAW"] * (name == EVERYTHING), (name, added)
+
+
+def judge_node(name: str, spec: dict) -> None:
+    """An attached node: on none of the gateways' nodes, with its files from the node itself."""
+    pod = spec["template"]["spec"]
+    judge_rights(name, pod)
+    labels = spec["template"]["metadata"]["labels"]
+    assert spec["selector"]["matchLabels"].items() <= labels.items(), name
+    assert labels["app.kubernetes.io/component"] == "attach", name
+    (term,) = pod["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["labelSelector"]["matchLabels"]["app.kubernetes.io/component"] == "gateway", name
+
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["files"]["hostPath"]["type"] == "Directory", name
+    # Not those of a gateway that was on the node before.
+    for volume in ("state", "run"):
+        assert volumes[volume]["hostPath"]["path"].endswith("-attach"), name
+    container = pod["containers"][0]
+    assert container["args"][:3] == ["attach", "run", "--watch"], name
+    (files,) = [mount for mount in container["volumeMounts"] if mount["name"] == "files"]
+    assert files["readOnly"], name
+    added = container["securityContext"]["capabilities"]["add"]
+    assert added == ["NET_ADMIN"] + ["NET_RAW"] * (name == EVERYTHING), (name, added)
+
+
+def judge_rights(name: str, pod: dict) -> None:
     assert pod["hostNetwork"] and not pod["automountServiceAccountToken"], name
     security = pod["securityContext"]
     assert security["runAsNonRoot"] and security["runAsUser"] > 0, name
     assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
     # The key's group is the process's own.
     assert security["fsGroup"] == security["runAsGroup"], name
-    volumes = {volume["name"]: volume for volume in pod["volumes"]}
-    assert volumes["gateway"]["projected"]["defaultMode"] == 0o440, name
 
     for container in pod["containers"] + pod["initContainers"]:
         rights = container["securityContext"]
@@ -62,10 +98,6 @@ def judge_pod(name: str, pod: dict) -> None:
         assert not rights.get("privileged"), (name, container["name"])
         # Mounts of single files are not replaced when the ConfigMap is.
         assert not any("subPath" in mount for mount in container["volumeMounts"]), name
-
-    added = pod["containers"][0]["securityContext"]["capabilities"]["add"]
-    expected = ["NET_ADMIN", "NET_BIND_SERVICE"]
-    assert added == expected + ["NET_RAW"] * (name == EVERYTHING), (name, added)
 
 
 def judge_siblings(manifests: list[dict]) -> None:

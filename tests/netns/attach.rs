@@ -31,7 +31,7 @@ ports = 9001
 ";
 
 /// org1's record has the data centre, and its gateway the node.
-fn prepare(scene: &Scene) {
+pub(crate) fn prepare(scene: &Scene) {
     let site = "idc=10.20.1.0/24,fd00:20:1::/64";
     change(scene, "gw.org1", &["site", "add", site, "--via", "vpc"]);
     append(&scene.config("gw.org1"), AT_ORG1);

@@ -8,12 +8,13 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use ringway_lab::ping::Family;
 use ringway_lab::program;
+use ringway_tests::attached_node::{ADDRESS, AttachedNode};
 use ringway_tests::attention::attention;
 use ringway_tests::pod::PodNode;
 use ringway_tests::scene::{append, eventually, replace};
 use ringway_tests::{Background, Scene};
 
-use crate::RINGWAY;
+use crate::{RINGWAY, attach};
 
 const GATEWAY: &str = "gw.org1";
 const PEERS: [&str; 2] = ["gw.org0", "gw.org2"];
@@ -118,6 +119,33 @@ fn without_no_new_privs_nothing_is_passed_on() {
     scene.close();
 }
 
+#[test]
+fn a_pod_of_the_daemon_set_attaches_its_node() {
+    let scene = Scene::new("pod-node", RINGWAY);
+    attach::prepare(&scene);
+    let mut node = AttachedNode::create(&scene, RINGWAY, "db1", &[ADDRESS]);
+    // The file of its resolver is none of the pod's.
+    let config = fs::read_to_string(node.config()).expect("it was made");
+    let (config, _) = config.rsplit_once("\n[dns]\n").expect("it has a resolver");
+    fs::write(node.config(), config).expect("it can be written");
+
+    let worker = PodNode::worker(&scene, &node.files(), &binary());
+    node.start_pod(&worker);
+    eventually("the node to be attached", 20, || {
+        scene.status(GATEWAY)["nodes"][0]["state"] == "up"
+    });
+    for to in ["10.10.0.11", "10.10.1.11"] {
+        eventually(to, 10, || node.pings(to));
+    }
+    drop(node);
+    scene.close();
+}
+
+/// The program in the image.
+fn binary() -> String {
+    std::env::var("RINGWAY_BINARY").unwrap_or_else(|_| RINGWAY.into())
+}
+
 /// A laboratory in which one gateway is a pod that serves.
 fn start(test: &str) -> (Scene, PodNode, Background) {
     let scene = Scene::new(test, RINGWAY);
@@ -126,8 +154,7 @@ fn start(test: &str) -> (Scene, PodNode, Background) {
         &scene.config(GATEWAY),
         "\n[http]\nlisten = \"10.10.1.1:9460\"\n",
     );
-    let binary = std::env::var("RINGWAY_BINARY").unwrap_or_else(|_| RINGWAY.into());
-    let node = PodNode::new(&scene, GATEWAY, &binary);
+    let node = PodNode::new(&scene, GATEWAY, &binary());
     let pod = node.start(&scene);
 
     pod.wait_for("Gateway running");

@@ -7,7 +7,7 @@
 //! Its files are made as an operator would: `attach init` with the organization's CA.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use ringway_lab::program;
@@ -103,6 +103,19 @@ impl AttachedNode {
     pub fn start(&mut self) {
         let command = self.ringway(&["attach", "run"]);
         self.process.start(command, &self.dir);
+    }
+
+    /// Starts the pod of the DaemonSet in its place, of the node that this directory is.
+    pub fn start_pod(&mut self, worker: &Path) {
+        let mut command = self.command(concat!(env!("CARGO_MANIFEST_DIR"), "/pod"));
+        command.arg(worker).arg("attach");
+        self.process.start(command, &self.dir);
+    }
+
+    /// Its files, but for those that it makes itself.
+    pub fn files(&self) -> [PathBuf; 4] {
+        let names = ["node.toml", "node.crt", "node.key", "org1.member.toml"];
+        names.map(|name| self.dir.join(name))
     }
 
     /// Ends it as a power cut would.
@@ -271,6 +284,9 @@ impl Drop for AttachedNode {
         }
         let nat = self.owns_nat.then_some(&self.nat);
         for netns in [Some(&self.netns), nat].into_iter().flatten() {
+            // What a pod runs outlives the program that has started it.
+            let end = format!("ip netns pids {netns} | xargs --no-run-if-empty kill -KILL");
+            _ = Command::new("sh").args(["-c", &end]).status();
             _ = Command::new("ip").args(["netns", "delete", netns]).status();
         }
     }

@@ -3,6 +3,7 @@
 //! of the container image.
 
 use std::fs;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,6 +13,9 @@ use crate::{Background, Scene};
 
 /// The repository.
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+/// The user of the pods, and its group.
+const USER: u32 = 64600;
 
 /// See the head of this file. It lies in the laboratory's directory, and goes with it.
 pub struct PodNode {
@@ -48,16 +52,28 @@ impl PodNode {
             copy(&path, &node.source("members", name.expect("ASCII")));
         }
 
-        let pods = Path::new(ROOT).join("tests/helm/pods.json");
-        copy(&pods, &node.manifests());
-        let mut assemble = Command::new(format!("{ROOT}/deploy/container/assemble"));
-        program::output(assemble.arg(node.dir.join("image")).arg(binary))
-            .expect("it has all parts");
+        assemble(&node.dir, binary);
         // The node asks the gateway for names, as hosts of its site do.
         let resolvers = "nameserver 10.10.1.1\n";
         fs::write(node.dir.join("resolv.conf"), resolvers).expect("it is ours");
         node.replace_volumes();
         node
+    }
+
+    /// A node of the DaemonSet, as a directory for `tests/pod`: it has these files of an attached
+    /// node, and `binary` is the program of the image.
+    pub fn worker(scene: &Scene, files: &[PathBuf], binary: &str) -> PathBuf {
+        let dir = scene.topology().dir().join("worker");
+        let etc = dir.join("host/etc/ringway");
+        fs::create_dir_all(&etc).expect("it is in a directory of the test");
+        assemble(&dir, binary);
+
+        for file in files {
+            let name = file.file_name().expect("a file");
+            copy(file, &etc.join(name));
+            chown(etc.join(name), Some(USER), Some(USER)).expect("root may");
+        }
+        dir
     }
 
     /// A file of a ConfigMap or Secret, to be changed. It counts with [`PodNode::replace_volumes`].
@@ -105,6 +121,15 @@ impl PodNode {
 
         fs::read_to_string(format!("/proc/{child}/status")).expect("it runs")
     }
+}
+
+/// What `tests/pod` needs of a node: manifests, and the content of the image.
+fn assemble(dir: &Path, binary: &str) {
+    let pods = Path::new(ROOT).join("tests/helm/pods.json");
+    copy(&pods, &dir.join("pods.json"));
+
+    let mut assemble = Command::new(format!("{ROOT}/deploy/container/assemble"));
+    program::output(assemble.arg(dir.join("image")).arg(binary)).expect("it has all parts");
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -70,6 +70,49 @@ capabilities:
   add: [NET_ADMIN, NET_BIND_SERVICE{{ if .Values.netRaw }}, NET_RAW{{ end }}]
 {{- end }}
 
+{{/* Prepares the node and ends: in a container, /proc/sys is read-only. Takes root, sysctls and
+directories. */}}
+{{- define "ringway.hostContainer" -}}
+{{- $root := .root -}}
+- name: host
+  image: {{ include "ringway.image" $root | quote }}
+  imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+  command:
+    - sh
+    - -ec
+    - |
+      directories=$1 owner=$2
+      shift 2
+      for directory in $directories; do
+        chown "$owner" "$directory"
+        chmod 0755 "$directory"
+      done
+      for setting in "$@"; do
+        sysctl -w "$setting"
+      done
+    - host
+    - {{ .directories }}
+    - {{ printf "%v:%v" $root.Values.user.uid $root.Values.user.gid | quote }}
+    {{- range .sysctls }}
+    - {{ quote . }}
+    {{- end }}
+  securityContext:
+    runAsUser: 0
+    runAsGroup: 0
+    runAsNonRoot: false
+    readOnlyRootFilesystem: true
+    {{- if .sysctls }}
+    privileged: true
+    {{- else }}
+    allowPrivilegeEscalation: false
+    capabilities:
+      drop: [ALL]
+      add: [CHOWN, FOWNER]
+    {{- end }}
+  resources: {{- $root.Values.resources | toYaml | nindent 4 }}
+  volumeMounts: {{- include "ringway.stateMounts" $root | nindent 4 }}
+{{- end }}
+
 {{/* Links the files of the gateway beside each other, as `ringway org init` makes them. */}}
 {{- define "ringway.filesContainer" -}}
 - name: files
