@@ -1,10 +1,10 @@
-//! Two versions side by side: one gateway runs an earlier program, with member records of version
-//! 1, and the others today's, with records of version 2.
+//! Two versions side by side: one gateway runs an earlier program, and the others today's, with
+//! records of version 2. One of 0.1 has them in version 1.
 //!
-//! `RINGWAY_OLD_BINARY` names the earlier program; `tests/campaign versions` builds the last one of
-//! 0.1 for it. Without it today's program stands in: what is tried then is that records of both
-//! versions work side by side, and nothing about the wire, whose earlier messages
-//! `gateway/core/tests/codec.rs` holds byte by byte.
+//! `RINGWAY_OLD_BINARY` names the earlier program; `tests/campaign versions` builds the last ones
+//! of 0.1 and 0.2 for it. Without it today's program stands in for one of 0.1: what is tried then
+//! is that records of both versions work side by side, and nothing about the wire, whose earlier
+//! messages `gateway/core/tests/codec.rs` holds byte by byte.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ fn an_earlier_program_has_tunnels_names_and_the_zone_of_two_gateways() {
     second.start();
 
     scene.stop(EARLIER);
-    make_earlier(&scene.beside(EARLIER, ""), "org2", ["org0", "org1"]);
+    old.own(&scene.beside(EARLIER, ""), "org2", ["org0", "org1"]);
     start(&mut scene, &old);
     wait_until_answered(&scene, "first", "10.10.1.81");
     wait_until_answered(&scene, "second", "10.10.1.82");
@@ -79,6 +79,7 @@ fn an_earlier_program_has_tunnels_names_and_the_zone_of_two_gateways() {
     wait_until_answered(&scene, "first", "10.10.1.83");
     second.start();
     wait_for_tunnels(&scene, &old);
+    upgrade(&mut scene);
     assert_no_message_was_malformed(&scene);
     println!(
         "result: {} beside {}",
@@ -101,7 +102,7 @@ fn an_organization_whose_gateways_run_two_versions_has_the_names_of_both() {
     second.kill();
     let dir = second.config();
     let dir = dir.parent().expect("it lies in a directory");
-    make_earlier(dir, "org1", ["org0", "org2"]);
+    old.own(dir, "org1", ["org0", "org2"]);
 
     second.set_program(&old.path);
     second.start();
@@ -149,6 +150,25 @@ fn an_organization_whose_gateways_run_two_versions_has_the_names_of_both() {
     scene.close();
 }
 
+/// The earlier program gives way to today's, which takes its files and state: that costs a restart,
+/// and no stream.
+fn upgrade(scene: &mut Scene) {
+    let streams = streams(scene);
+    for stream in &streams {
+        stream.wait_for(5, 20);
+    }
+
+    scene.stop(EARLIER);
+    scene.start(EARLIER).expect("it starts");
+    scene.wait_until_joined().expect("the tunnels come up");
+    for stream in &streams {
+        stream.wait_for(5, 20);
+        assert_eq!(stream.seen().connections, 1, "{:?}", stream.seen());
+    }
+    wait_until_answered(scene, "first", "10.10.1.83");
+    wait_until_answered(scene, "second", "10.10.1.84");
+}
+
 /// The site's first gateway, which runs today's program, has the name of the second one.
 fn assert_own_hosts_find(scene: &Scene, address: &str) {
     let name = "second.org1.consortium.example";
@@ -179,6 +199,14 @@ impl Program {
         assert_ne!(version, ours, "{} is no earlier program", path.display());
         Program { path, version }
     }
+
+    /// Makes the files in `dir` its own: nothing is remembered, and one of 0.1 has what it knows.
+    fn own(&self, dir: &Path, org: &str, members: [&str; 2]) {
+        fs::remove_dir_all(dir.join("state")).expect("it has run");
+        if !self.version.starts_with("0.2") {
+            make_earlier(dir, org, members);
+        }
+    }
 }
 
 fn version(program: &Path) -> String {
@@ -192,10 +220,9 @@ fn version(program: &Path) -> String {
     version.to_owned()
 }
 
-/// The files in `dir` as an earlier version has them, and nothing remembered.
+/// The files in `dir` as 0.1 has them.
 fn make_earlier(dir: &Path, org: &str, members: [&str; 2]) {
     replace(&dir.join("gateway.toml"), NAMED_SERVICES, PORTS);
-    fs::remove_dir_all(dir.join("state")).expect("it has run");
     let [one, other] = members.map(|member| format!("members/{member}"));
     for record in [org, &one, &other].map(|name| dir.join(format!("{name}.member.toml"))) {
         let text = fs::read_to_string(&record).expect("a record");
