@@ -323,72 +323,22 @@ fn hostile_zone() -> ZoneReport {
 }
 
 fn hostile_report() -> Report {
-    let route = RouteReport {
-        prefix: HOSTILE.into(),
-        org: HOSTILE.into(),
-        site: HOSTILE.into(),
-        via: Some(HOSTILE.into()),
-        served_here: false,
-        gateway: Some(HOSTILE.into()),
-        verdict: HOSTILE.into(),
-        refused: Some(HOSTILE.into()),
-        conflict_with: Some(HOSTILE.into()),
-        conflict_kind: crate::admin::report::ConflictKind::Site,
-        installed: true,
-    };
-    let reload = ReloadReport {
-        at: HOSTILE.into(),
-        ..ReloadReport::default()
-    };
-
     let mut report = Report {
         gateway: HOSTILE.into(),
-        daemon: DaemonReport {
-            version: HOSTILE.into(),
-            site: HOSTILE.into(),
-            config: HOSTILE.into(),
-            state_dir: HOSTILE.into(),
-            socket: HOSTILE.into(),
-            tun: HOSTILE.into(),
-            listen: HOSTILE.into(),
-            endpoints: vec![HOSTILE.into()],
-            dns: vec![HOSTILE.into()],
-            ..DaemonReport::default()
-        },
-        last_reload: Some(reload),
+        daemon: hostile_daemon(),
+        last_reload: Some(ReloadReport {
+            at: HOSTILE.into(),
+            ..ReloadReport::default()
+        }),
         tunnels: vec![hostile_tunnel("down"), hostile_tunnel(HOSTILE)],
-        routes: vec![route],
+        routes: vec![hostile_route()],
         zones: vec![hostile_zone()],
-        certificates: vec![CertificateReport {
-            subject: HOSTILE.into(),
-            not_after: HOSTILE.into(),
-            is_due: true,
-        }],
-        revocation_lists: vec![RevocationListReport {
-            org: HOSTILE.into(),
-            issuer: HOSTILE.into(),
-            number: HOSTILE.into(),
-            revoked: 1,
-            next_update: HOSTILE.into(),
-            stale: true,
-        }],
-        checks: vec![CheckReport {
-            host: HOSTILE.into(),
-            address: HOSTILE.into(),
-            state: HOSTILE.into(),
-            since: HOSTILE.into(),
-            error: Some(HOSTILE.into()),
-        }],
+        certificates: vec![hostile_certificate()],
+        revocation_lists: vec![hostile_list()],
+        checks: vec![hostile_check()],
         drops: hostile_counts(),
         filtered: hostile_counts(),
-        attention: vec![AttentionReport {
-            kind: HOSTILE.into(),
-            name: HOSTILE.into(),
-            what: HOSTILE.into(),
-            since: HOSTILE.into(),
-            remedy: HOSTILE.into(),
-            fix: HOSTILE.into(),
-        }],
+        attention: vec![hostile_attention()],
         refusals: hostile_counts(),
         restored: hostile_counts(),
         grace_without_end: true,
@@ -405,6 +355,77 @@ fn hostile_report() -> Report {
     };
     crate::admin::attention::complete(&mut report, std::time::UNIX_EPOCH);
     report
+}
+
+fn hostile_daemon() -> DaemonReport {
+    DaemonReport {
+        version: HOSTILE.into(),
+        site: HOSTILE.into(),
+        config: HOSTILE.into(),
+        state_dir: HOSTILE.into(),
+        socket: HOSTILE.into(),
+        tun: HOSTILE.into(),
+        listen: HOSTILE.into(),
+        endpoints: vec![HOSTILE.into()],
+        dns: vec![HOSTILE.into()],
+        ..DaemonReport::default()
+    }
+}
+
+fn hostile_route() -> RouteReport {
+    RouteReport {
+        prefix: HOSTILE.into(),
+        org: HOSTILE.into(),
+        site: HOSTILE.into(),
+        via: Some(HOSTILE.into()),
+        served_here: false,
+        gateway: Some(HOSTILE.into()),
+        verdict: HOSTILE.into(),
+        refused: Some(HOSTILE.into()),
+        conflict_with: Some(HOSTILE.into()),
+        conflict_kind: crate::admin::report::ConflictKind::Site,
+        installed: true,
+    }
+}
+
+fn hostile_certificate() -> CertificateReport {
+    CertificateReport {
+        subject: HOSTILE.into(),
+        not_after: HOSTILE.into(),
+        is_due: true,
+    }
+}
+
+fn hostile_list() -> RevocationListReport {
+    RevocationListReport {
+        org: HOSTILE.into(),
+        issuer: HOSTILE.into(),
+        number: HOSTILE.into(),
+        revoked: 1,
+        next_update: HOSTILE.into(),
+        stale: true,
+    }
+}
+
+fn hostile_check() -> CheckReport {
+    CheckReport {
+        host: HOSTILE.into(),
+        address: HOSTILE.into(),
+        state: HOSTILE.into(),
+        since: HOSTILE.into(),
+        error: Some(HOSTILE.into()),
+    }
+}
+
+fn hostile_attention() -> AttentionReport {
+    AttentionReport {
+        kind: HOSTILE.into(),
+        name: HOSTILE.into(),
+        what: HOSTILE.into(),
+        since: HOSTILE.into(),
+        remedy: HOSTILE.into(),
+        fix: HOSTILE.into(),
+    }
 }
 
 #[test]
