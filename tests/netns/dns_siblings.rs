@@ -138,7 +138,7 @@ fn the_virtual_address_answers_as_soon_as_the_other_gateway_has_it() {
         wait_until_it_holds(&scene, gateway);
         stubs.look_up(&scene, &[SHARED, FAR]);
 
-        fault.strike(&scene, gateway);
+        fault.strike(&mut scene, gateway);
         wait_until_it_holds(&scene, other(gateway));
         println!("{fault:?}");
         stubs.look_up(&scene, &[SHARED, FAR]);

@@ -13,7 +13,7 @@ use crate::scene::eventually;
 pub const SIBLINGS: [&str; 2] = ["gw.org0", "gw2.org0"];
 
 /// What happens to the active gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// It ends as by a power cut.
     Kill,
@@ -31,11 +31,21 @@ pub enum Fault {
     Partition,
     /// Its operator drains it.
     Drain,
+    /// Its machine ends, and its links lose their carriers with it.
+    Reboot,
+    /// Both gateways are stopped and started, one after the other.
+    Upgrade,
 }
 
 impl Fault {
+    /// Those that a short test has time for.
+    pub fn briefly() -> impl Iterator<Item = Fault> {
+        let brief = |fault: &Fault| !matches!(fault, Fault::Reboot | Fault::Upgrade);
+        Fault::ALL.into_iter().filter(brief)
+    }
+
     /// All of them.
-    pub const ALL: [Fault; 8] = [
+    pub const ALL: [Fault; 10] = [
         Fault::Kill,
         Fault::LinkDown,
         Fault::LanLink,
@@ -44,39 +54,44 @@ impl Fault {
         Fault::BlackHoleIn,
         Fault::Partition,
         Fault::Drain,
+        Fault::Reboot,
+        Fault::Upgrade,
     ];
 
     /// True if the other gateway is active after it.
     pub fn moves_the_role(self) -> bool {
-        self != Fault::Partition
+        // An upgrade moves it and back.
+        !matches!(self, Fault::Partition | Fault::Upgrade)
     }
 
     /// Lets it happen to `gateway`.
-    pub fn strike(self, scene: &Scene, gateway: &str) {
+    pub fn strike(self, scene: &mut Scene, gateway: &str) {
         let link = uplink(scene, gateway);
         match self {
             Fault::Kill => scene.kill(gateway).expect("it runs"),
-            Fault::LinkDown => {
-                // The router's own addresses outlive that.
-                let down = format!(
-                    "echo 1 >/proc/sys/net/ipv6/conf/all/keep_addr_on_down; \
-                     ip link set {link} down"
-                );
-                scene.sh("wan", &down);
-            }
+            Fault::LinkDown => take_uplink_down(scene, &link),
             Fault::LanLink => set_port(scene, gateway, "down"),
             Fault::BlackHole => {
                 cut_wan(scene, &format!("iifname {link} drop; oifname {link} drop;"));
             }
             Fault::BlackHoleOut => cut_wan(scene, &format!("iifname {link} drop;")),
             Fault::BlackHoleIn => cut_wan(scene, &format!("oifname {link} drop;")),
-            Fault::Partition => {
-                let both = "iifname gw oifname gw2 drop; iifname gw2 oifname gw drop;";
-                in_switch(scene, &format!("nft '{}'", hole("bridge", both)));
-            }
+            Fault::Partition => cut_switch(scene),
             Fault::Drain => {
                 let drained = program::output(&mut scene.ringway(gateway, &["drain"]));
                 drained.unwrap_or_else(|error| panic!("{error:#}"));
+            }
+            Fault::Reboot => {
+                set_port(scene, gateway, "down");
+                take_uplink_down(scene, &link);
+                scene.kill(gateway).expect("it runs");
+            }
+            Fault::Upgrade => {
+                for each in [gateway, other(gateway)] {
+                    scene.stop(each);
+                    scene.start(each).expect("it starts");
+                    wait_until_over(scene);
+                }
             }
         }
     }
@@ -85,15 +100,18 @@ impl Fault {
     pub fn repair(self, scene: &mut Scene, gateway: &str) {
         match self {
             Fault::Kill => scene.start(gateway).expect("it starts"),
-            Fault::LinkDown => {
-                let link = uplink(scene, gateway);
-                scene.sh("wan", &format!("ip link set {link} up"));
-            }
+            Fault::LinkDown => take_uplink_up(scene, gateway),
             Fault::LanLink => set_port(scene, gateway, "up"),
             Fault::BlackHole | Fault::BlackHoleOut | Fault::BlackHoleIn => {
                 scene.sh("wan", "nft delete table inet hole");
             }
             Fault::Partition => in_switch(scene, "nft delete table bridge hole"),
+            Fault::Reboot => {
+                take_uplink_up(scene, gateway);
+                set_port(scene, gateway, "up");
+                scene.start(gateway).expect("it starts");
+            }
+            Fault::Upgrade => {}
             Fault::Drain => {
                 let cancelled =
                     program::output(&mut scene.ringway(gateway, &["drain", "--cancel"]));
@@ -120,7 +138,7 @@ pub fn divide(scene: &Scene) {
     let [one, two] = SIBLINGS.map(|sibling| uplink(scene, sibling));
     let direct = format!("iifname {one} oifname {two} drop; iifname {two} oifname {one} drop;");
 
-    Fault::Partition.strike(scene, SIBLINGS[0]);
+    cut_switch(scene);
     cut_wan(scene, &direct);
 }
 
@@ -167,6 +185,24 @@ fn role_of(scene: &Scene, gateway: &str) -> String {
 fn uplink(scene: &Scene, gateway: &str) -> String {
     let node = scene.node(gateway).expect("a gateway of the laboratory");
     node.uplink.expect("every gateway has one").interface()
+}
+
+fn take_uplink_down(scene: &Scene, link: &str) {
+    // The router's own addresses outlive that.
+    let down =
+        format!("echo 1 >/proc/sys/net/ipv6/conf/all/keep_addr_on_down; ip link set {link} down");
+    scene.sh("wan", &down);
+}
+
+fn take_uplink_up(scene: &Scene, gateway: &str) {
+    let link = uplink(scene, gateway);
+    scene.sh("wan", &format!("ip link set {link} up"));
+}
+
+/// In the site's network, its gateways do not reach each other any more.
+fn cut_switch(scene: &Scene) {
+    let both = "iifname gw oifname gw2 drop; iifname gw2 oifname gw drop;";
+    in_switch(scene, &format!("nft '{}'", hole("bridge", both)));
 }
 
 fn cut_wan(scene: &Scene, rules: &str) {
