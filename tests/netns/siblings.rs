@@ -6,6 +6,8 @@
 //!                                   └─ gw2.org1 ─┘
 //! ```
 
+use std::process::Stdio;
+
 use ringway_tests::Scene;
 use ringway_tests::scene::eventually;
 use ringway_tests::second_gateway::{NAME, SecondGateway};
@@ -65,7 +67,21 @@ fn the_site_goes_on_when_the_active_gateway_dies_loses_its_uplink_or_is_drained(
     wait_for_roles(&scene, &second, "standby", "active");
     wait_for_route(&scene, NAME);
 
+    // It is drained while the other one dies: then it must not be stopped.
+    let cancel = scene.ringway(FIRST, &["drain", "--cancel"]).output();
+    assert!(cancel.expect("it runs").status.success());
+    wait_for_roles(&scene, &second, "standby", "active");
+    let mut drain = scene.ringway(FIRST, &["drain"]);
+    let drain = drain.stdout(Stdio::piped()).spawn().expect("it runs");
     second.kill();
+    let drained = drain.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&drained.stdout);
+    assert!(!drained.status.success(), "{said}");
+    assert_eq!(
+        said,
+        "not drained: this gateway is active again, because gw2.org1 does not answer\n"
+    );
+
     drop(second);
     scene.close();
 }

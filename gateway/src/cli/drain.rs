@@ -53,20 +53,32 @@ pub fn run(args: Drain) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::FAILURE);
     };
     let end = start + Duration::from_secs(args.timeout);
-    let is_quiet = wait_for_quiet(&path, received(&standby), end)?;
+    let quiet = wait_for_quiet(&path, received(&standby), end)?;
 
     let active = standby.role.map(|role| role.reason).unwrap_or_default();
-    let text = if is_quiet {
-        format!("drained: {active}, and nothing comes here any more; it can be stopped\n")
-    } else {
-        format!("handed over: {active}, but packets still come here\n")
-    };
-    answer(text)?;
-    Ok(if is_quiet {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    answer(match &quiet {
+        Quiet::Reached => {
+            format!("drained: {active}, and nothing comes here any more; it can be stopped\n")
+        }
+        Quiet::PacketsCome => format!("handed over: {active}, but packets still come here\n"),
+        Quiet::ActiveAgain { reason } => {
+            format!("not drained: this gateway is active again, because {reason}\n")
+        }
+    })?;
+    Ok(match quiet {
+        Quiet::Reached => ExitCode::SUCCESS,
+        Quiet::PacketsCome | Quiet::ActiveAgain { .. } => ExitCode::FAILURE,
     })
+}
+
+/// How the wait for packets to end went.
+enum Quiet {
+    /// None has come for a while.
+    Reached,
+    /// Some still come.
+    PacketsCome,
+    /// The sibling is gone: there is nobody else to send them to.
+    ActiveAgain { reason: String },
 }
 
 /// The report once a sibling is active; `None` if none becomes it.
@@ -89,22 +101,27 @@ fn wait_for_sibling(
     Ok(Some(report))
 }
 
-/// True once no packet has come for a while; false at `end`.
-fn wait_for_quiet(path: &Path, mut before: u64, end: Instant) -> Result<bool, Failure> {
+/// Waits until no packet has come for a while, until `end` at most.
+fn wait_for_quiet(path: &Path, mut before: u64, end: Instant) -> Result<Quiet, Failure> {
     let mut since = Instant::now();
 
     while since + QUIET > Instant::now() {
         if end < Instant::now() {
-            return Ok(false);
+            return Ok(Quiet::PacketsCome);
         }
         thread::sleep(STEP);
-        let now = received(&socket::ask(path)?);
+        let report = socket::ask(path)?;
+        let now = received(&report);
+        if let Some(role) = report.role.filter(|role| role.role == "active") {
+            let reason = role.reason;
+            return Ok(Quiet::ActiveAgain { reason });
+        }
         if now != before {
             before = now;
             since = Instant::now();
         }
     }
-    Ok(true)
+    Ok(Quiet::Reached)
 }
 
 /// Bytes that have come through all tunnels.

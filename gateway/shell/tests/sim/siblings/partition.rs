@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ringway_shell::Input;
+
 use super::{MILLISECOND, Pair, SECOND, is_active};
 use crate::scenario::time_until;
 
@@ -92,5 +94,22 @@ fn a_gateway_that_nobody_can_tell_of_its_sibling_comes_up_and_stands_down_when_i
         let [none, both] = pair.pass(10 * SECOND);
         assert_eq!([none, both], [Duration::ZERO; 2], "seed {seed}");
         pair.assert_unchanged();
+    }
+}
+
+#[test]
+fn a_drain_in_a_partition_hands_over_without_a_gap() {
+    for seed in 0..10 {
+        let mut pair = cut_off_from_each_other(seed);
+        pair.world.input(pair.active, Input::Drain { on: true });
+        let [none, both] = pair.pass(2 * SECOND);
+        pair.assert_swapped();
+        assert_eq!(none, Duration::ZERO, "seed {seed}");
+        // Until it is asked the next time, and until it asks.
+        assert!(both <= 500 * MILLISECOND, "seed {seed}: {both:?}");
+
+        pair.world.input(pair.active, Input::Drain { on: false });
+        let [none, both] = pair.pass(10 * SECOND);
+        assert_eq!([none, both], [Duration::ZERO; 2], "seed {seed}");
     }
 }
