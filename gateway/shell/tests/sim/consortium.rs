@@ -8,12 +8,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ringway_config::{
-    Config, CrlPolicy, Digest, Dns, Endpoint, Faults, Gateway, GatewayId, Host, Identity, Member,
-    OrgId, Place, PlacedPrefix, Policy, Prefix, Revoked, Routes, Ruling, Site, SiteId, Survey,
-    Transit, Tunnel, Verdict, Via,
+    Config, CrlPolicy, Digest, Dns, Endpoint, Faults, Gateway, GatewayId, GatewayName, Host,
+    Identity, Member, NodeName, OrgId, Place, PlacedPrefix, Policy, Prefix, Revoked, Routes,
+    Ruling, Site, SiteId, Survey, Transit, Tunnel, Verdict, Via,
 };
 use ringway_core::{GatewayInfo, HeldRecord, Membership, Passing};
 
+use crate::attached::{self, Listed};
 use crate::rng::Rng;
 use crate::ways;
 
@@ -28,6 +29,8 @@ pub(crate) struct Record {
     pub(crate) via: BTreeMap<SiteId, (OrgId, SiteId)>,
     /// Sites of other organizations that this one consents to serve.
     pub(crate) transit: BTreeSet<(OrgId, SiteId)>,
+    /// Its attached nodes: what its gateways' own files say, beside the record.
+    pub(crate) nodes: BTreeMap<NodeName, Listed>,
 }
 
 /// The records that one gateway holds.
@@ -80,6 +83,7 @@ fn record(number: usize, rng: &mut Rng) -> Record {
         gateways,
         via: BTreeMap::new(),
         transit: BTreeSet::new(),
+        nodes: BTreeMap::new(),
     };
     add_data_centres(&mut record, number);
     record
@@ -162,7 +166,11 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
             mark: 0x1057,
         },
         reserved: Vec::new(),
-        announce: ways::announce(&me.org, &Place::whole(Path::new("gateway.toml"))),
+        announce: if me.is_node() {
+            Vec::new()
+        } else {
+            ways::announce(&me.org, &Place::whole(Path::new("gateway.toml")))
+        },
         dns: Dns {
             listen: Vec::new(),
             ttl: 5,
@@ -185,8 +193,8 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
         crl: CrlPolicy::default(),
         ha: ringway_config::Ha::default(),
         http: None,
-        nodes: Default::default(),
-        attach: None,
+        nodes: attached::listed(me, site, records),
+        attach: attached::attach(me, records),
         places: Default::default(),
         notes: Faults::default(),
     }
@@ -282,6 +290,8 @@ pub(crate) fn membership(
         authorized.entry(server).or_default().push(ruling.prefix);
     }
 
+    let mut gateways: BTreeMap<_, _> = gateways.collect();
+    attached::add_members(me, site, records, &mut gateways, &mut authorized);
     let us = records
         .get(&me.org)
         .and_then(|record| record.gateways.get(me));
@@ -290,7 +300,7 @@ pub(crate) fn membership(
         me: me.clone(),
         site: site.clone(),
         is_dialable: us.is_some_and(|us| !us.endpoints.is_empty()),
-        gateways: gateways.collect(),
+        gateways,
         authorized,
         passing,
         conflicted: rulings
@@ -317,6 +327,7 @@ pub(crate) fn survey(config: &Config) -> Survey {
         records: config.records().cloned().collect(),
         is_listed: true,
         policy: Some(config.policy.clone()),
+        nodes: Some(config.nodes.clone()),
         ..Survey::default()
     }
 }
@@ -341,22 +352,32 @@ pub(crate) fn meet(me: &GatewayId, site: &SiteId, ours: &Records, files: &Record
         for (name, prefixes) in &mut record.sites {
             let theirs = theirs.sites.get(name);
             prefixes.retain(|prefix| {
-                is_own && name == site || theirs.is_some_and(|theirs| theirs.contains(prefix))
+                // The sites in a node's record are not those of its organization's.
+                is_own && (name == site || me.is_node())
+                    || theirs.is_some_and(|theirs| theirs.contains(prefix))
             });
         }
         record
             .via
             .retain(|site, via| theirs.via.get(site) == Some(via));
         record.transit.retain(|site| theirs.transit.contains(site));
+        record
+            .nodes
+            .retain(|name, node| theirs.nodes.get(name) == Some(node));
     }
     met
 }
 
-/// True if some record lists the gateway.
-pub(crate) fn lists(records: &Records, id: &GatewayId) -> bool {
-    records
-        .get(&id.org)
-        .is_some_and(|record| record.gateways.contains_key(id))
+/// True if some record lists the gateway, or the files of `me`, which serves `site`, the node.
+pub(crate) fn lists(me: &GatewayId, site: &SiteId, records: &Records, id: &GatewayId) -> bool {
+    let Some(record) = records.get(&id.org) else {
+        return false;
+    };
+    let mut nodes = record.nodes.iter();
+    let is_node_here = id.org == me.org
+        && nodes.any(|(name, node)| id.name == GatewayName::of_node(name) && node.site == *site);
+
+    record.gateways.contains_key(id) || is_node_here
 }
 
 fn digest(record: &Record) -> Digest {

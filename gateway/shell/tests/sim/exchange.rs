@@ -21,8 +21,15 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Between hosts of the sites of two nodes, which run.
+    /// Between hosts of the sites of two nodes, which run; an attached node has no hosts.
     pub(crate) fn between(world: &mut World, near: usize, far: usize) -> Option<Exchange> {
+        if [near, far]
+            .iter()
+            .any(|node| world.nodes[*node].id.is_node())
+        {
+            return None;
+        }
+
         let family = world.rng.below(2);
         let host = |node: usize, last: u16| {
             let mut prefixes = world.nodes[node].running().tables.local.iter();

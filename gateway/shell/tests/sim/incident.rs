@@ -50,6 +50,8 @@ pub(crate) enum Incident {
     Rotate(usize, u64),
     /// An administrator changes the members directory and sends SIGHUP.
     Records(usize, Records),
+    /// An operator removes the gateway's attached nodes.
+    RemoveNodes(usize),
     /// SIGHUP, for nothing.
     Reload(usize),
     /// It says of itself, of its siblings and of flows what is not so.
@@ -105,8 +107,17 @@ impl Incident {
             }
             Incident::Rotate(node, number) => rotate(world, node, number),
             Incident::Records(node, records) => {
-                world.nodes[node].disk.records = records;
+                world.nodes[node].receive(records);
                 reload(world, node);
+            }
+            Incident::RemoveNodes(node) => {
+                let gateway = &mut world.nodes[node];
+                if let Some(own) = gateway.disk.records.get_mut(&gateway.id.org)
+                    && !gateway.id.is_node()
+                {
+                    Rc::make_mut(own).nodes.clear();
+                    reload(world, node);
+                }
             }
             Incident::Reload(node) => reload(world, node),
             Incident::Lie(node) => liar::lie(world, node),
@@ -121,6 +132,11 @@ impl Incident {
 }
 
 fn change_host(world: &mut World, node: usize, links: Links, ways: BTreeSet<Prefix>) {
+    // What a node takes of the offers depends on its networks when it reads its files.
+    if world.nodes[node].id.is_node() {
+        return;
+    }
+
     let kernel = &mut world.nodes[node].kernel;
     kernel.links = links.clone();
     kernel.ways = ways;
@@ -184,7 +200,22 @@ pub(crate) fn plan(world: &mut World, records: &Records, span: Duration) {
     }
     plan_lies(world, span);
     plan_records(world, records.clone(), span);
+    plan_removals(world, records, span);
     trials::plan(world, span);
+}
+
+/// Two gateways lose their attached nodes, if there are any: for good, or until another record
+/// comes.
+fn plan_removals(world: &mut World, records: &Records, span: u64) {
+    if records.values().all(|record| record.nodes.is_empty()) {
+        return;
+    }
+
+    for _ in 0..2 {
+        let at = world.rng.millis(1000, span);
+        let node = world.rng.below(world.nodes.len());
+        world.schedule(at, planned(Incident::RemoveNodes(node)));
+    }
 }
 
 /// One gateway of a site with two, and one of any, lie all the time.
@@ -302,9 +333,10 @@ fn plan_records(world: &mut World, founding: Records, span: u64) {
 /// A gateway always holds its own organization's record, and is in it.
 fn as_held_by(id: &GatewayId, records: &Records, founding: &Records) -> Records {
     let mut held = records.clone();
-    if !held
-        .get(&id.org)
-        .is_some_and(|record| record.gateways.contains_key(id))
+    if !id.is_node()
+        && !held
+            .get(&id.org)
+            .is_some_and(|record| record.gateways.contains_key(id))
     {
         held.insert(id.org.clone(), founding[&id.org].clone());
     }

@@ -6,6 +6,7 @@ use ringway_config::{Config, GatewayId, Member, OrgId, Ruling, SiteId};
 use ringway_core::{ConnId, Membership, SiteRole, Standing};
 use ringway_intent::{RoutePlan, RouteState};
 
+use crate::attached;
 use crate::wire;
 use crate::world::World;
 
@@ -32,6 +33,10 @@ fn check(world: &World, node: usize) -> Result<(), String> {
     }
     for (prefix, conn) in &daemon.tables.routes {
         let peer = peer_of(world, *conn);
+        if attached::may_lead(&current.config, peer, prefix) {
+            peer_can_open(world, *conn)?;
+            continue;
+        }
         let Some(site) = site_of(&current.config, peer) else {
             return Err(format!("{prefix} goes to {peer}, which is no member"));
         };
@@ -46,7 +51,10 @@ fn check(world: &World, node: usize) -> Result<(), String> {
             ));
         }
         let own = current.config.own_prefixes();
-        if own.iter().any(|own| own.prefix.overlaps(prefix)) {
+        let mut own = own
+            .iter()
+            .filter(|own| !current.config.is_own_address(&own.prefix));
+        if own.any(|own| own.prefix.overlaps(prefix)) {
             return Err(format!("{prefix} goes to {peer}, but is our own"));
         }
         peer_can_open(world, *conn)?;

@@ -9,9 +9,9 @@ use ringway_core::message::{Answer, Relay, SiblingMessage, SiblingState};
 use ringway_core::{ConnId, Message, Rank, Secret};
 
 use crate::exchange::Exchange;
-use crate::invariant::peer_of;
+use crate::invariant;
 use crate::model::sessions_of;
-use crate::wire::Item;
+use crate::wire::{self, Item};
 use crate::world::World;
 
 /// Says something untrue on each session of `node`.
@@ -35,7 +35,7 @@ pub(crate) fn lie(world: &mut World, node: usize) {
 /// Says that a host of the other end's site has asked a host of its own site, and brings the
 /// answer. Or that a host of its own site has asked one of the other end's.
 fn lie_about_flows(world: &mut World, node: usize, conn: ConnId) {
-    let peer = peer_of(world, conn);
+    let peer = invariant::peer_of(world, conn);
     let Some(peer) = world.nodes.iter().position(|there| there.id == *peer) else {
         return;
     };
@@ -67,7 +67,7 @@ fn untruth(world: &mut World, node: usize, conn: ConnId) -> Message {
         1 => Message::Relay(Relay {
             org: some_org(world, node, conn),
             from: some_gateway(world, node),
-            to: peer_of(world, conn).name.clone(),
+            to: named(world, invariant::node_of(world, other_end(conn))),
             nonce: nonce(world),
             answer: Some(Answer {
                 state: some_state(world, rank),
@@ -76,7 +76,7 @@ fn untruth(world: &mut World, node: usize, conn: ConnId) -> Message {
         }),
         2 => Message::Relay(Relay {
             org: some_org(world, node, conn),
-            from: world.nodes[node].id.name.clone(),
+            from: named(world, node),
             to: some_gateway(world, node),
             nonce: nonce(world),
             answer: None,
@@ -114,13 +114,31 @@ fn some_org(world: &mut World, node: usize, conn: ConnId) -> OrgId {
     if world.rng.chance(500) {
         world.nodes[node].id.org.clone()
     } else {
-        peer_of(world, conn).org.clone()
+        invariant::peer_of(world, conn).org.clone()
     }
+}
+
+fn other_end(conn: ConnId) -> ConnId {
+    let (wire, end) = wire::end_of(conn);
+    wire::conn(wire, 1 - end)
+}
+
+/// Its name; of an attached node, which no message can name, that of some gateway.
+fn named(world: &mut World, node: usize) -> GatewayName {
+    let id = &world.nodes[node].id;
+    if id.is_node() {
+        return some_gateway(world, node);
+    }
+
+    id.name.clone()
 }
 
 fn some_gateway(world: &mut World, node: usize) -> GatewayName {
     let org = &world.nodes[node].id.org;
-    let names = world.nodes.iter().filter(|other| other.id.org == *org);
+    let names = world
+        .nodes
+        .iter()
+        .filter(|other| other.id.org == *org && !other.id.is_node());
     let names: Vec<GatewayName> = names.map(|other| other.id.name.clone()).collect();
 
     names[world.rng.below(names.len())].clone()

@@ -127,7 +127,8 @@ impl World {
     fn trusts(&self, node: usize, peer: usize) -> bool {
         let records = &self.nodes[node].running().records;
 
-        consortium::lists(records, &self.nodes[peer].id)
+        let here = &self.nodes[node];
+        consortium::lists(&here.id, &here.site, records, &self.nodes[peer].id)
     }
 
     /// A packet is opened with the keys that its index names. The data plane answers a probe by

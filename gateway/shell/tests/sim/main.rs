@@ -32,6 +32,7 @@
     reason = "a simulation that cannot be set up has failed"
 )]
 
+mod attached;
 mod consortium;
 mod control;
 mod dialling;

@@ -96,6 +96,16 @@ fn linked(view: &View<'_>, a: usize, b: usize) -> bool {
     is_dialable || sessions_of(world, a).any(|(_, peer)| *peer == there.id)
 }
 
+/// One of two gateways that accept each other can be dialled.
+fn is_dialable(view: &View<'_>, a: usize, b: usize) -> bool {
+    let endpoints = |of: usize, at: usize| {
+        let info = view.memberships[at].gateways.get(&view.world.nodes[of].id);
+        info.is_some_and(|info| !info.endpoints.is_empty())
+    };
+
+    endpoints(a, b) || endpoints(b, a)
+}
+
 fn peers(view: &View<'_>, node: usize) -> BTreeMap<GatewayId, usize> {
     let nodes = &view.world.nodes;
 
@@ -127,9 +137,15 @@ fn tunnels(view: &View<'_>, node: usize) -> Option<String> {
             ));
         }
 
-        let drift = expected
-            .get(&tunnel.peer)
-            .map(|other| drift(world, node, *other));
+        // With an attached node, nobody compares records.
+        let drift = expected.get(&tunnel.peer).map(|other| {
+            let is_attachment = here.id.is_node() || tunnel.peer.is_node();
+            if is_attachment {
+                Vec::new()
+            } else {
+                drift(world, node, *other)
+            }
+        });
         let reported: Vec<OrgId> = tunnel
             .records_differ
             .iter()
@@ -165,26 +181,11 @@ fn drift(world: &World, a: usize, b: usize) -> Vec<OrgId> {
 fn routes(view: &View<'_>, node: usize) -> Option<String> {
     let world = view.world;
     let here = &world.nodes[node];
-    let ours = &view.memberships[node];
-    let mut expected: BTreeMap<Prefix, BTreeSet<GatewayId>> = BTreeMap::new();
-    for (id, other) in peers(view, node) {
-        let info = ours.gateways.get(&id)?;
-        if id.org == here.id.org && info.site == here.site {
-            continue;
-        }
-        let served = &view.memberships[other];
-        let allowed = ours.prefixes(&id.org, &info.site);
-        for prefix in served
-            .local_prefixes()
-            .iter()
-            .filter(|prefix| allowed.iter().any(|whole| whole.covers(prefix)))
-        {
-            let has_way = ways::lead_to(&world.nodes[other].kernel.ways, prefix, served);
-            if has_way && !ours.local_prefixes().iter().any(|own| own.overlaps(prefix)) {
-                expected.entry(*prefix).or_default().insert(id.clone());
-            }
-        }
-    }
+    let expected = if here.id.is_node() {
+        ways_of_a_node(view, node)
+    } else {
+        ways_of_a_gateway(view, node)?
+    };
 
     let routes = &here.running().tables.routes;
     if !routes.keys().eq(expected.keys()) {
@@ -203,12 +204,99 @@ fn routes(view: &View<'_>, node: usize) -> Option<String> {
     })
 }
 
+/// Who leads to each prefix.
+type Ways = BTreeMap<Prefix, BTreeSet<GatewayId>>;
+
+fn ways_of_a_gateway(view: &View<'_>, node: usize) -> Option<Ways> {
+    let world = view.world;
+    let here = &world.nodes[node];
+    let ours = &view.memberships[node];
+    let mut expected = Ways::new();
+    for (id, other) in peers(view, node) {
+        let info = ours.gateways.get(&id)?;
+        if id.org == here.id.org && info.site == here.site {
+            add_nodes_of_a_sibling(view, (node, other), &mut expected);
+            continue;
+        }
+        let served = &view.memberships[other];
+        let allowed = ours.prefixes(&id.org, &info.site);
+        for prefix in served
+            .local_prefixes()
+            .iter()
+            .filter(|prefix| allowed.iter().any(|whole| whole.covers(prefix)))
+        {
+            let has_way = ways::lead_to(&world.nodes[other].kernel.ways, prefix, served);
+            let mut own = ours.local_prefixes().iter();
+            if has_way && (id.is_node() || !own.any(|own| own.overlaps(prefix))) {
+                expected.entry(*prefix).or_default().insert(id.clone());
+            }
+        }
+    }
+    Some(expected)
+}
+
+/// A node that is attached to our sibling and not here is reached through it.
+fn add_nodes_of_a_sibling(view: &View<'_>, (node, sibling): (usize, usize), expected: &mut Ways) {
+    let nodes = &view.world.nodes;
+    let [ours, theirs] = [node, sibling].map(|gateway| &view.memberships[gateway]);
+
+    for attached in (0..nodes.len()).filter(|other| nodes[*other].id.is_node()) {
+        let [here, there] = [node, sibling].map(|gateway| linked(view, gateway, attached));
+        if here || !there {
+            continue;
+        }
+        let node = &nodes[attached];
+        let prefixes = ours.prefixes(&node.id.org, &node.site).iter();
+        let known = theirs.prefixes(&node.id.org, &node.site);
+        for prefix in prefixes.filter(|prefix| known.contains(prefix)) {
+            let ways = expected.entry(*prefix).or_default();
+            ways.insert(nodes[sibling].id.clone());
+        }
+    }
+}
+
+/// A node reaches, of what its gateways have offered, what one of them announces.
+fn ways_of_a_node(view: &View<'_>, node: usize) -> Ways {
+    let world = view.world;
+    let ours = &view.memberships[node];
+    let mut expected = Ways::new();
+
+    for (id, gateway) in peers(view, node) {
+        let taken = ours.prefixes(&id.org, &world.nodes[gateway].site);
+        let announced = announced_to_nodes(view, gateway);
+        for prefix in taken {
+            if announced.iter().any(|whole| whole.covers(prefix)) {
+                expected.entry(*prefix).or_default().insert(id.clone());
+            }
+        }
+    }
+    expected
+}
+
+/// The prefixes of all sites, but for data centres behind its own site that it has no route to.
+fn announced_to_nodes(view: &View<'_>, gateway: usize) -> Vec<Prefix> {
+    let here = &view.world.nodes[gateway];
+    let ours = &view.memberships[gateway];
+    let own = (here.id.org.clone(), here.site.clone());
+    let behind = ours.passing.values().filter(|site| site.via == own);
+    let behind: Vec<&Prefix> = behind.flat_map(|site| &site.prefixes).collect();
+
+    let sites = ours.authorized.iter();
+    let prefixes = sites
+        .filter(|((_, site), _)| !site.is_node())
+        .flat_map(|(_, prefixes)| prefixes);
+    prefixes
+        .filter(|prefix| !behind.contains(prefix) || here.kernel.ways.contains(prefix))
+        .copied()
+        .collect()
+}
+
 /// Of the gateways of a site that reach each other exactly one is active; one that reaches no
 /// sibling is.
 fn role(view: &View<'_>, node: usize) -> Option<String> {
     let world = view.world;
     let here = &world.nodes[node];
-    if world.settings.features & SIBLINGS == 0 {
+    if world.settings.features & SIBLINGS == 0 || here.id.is_node() {
         return None;
     }
 
@@ -229,7 +317,8 @@ fn role(view: &View<'_>, node: usize) -> Option<String> {
     if is_cut && have_met(here, there) && share_peers(view, node, sibling) {
         return (active != 1).then(|| format!("{active} gateways of its divided site are active"));
     }
-    (!is_active(here) && !is_cut || active == 0)
+    let is_apart = is_cut || there.runs() && !is_dialable(view, node, sibling);
+    (!is_active(here) && !is_apart || active == 0)
         .then(|| format!("is not active, although {id} is not there"))
 }
 

@@ -1,11 +1,12 @@
 //! [`Node`]: one gateway: its files, its host, and its daemon while one runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringway_config::{
-    Accepted, Config, Connected, Digest, GatewayId, Prefix, Ruling, SiteId, rule,
+    Accepted, Config, Connected, Digest, GatewayId, NodeName, Prefix, Ruling, SiteId, rule,
 };
 use ringway_core::{ConnId, Fib, Membership, Secret, SessionIndex, Standing};
 use ringway_intent::{
@@ -13,7 +14,8 @@ use ringway_intent::{
 };
 use ringway_shell::{ChangeId, Shell, SiteNumber, Tables};
 
-use crate::consortium::{self, Records};
+use crate::attached::Files;
+use crate::consortium::{self, Record, Records};
 use crate::flows::Flows;
 use crate::ways;
 
@@ -70,8 +72,10 @@ pub(crate) struct Node {
 
 /// What outlives a daemon.
 pub(crate) struct Disk {
-    /// The member records.
+    /// The member records; of an attached node, what follows from [`Disk::attached`].
     pub(crate) records: Records,
+    /// The files of an attached node.
+    pub(crate) attached: Option<Files>,
     /// Something in the files is wrong, so that every reload is refused.
     pub(crate) is_faulty: bool,
     /// The fingerprint of the certificate in the files.
@@ -177,6 +181,7 @@ impl Node {
             site,
             disk: Disk {
                 records,
+                attached: None,
                 is_faulty: false,
                 certificate: Digest::of(b"certificate 0"),
                 accepted: BTreeSet::new(),
@@ -214,6 +219,27 @@ impl Node {
             findings: BTreeSet::new(),
             alarms: Vec::new(),
             ever: BTreeSet::new(),
+        }
+    }
+
+    /// An attached node.
+    pub(crate) fn attached(name: &NodeName, record: &Rc<Record>) -> Self {
+        let files = Files::new(name, record);
+        let id = GatewayId::of_node(name, &record.org);
+        let mut node = Node::new(id, SiteId::of_node(name), files.records());
+
+        node.disk.attached = Some(files);
+        node
+    }
+
+    /// Other records come; an attached node takes what it understands of them.
+    pub(crate) fn receive(&mut self, records: Records) {
+        match &mut self.disk.attached {
+            Some(files) => {
+                files.receive(&records);
+                self.disk.records = files.records();
+            }
+            None => self.disk.records = records,
         }
     }
 

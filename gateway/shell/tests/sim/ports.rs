@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringway_config::{Digest, Fault, Faults, Place, conflicts, meet, rule};
-use ringway_core::{ConnId, ExternalText, Message};
+use ringway_config::{Digest, Fault, Faults, GatewayId, Place, conflicts, meet, rule};
+use ringway_core::{ConnId, ExternalText, Message, Offer};
 use ringway_intent::{
     Checked, GuardSpec, Missing, Restoration, RoutePlan, Situation, Thing, guard, held,
 };
@@ -99,6 +99,7 @@ impl World {
             Effect::Clear(name) => {
                 self.nodes[node].findings.remove(&name);
             }
+            Effect::Offered { peer, offer } => return self.offered(node, &peer, offer),
             Effect::Stop => self.stop(node),
             Effect::Role(standing) => {
                 invariant::takeover_has_grace(self, node, &standing);
@@ -111,7 +112,6 @@ impl World {
             | Effect::SetReach { .. }
             | Effect::ZoneMessage { .. }
             | Effect::Policy(_)
-            | Effect::Offered { .. }
             | Effect::OfferZone { .. }
             | Effect::ForgetZone { .. }
             | Effect::ReloadEnded { .. }
@@ -402,6 +402,23 @@ impl World {
         std::mem::take(&mut kernel.is_device_gone).then_some(Input::DeviceRecreated)
     }
 
+    /// A gateway's offer is kept, and the files are read again.
+    fn offered(&mut self, node: usize, peer: &GatewayId, offer: Offer) -> Option<Input> {
+        let gateway = &mut self.nodes[node];
+        let Some(files) = &mut gateway.disk.attached else {
+            self.accuse(node, "is no attached node, and hears an offer");
+            return None;
+        };
+        if !files.offered(&peer.name, offer.prefixes) {
+            return None;
+        }
+
+        gateway.disk.records = files.records();
+        let daemon = gateway.running_mut();
+        daemon.expected.must_read_config |= !daemon.shell.is_leaving();
+        Some(Input::Reload)
+    }
+
     fn read_config(&mut self, node: usize, change: ChangeId) {
         let fails = self.fails(100) || self.nodes[node].disk.is_faulty;
         let gateway = &mut self.nodes[node];
@@ -592,7 +609,8 @@ impl World {
             .keys()
             .filter(|conn| {
                 let peer = invariant::peer_of(self, **conn);
-                !consortium::lists(&daemon.records, peer)
+                let here = &self.nodes[node];
+                !consortium::lists(&here.id, &here.site, &daemon.records, peer)
             })
             .map(|conn| Untrusted {
                 conn: *conn,

@@ -31,6 +31,7 @@ pub(crate) fn records(gateways: &[&str]) -> Records {
             gateways: [].into(),
             via: [].into(),
             transit: [].into(),
+            nodes: [].into(),
         };
         let record = Rc::make_mut(
             records

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use ringway_core::Settings;
-use ringway_core::message::SIBLINGS;
+use ringway_core::message::{ATTACH, SIBLINGS};
 
 use crate::network::Network;
 use crate::rng::Rng;
 use crate::world::{Violation, World};
-use crate::{consortium, incident, model, trials};
+use crate::{attached, consortium, incident, model, trials};
 
 /// How long things happen, and how long the mesh has to settle after that.
 const CHAOS: Duration = Duration::from_secs(7);
@@ -52,6 +52,8 @@ fn course(seed: u64, verbose: bool) -> Result<World, Violation> {
     let network = Network::new(&mut rng);
     // Every other seed renews its sessions all the time; then one is always being replaced.
     let renews = seed % 2 == 1;
+    // One in four has attached nodes.
+    let has_nodes = seed % 4 > 2;
     let rekey_after = Duration::from_secs(if renews { 5 } else { 3600 });
     // What is left of the chaos must end within the calm.
     let (drain, hello_timeout) = (Duration::from_secs(2), Duration::from_secs(3));
@@ -59,10 +61,17 @@ fn course(seed: u64, verbose: bool) -> Result<World, Violation> {
         rekey_after,
         drain,
         hello_timeout,
-        features: SIBLINGS,
+        features: if has_nodes {
+            SIBLINGS | ATTACH
+        } else {
+            SIBLINGS
+        },
         ..Settings::default()
     };
-    let records = consortium::found(&mut rng);
+    let mut records = consortium::found(&mut rng);
+    if has_nodes {
+        attached::add_nodes(&mut records);
+    }
     let mut world = World::new(rng.next(), settings, network);
     world.verbose = verbose;
     world.is_chaotic = true;

@@ -117,7 +117,8 @@ fn far_from(world: &World, by: usize, to: usize) -> Option<usize> {
 
     let mut nodes = 0..world.nodes.len();
     nodes.find(|far| {
-        let runs = world.nodes[*far].runs() && *far != by && *far != to;
+        let there = &world.nodes[*far];
+        let runs = there.runs() && !there.id.is_node() && *far != by && *far != to;
         runs && [by, to].iter().all(|near| {
             let near = *near;
             session(world, *far, near).is_some()

@@ -141,11 +141,16 @@ impl World {
         }
     }
 
-    /// One node per gateway of `records`, none of them running.
+    /// One node per gateway and attached node of `records`, none of them running.
     pub(crate) fn populate(&mut self, records: &Records) {
         for (id, info) in records.values().flat_map(|record| &record.gateways) {
             self.nodes
                 .push(Node::new(id.clone(), info.site.clone(), records.clone()));
+        }
+        for record in records.values() {
+            let attached = record.nodes.keys();
+            self.nodes
+                .extend(attached.map(|name| Node::attached(name, record)));
         }
 
         for a in 0..self.nodes.len() {
