@@ -29,6 +29,9 @@ fn read_one(item: &Item<'_>, scope: &Scope<'_>) -> Option<Origin> {
         return Some(Origin::All);
     }
 
+    if let Some((org, _)) = text.split_once("/node:") {
+        return refuse_node(item, org, scope);
+    }
     // Labels have neither dots nor colons, and addresses always have one of them.
     if text.contains(['.', ':']) {
         return read_prefix(item, scope);
@@ -64,6 +67,22 @@ fn read_prefix(item: &Item<'_>, scope: &Scope<'_>) -> Option<Origin> {
     }
 
     Some(Origin::Prefix(prefix))
+}
+
+/// Only the gateways that a node is attached to know it, and they judge it as a host of their site.
+fn refuse_node(item: &Item<'_>, org: &str, scope: &Scope<'_>) -> Option<Origin> {
+    let text = item.text()?;
+    item.refuse(if scope.is_this_org(org) {
+        format!(
+            "{text} is an attached node: the gateways of its site judge it as one of their hosts, \
+             and no other gateway knows it; where it comes from another site, write its addresses"
+        )
+    } else {
+        format!(
+            "only the gateways of {org} know its attached nodes; write the node's addresses, which \
+             lie in a site of {org}"
+        )
+    })
 }
 
 fn read_org(item: &Item<'_>, scope: &Scope<'_>) -> Option<Origin> {

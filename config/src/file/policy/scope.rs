@@ -42,6 +42,10 @@ impl<'a> Scope<'a> {
             .any(|known| known == org.as_str())
     }
 
+    pub(super) fn is_this_org(&self, org: &str) -> bool {
+        self.org.is_some_and(|own| own.as_str() == org)
+    }
+
     pub(super) fn is_this_site(&self, org: &OrgId, site: &SiteId) -> bool {
         self.org == Some(org) && self.site == Some(site)
     }
