@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::{
     Announce, Attach, CrlPolicy, Digest, DnsName, Fault, Faults, GatewayId, Ha, HttpListen, Member,
-    Nodes, OrgId, Place, PlacedPrefix, Policy, Prefix, SiteId, TunName, Tunnel, defaults,
+    Nodes, OrgId, Place, PlacedPrefix, Policy, Prefix, SiteId, TunName, Tunnel, WireGuard,
+    defaults,
 };
 
 /// The configuration of `ringway run`. Paths are absolute or relative to the working directory.
@@ -66,6 +67,8 @@ pub struct Config {
     pub http: Option<HttpListen>,
     /// The attached nodes that this gateway serves.
     pub nodes: Nodes,
+    /// Where standard WireGuard clients are served; nowhere unless the file says it.
+    pub wireguard: Option<WireGuard>,
     /// This is an attached node, not a gateway; what its file says of that.
     pub attach: Option<Attach>,
     /// Where the file says what cannot change while a daemon runs, and `[ha]`, by key.

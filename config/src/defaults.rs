@@ -29,6 +29,10 @@ pub const CONFIG_FILES: [&str; 2] = ["/etc/ringway/gateway.toml", "gateway.toml"
 
 /// The TUN device.
 pub const TUN: &str = "ringway0";
+/// The device of WireGuard clients.
+pub const WIREGUARD_TUN: &str = "ringway-wg0";
+/// The port of WireGuard clients.
+pub const WIREGUARD_PORT: u16 = 51_820;
 /// Pairs of threads for packets.
 pub const LANES: NonZeroU32 = NonZeroU32::MIN;
 
@@ -84,6 +88,12 @@ pub fn accept() -> Vec<Prefix> {
 
 pub(crate) fn tun() -> TunName {
     TUN.parse().expect("the default is an interface name")
+}
+
+pub(crate) fn wireguard_tun() -> TunName {
+    WIREGUARD_TUN
+        .parse()
+        .expect("the default is an interface name")
 }
 
 impl Default for Routes {

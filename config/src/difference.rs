@@ -99,7 +99,9 @@ fn nodes(before: &Config, after: &Config) -> Vec<String> {
     let [old, new] = [before, after].map(|config| {
         let nodes = config.nodes.list.iter().map(|node| {
             let prefixes: Vec<_> = node.prefixes.iter().map(|placed| placed.prefix).collect();
-            format!("{} {}", node.name, list(&prefixes))
+            let key = node.wireguard.map(|key| format!(" (WireGuard key {key})"));
+            let key = key.unwrap_or_default();
+            format!("{} {}{key}", node.name, list(&prefixes))
         });
         nodes.collect::<BTreeSet<String>>()
     });

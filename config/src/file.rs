@@ -32,6 +32,7 @@ mod table;
 mod transit;
 mod tunnel;
 mod via;
+mod wireguard;
 pub(crate) mod zone;
 
 use std::path::{Path, PathBuf};

@@ -87,6 +87,8 @@ pub mod gateway {
         pub(crate) PLAN = "plan", "[plan] with pools";
         pub(crate) NODE = "node", "[[node]] with name and prefixes";
         pub(crate) NODES = "nodes", "[nodes] with isolation";
+        /// Where standard WireGuard clients are served.
+        pub WIREGUARD = "wireguard", "[wireguard] with listen";
     }
 }
 
@@ -142,6 +144,27 @@ pub(crate) mod node_block {
         "node", "[[node]]";
         pub(crate) NAME = "name", r#"name = "db1""#;
         pub(crate) PREFIXES = "prefixes", r#"prefixes = ["10.77.5.9/32"]"#;
+        pub(crate) WIREGUARD = "wireguard", "[node.wireguard] with public-key";
+    }
+}
+
+/// `[node.wireguard]`.
+pub(crate) mod node_wireguard {
+    table! {
+        "node.wireguard", "[node.wireguard]";
+        pub(crate) PUBLIC_KEY = "public-key",
+            r#"public-key = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=""#;
+    }
+}
+
+/// `[wireguard]`.
+pub mod wireguard {
+    table! {
+        "wireguard", "[wireguard]";
+        /// The UDP address and port of its own.
+        pub LISTEN = "listen", r#"listen = "0.0.0.0:51820", or "[::]:51820" for both families"#;
+        /// The device of its own.
+        pub NAME = "name", r#"name = "ringway-wg0""#;
     }
 }
 

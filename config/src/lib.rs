@@ -52,6 +52,7 @@ pub mod tunnel;
 pub mod upgrade;
 pub mod verdict;
 pub mod via;
+pub mod wireguard;
 
 pub use accepted::{Accepted, AcceptedError};
 pub use announce::{Announce, AnnounceWatch};
@@ -96,3 +97,4 @@ pub use tunnel::Tunnel;
 pub use upgrade::{UpgradeError, upgrade};
 pub use verdict::{Ruling, Verdict, rule};
 pub use via::Via;
+pub use wireguard::{WireGuard, WireGuardKey, WireGuardKeyError};

@@ -69,6 +69,10 @@ fn narrow_nodes(nodes: &mut Nodes, other: &Nodes) {
         let Some(theirs) = other.list.iter().find(|theirs| theirs.name == node.name) else {
             return false;
         };
+        // A replaced key of a WireGuard client is a node that is not there any more.
+        if theirs.wireguard != node.wireguard {
+            return false;
+        }
         node.prefixes = record::common(&node.prefixes, &theirs.prefixes);
         !node.prefixes.is_empty()
     });

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use crate::{
     Config, Connected, Fault, GatewayId, NodeName, OrgId, Place, PlacedPrefix, Prefix, SiteId,
+    WireGuardKey,
 };
 
 /// The nodes that a gateway serves.
@@ -30,6 +31,8 @@ pub struct Node {
     pub name: NodeName,
     /// Its address ranges: each inside one that this gateway's site serves, none another node's.
     pub prefixes: Vec<PlacedPrefix>,
+    /// It is a standard WireGuard client with this key, and no daemon of ours.
+    pub wireguard: Option<WireGuardKey>,
     /// Where it was written.
     pub place: Place,
 }

@@ -12,6 +12,7 @@
 //! may hide that other peers are alive. Links come last, because members can flood them: the queues
 //! before them are seldom full, and an operator's request is answered all the same.
 
+mod clients;
 mod effects;
 mod flow_sharing;
 mod heartbeat;
@@ -36,6 +37,7 @@ use ringway_core::SessionIndex;
 use ringway_dataplane as dataplane;
 use ringway_dns::Moment;
 use ringway_shell::{Input, Shell};
+use ringway_wireguard::Service as WireGuard;
 use rustls_pki_types::UnixTime;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
@@ -85,6 +87,8 @@ pub struct Drive {
     pub health: Health,
     /// What follows this gateway's role among those of its site.
     pub ha: Ha,
+    /// Serves WireGuard clients, if there are to be any.
+    pub wireguard: Option<WireGuard>,
     /// What an operator should look at.
     pub attention: Attention,
     /// When the members' revocation lists were looked at last.
@@ -256,6 +260,7 @@ fn watch_input(event: watch::Event) -> Input {
         watch::Event::Links(links) => Input::HostChanged(links),
         watch::Event::Kernel => Input::KernelChanged,
         watch::Event::Certificate => Input::CertificateChanged,
+        watch::Event::WireGuard(clients) => Input::WireGuard(clients),
     }
 }
 

@@ -30,4 +30,5 @@ pub mod service_manager;
 pub mod state;
 pub mod tasks;
 pub mod watch;
+pub(crate) mod wireguard;
 pub mod zones;

@@ -27,6 +27,7 @@ use crate::names::lint::lint;
 use crate::policy::{Judge, TestResults};
 use crate::quic::endpoint::EndpointKeys;
 use crate::state::{NewestLists, modes};
+use crate::wireguard;
 
 /// A gateway's files, read and checked.
 #[derive(Debug)]
@@ -155,6 +156,7 @@ pub async fn prepare_at(path: &Path, mut known: Known, now: UnixTime) -> Result<
     hints.extend(config.unused_transit());
     hints.extend(config.lonely_ha());
     hints.extend(EndpointKeys::exposed(&config.state_dir));
+    hints.extend(wireguard::exposed(&config.state_dir));
     hints.extend(modes::exposed(&config.state_dir));
     hints.extend(doubtful_names);
     let hints = Faults::from(hints);

@@ -7,6 +7,10 @@ pub mod files;
 pub mod kernel;
 pub mod links;
 
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use ringway_config::Prefix;
 use ringway_intent::Links;
 
 /// Something changed outside.
@@ -18,4 +22,6 @@ pub enum Event {
     Kernel,
     /// Our certificate's files.
     Certificate,
+    /// When WireGuard clients, by prefix, used this gateway last.
+    WireGuard(BTreeMap<Prefix, Instant>),
 }

@@ -17,7 +17,7 @@ use crate::via::{HOST, change};
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// What org0 may reach at the node.
-const AT_ORG1: &str = "
+pub(crate) const AT_ORG1: &str = "
 [[policy.allow]]
 from = \"org0\"
 to = [\"10.20.1.0/24\", \"fd00:20:1::/64\"]

@@ -84,6 +84,7 @@ mod via;
 mod virtual_address;
 mod wan_addresses;
 mod watch;
+mod wireguard;
 mod zones;
 
 /// The program under test.

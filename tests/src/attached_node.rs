@@ -59,6 +59,13 @@ pub struct AttachedNode {
 impl AttachedNode {
     /// The node `name` behind NAT, with these addresses. It has its files and does not run yet.
     pub fn create(scene: &Scene, binary: &str, name: &str, addresses: &[&str]) -> AttachedNode {
+        let node = AttachedNode::bare(scene, binary, name);
+        node.create_files(scene, addresses);
+        node
+    }
+
+    /// A host behind NAT that has no files of ours.
+    pub fn bare(scene: &Scene, binary: &str, name: &str) -> AttachedNode {
         let topology = scene.topology();
         let node = AttachedNode {
             name: name.to_owned(),
@@ -71,8 +78,12 @@ impl AttachedNode {
             owns_nat: true,
         };
         node.connect(&format!("{}-wan", topology.lab));
-        node.create_files(scene, addresses);
         node
+    }
+
+    /// Where it has its files.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Another one behind the same NAT.

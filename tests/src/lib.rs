@@ -30,6 +30,7 @@ pub mod sequence;
 pub mod siblings;
 pub mod strangers;
 pub mod vpn;
+pub mod wireguard_client;
 
 pub use background::Background;
 pub use capture::Capture;

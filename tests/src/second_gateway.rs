@@ -102,7 +102,7 @@ impl SecondGateway {
 
     /// Starts it; does not wait for its tunnels.
     pub fn start(&mut self) {
-        let command = self.command(&["run"]);
+        let command = self.ringway(&["run"]);
         self.process.start(command, &self.dir);
     }
 
@@ -113,7 +113,7 @@ impl SecondGateway {
 
     /// Has it read its files again.
     pub fn reload(&self) {
-        program::output(&mut self.command(&["reload"])).expect("its files are right");
+        program::output(&mut self.ringway(&["reload"])).expect("its files are right");
     }
 
     /// Runs a shell script in its namespace.
@@ -145,7 +145,7 @@ impl SecondGateway {
 
     /// Output of its `ringway status --json`.
     pub fn status(&self) -> Value {
-        let printed = program::output(&mut self.command(&["status", "--json"]));
+        let printed = program::output(&mut self.ringway(&["status", "--json"]));
         serde_json::from_str(&printed.expect("it answers")).expect("the status is JSON")
     }
 
@@ -155,7 +155,7 @@ impl SecondGateway {
     }
 
     /// The program in its namespace, with its configuration.
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn ringway(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("ip");
         command
             .args(["netns", "exec", &self.netns])

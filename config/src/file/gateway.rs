@@ -12,7 +12,7 @@ use super::local_gateway::LocalGateway;
 use super::report::Report;
 use super::source::Source;
 use super::table::{Table, Versions};
-use super::{announce, crl, dns, ha, http, node, nodes, policy, tunnel};
+use super::{announce, crl, dns, ha, http, node, nodes, policy, tunnel, wireguard};
 use crate::keys::{self, Key};
 use crate::{
     Config, GatewayId, Identity, OrgId, Place, PlacedPrefix, Prefix, Routes, TunName, defaults,
@@ -29,8 +29,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     if node::is_node(&document) {
         return node::read(&source, &document, path);
     }
-    let version = &keys::gateway::VERSION;
-    let (table, _) = Table::document(&source, &document, VERSIONS, version)?;
+    let (table, _) = Table::document(&source, &document, VERSIONS, &keys::gateway::VERSION)?;
     let dir = path.parent().unwrap_or(Path::new(""));
 
     // Every part is read before the first `?`, so that the faults of all parts are reported.
@@ -66,6 +65,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let ha = ha::read(&table, &local, &consortium);
     let http = http::read(&table, dir);
     let nodes = nodes::read(&table, &local, &consortium);
+    let wireguard = wireguard::read(&table, listen, tun.as_ref(), &nodes);
 
     let records = consortium.into_members();
     Some(Config {
@@ -97,6 +97,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         ha,
         http,
         nodes,
+        wireguard,
         attach: None,
         places,
         notes: report.notes(),
@@ -265,6 +266,7 @@ fn places(table: &Table<'_>, device: Option<&Table<'_>>) -> BTreeMap<String, Pla
     let mut places = BTreeMap::new();
     let dns = table.table(&keys::gateway::DNS, &keys::dns::SCHEMA);
     let http = table.table(&keys::gateway::HTTP, &keys::http::SCHEMA);
+    let wireguard = table.table(&keys::gateway::WIREGUARD, &keys::wireguard::SCHEMA);
 
     for (table, key) in [
         (Some(table), keys::gateway::ORG),
@@ -278,6 +280,9 @@ fn places(table: &Table<'_>, device: Option<&Table<'_>>) -> BTreeMap<String, Pla
         (Some(table), keys::gateway::ROUTES),
         (Some(table), keys::gateway::HA),
         (http.as_ref(), keys::http::LISTEN),
+        (Some(table), keys::gateway::WIREGUARD),
+        (wireguard.as_ref(), keys::wireguard::LISTEN),
+        (wireguard.as_ref(), keys::wireguard::NAME),
         (device, keys::tun::NAME),
         (device, keys::tun::LANES),
         (dns.as_ref(), keys::dns::LISTEN),

@@ -124,6 +124,7 @@ pub(super) fn read(source: &Source<'_>, document: &DeTable<'_>, path: &Path) -> 
         crl,
         ha: Ha::default(),
         http,
+        wireguard: None,
         places,
         notes: report.notes(),
     })

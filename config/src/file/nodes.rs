@@ -4,8 +4,11 @@ use super::consortium::Consortium;
 use super::item::Item;
 use super::local_gateway::LocalGateway;
 use super::table::Table;
-use crate::keys::{gateway, node_block as keys, nodes};
-use crate::{Node, NodeName, Nodes, PlacedPrefix, Prefix, limits};
+use crate::keys::{gateway, node_block as keys, node_wireguard, nodes};
+use crate::{Node, NodeName, Nodes, PlacedPrefix, Prefix, WireGuardKey, limits};
+
+/// A fault was reported.
+struct Refused;
 
 /// Reads every block. One with faults is left out.
 pub(crate) fn read(table: &Table<'_>, local: &LocalGateway, consortium: &Consortium) -> Nodes {
@@ -31,7 +34,9 @@ pub(crate) fn read_inside(table: &Table<'_>, served: Option<&[Prefix]>) -> Nodes
             prefixes.extend(read_prefix(item, served, &list, &prefixes));
         }
 
-        let Some(name) = name else {
+        let wireguard = read_wireguard(&block, &list);
+
+        let (Some(name), Ok(wireguard)) = (name, wireguard) else {
             continue;
         };
         if prefixes.is_empty() {
@@ -46,6 +51,7 @@ pub(crate) fn read_inside(table: &Table<'_>, served: Option<&[Prefix]>) -> Nodes
         list.push(Node {
             name,
             prefixes,
+            wireguard,
             place: block.place().clone(),
         });
     }
@@ -57,6 +63,27 @@ pub(crate) fn read_inside(table: &Table<'_>, served: Option<&[Prefix]>) -> Nodes
     Nodes {
         list,
         reach_each_other: isolation == Some(false),
+    }
+}
+
+/// The key of a WireGuard client, if it is one; the error has been reported.
+fn read_wireguard(block: &Table<'_>, known: &[Node]) -> Result<Option<WireGuardKey>, Refused> {
+    let Some(item) = block.optional(&keys::WIREGUARD) else {
+        return Ok(None);
+    };
+    let table = item.table(&node_wireguard::SCHEMA).ok_or(Refused)?;
+    let item = table.required(&node_wireguard::PUBLIC_KEY).ok_or(Refused)?;
+    let key: WireGuardKey = item.parse().ok_or(Refused)?;
+
+    match known.iter().find(|node| node.wireguard == Some(key)) {
+        Some(node) => {
+            item.fault(format!(
+                "this is the key of node {}, in {}; each node has one of its own",
+                node.name, node.place
+            ));
+            Err(Refused)
+        }
+        None => Ok(Some(key)),
     }
 }
 

@@ -86,6 +86,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         ha: ringway_config::Ha::default(),
         http: None,
         nodes: Default::default(),
+        wireguard: None,
         attach: None,
         crl: ringway_config::CrlPolicy::default(),
         places: Default::default(),

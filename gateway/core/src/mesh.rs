@@ -6,6 +6,7 @@
 //!
 //! Every input yields a bounded number of actions. The shell polls them all before the next input.
 
+mod clients;
 mod siblings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use ringway_config::{GatewayId, Prefix};
 
+use self::clients::Clients;
 use crate::action::Action;
 use crate::close_reason::CloseReason;
 use crate::connection_error::ConnectionError;
@@ -70,6 +72,7 @@ pub struct Mesh {
     /// When to choose among claims again although nothing happens.
     choose_again: Option<Instant>,
     siblings: Siblings,
+    clients: Clients,
 }
 
 impl Mesh {
@@ -91,6 +94,7 @@ impl Mesh {
             published: Fib::default(),
             choose_again: None,
             siblings,
+            clients: Clients::default(),
         };
         mesh.follow_siblings(now);
         mesh.add_tunnels(now);
@@ -243,6 +247,15 @@ impl Mesh {
 
         self.context.resolvers = resolvers;
         self.on_all(Tunnel::tell_offer);
+    }
+
+    /// When these WireGuard clients, by prefix, used this gateway last. Siblings hear which of them
+    /// are here.
+    pub fn handle_wireguard(&mut self, clients: BTreeMap<Prefix, Instant>, now: Instant) {
+        if self.clients.used(clients) {
+            self.context.routes_stale = true;
+            self.settle(now);
+        }
     }
 
     /// The interfaces to our site's network have lost their carrier, and are named; `None`: one has
@@ -470,12 +483,20 @@ impl Mesh {
     }
 
     /// Siblings hear which attached nodes have a session with this gateway.
-    fn follow_nodes(&mut self) {
+    fn follow_nodes(&mut self, now: Instant) {
+        let tunnels = self.tunnels.iter();
+        let siblings = tunnels.filter(|(_, tunnel)| tunnel.is_sibling(&self.context));
+        let claims = siblings.flat_map(|(peer, tunnel)| {
+            let claims = tunnel.claims();
+            claims.map(|claim| (claim.prefix, peer.clone()))
+        });
+        self.clients.claimed(claims.collect(), now);
+
         let nodes = self.tunnels.values();
         let nodes = nodes.filter(|tunnel| tunnel.is_to_node() && !tunnel.is_silent());
-        let here: BTreeSet<Prefix> = nodes
-            .flat_map(Tunnel::claims)
-            .map(|claim| claim.prefix)
+        let here = nodes.flat_map(Tunnel::claims).map(|claim| claim.prefix);
+        let here: BTreeSet<Prefix> = here
+            .chain(self.clients.here(&self.context.membership))
             .collect();
         if here == self.context.nodes_here {
             return;
@@ -496,7 +517,7 @@ impl Mesh {
             return;
         }
 
-        self.follow_nodes();
+        self.follow_nodes(now);
         let membership = &self.context.membership;
         let nodes_here = &self.context.nodes_here;
         let claims = self.tunnels.values().flat_map(Tunnel::claims);

@@ -8,6 +8,8 @@
 //! Before it, `session` has checked phase, window and AEAD. Behind it, `ringway-filter` applies the
 //! policy by protocol and port.
 
+use std::net::IpAddr;
+
 use crate::counters::DropReason;
 use crate::ip::{self, Addresses};
 use crate::snapshot::{Place, SiteNo, Snapshot};
@@ -18,6 +20,18 @@ use crate::snapshot::{Place, SiteNo, Snapshot};
 /// sealed may go to other sites, too.
 pub fn admit(snapshot: &Snapshot, from: SiteNo, packet: &[u8]) -> Result<(), DropReason> {
     AdmitCache::new(snapshot).admit(from, packet)
+}
+
+/// As [`admit`], for what came from an attached node by another way than a session: the source says
+/// which node it is. Gives the source, so that the caller can check that it is the sender's.
+pub fn admit_from_node(snapshot: &Snapshot, packet: &[u8]) -> Result<IpAddr, DropReason> {
+    let addresses = ip::parse(packet)?;
+
+    match snapshot.place(addresses.source) {
+        Some(Place::Node(node)) => judge(snapshot, node, &addresses)?,
+        _ => return Err(DropReason::Source),
+    }
+    Ok(addresses.source)
 }
 
 /// True if `packet` is for an attached node of ours.

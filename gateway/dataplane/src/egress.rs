@@ -18,6 +18,7 @@
 //! Packets for a tunnel endpoint do not come here: the packet filter drops them, so that there is
 //! no tunnel within a tunnel.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
@@ -35,6 +36,18 @@ pub fn route<'a>(snapshot: &'a Snapshot, packet: &[u8]) -> Result<&'a Lanes, Dro
     check(snapshot, &addresses)?;
 
     find(snapshot, &addresses)
+}
+
+/// The mirror image of [`crate::admit_from_node`]: `packet` goes to an attached node by another way
+/// than a session. Gives its destination.
+pub fn route_to_node(snapshot: &Snapshot, packet: &[u8]) -> Result<IpAddr, DropReason> {
+    let addresses = ip::parse(packet)?;
+    if !matches!(snapshot.place(addresses.destination), Some(Place::Node(_))) {
+        return Err(DropReason::NoRoute);
+    }
+
+    check(snapshot, &addresses)?;
+    Ok(addresses.destination)
 }
 
 /// [`route`] for many packets of one lane. Neighbours mostly have the same addresses: those that

@@ -10,14 +10,14 @@ use prefix_trie::PrefixMap;
 use ringway_config::Prefix;
 
 /// A longest-prefix-match table over both families.
-pub(crate) struct PrefixTable<T> {
+pub struct PrefixTable<T> {
     v4: PrefixMap<(u32, u8), T>,
     v6: PrefixMap<(u128, u8), T>,
 }
 
 impl<T> PrefixTable<T> {
     /// Sets the value of `prefix` and gives its previous one.
-    pub(crate) fn insert(&mut self, prefix: Prefix, value: T) -> Option<T> {
+    pub fn insert(&mut self, prefix: Prefix, value: T) -> Option<T> {
         match prefix.address() {
             IpAddr::V4(address) => self.v4.insert((address.to_bits(), prefix.len()), value),
             IpAddr::V6(address) => self.v6.insert((address.to_bits(), prefix.len()), value),
@@ -25,7 +25,7 @@ impl<T> PrefixTable<T> {
     }
 
     /// The value of the most specific prefix that holds `address`.
-    pub(crate) fn lookup(&self, address: IpAddr) -> Option<&T> {
+    pub fn lookup(&self, address: IpAddr) -> Option<&T> {
         match address {
             IpAddr::V4(address) => Some(self.v4.get_lpm(&(address.to_bits(), 32))?.1),
             IpAddr::V6(address) => Some(self.v6.get_lpm(&(address.to_bits(), 128))?.1),

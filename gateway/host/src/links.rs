@@ -26,8 +26,8 @@ pub type SharedScope = Arc<ArcSwap<Scope>>;
 #[error("cannot read the interfaces' addresses over netlink")]
 pub struct LinksError(#[from] io::Error);
 
-/// Reads the addresses of all interfaces in this thread's network namespace except `tun`, and the
-/// routes to our site.
+/// Reads the addresses of all interfaces in this thread's network namespace except `tun` and the
+/// device of WireGuard clients, and the routes to our site.
 pub async fn read(tun: &TunName, scope: &Scope) -> Result<Links, LinksError> {
     let netlink = Netlink::open()?;
     let interfaces = dump_interfaces(&netlink).await?;
@@ -36,7 +36,8 @@ pub async fn read(tun: &TunName, scope: &Scope) -> Result<Links, LinksError> {
     let mut names = named(interfaces);
     let messages = netlink::dump(netlink.handle().address().get().execute()).await?;
 
-    names.retain(|_, name| name != tun.as_str());
+    let clients = scope.wireguard.as_ref().map(TunName::as_str);
+    names.retain(|_, name| name != tun.as_str() && clients != Some(name));
 
     let addresses = messages.into_iter().filter_map(|message| {
         // Without a name, the interface is the TUN, or is newer than the dump of links.

@@ -109,7 +109,15 @@ pub fn obstacles(device: &TunName, listen: SocketAddr, is_running: bool) -> Vec<
         return found;
     }
 
-    // In the order in which a start comes upon them.
+    found.extend(taken(device, listen));
+    found
+}
+
+/// What others have taken of a device and a port that a start needs, in the order in which it comes
+/// upon them.
+pub fn taken(device: &TunName, listen: SocketAddr) -> Vec<Obstacle> {
+    let mut found = Vec::new();
+
     if tun::exists(device) {
         found.push(Obstacle::DeviceExists(device.clone()));
     }

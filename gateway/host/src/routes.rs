@@ -57,6 +57,15 @@ fn down_protocol(numbers: &Numbers) -> u8 {
     numbers.protocol.checked_add(1).unwrap_or(u8::MAX - 1)
 }
 
+/// The interface indices of our devices. They change when a device is re-created.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Devices {
+    /// The TUN's; `None` when only removing.
+    tun: Option<u32>,
+    /// That of WireGuard clients, if there are to be any.
+    wireguard: Option<u32>,
+}
+
 /// As [`ringway_intent::is_default`].
 const LONGEST_DEFAULT_V4: u32 = 1;
 const LONGEST_DEFAULT_V6: u32 = 3;

@@ -11,7 +11,7 @@ use std::{fs, io};
 
 use ringway_config::TunName;
 use tracing::warn;
-use tun_rs::{DeviceBuilder, SyncDevice};
+use tun_rs::{DeviceBuilder, DeviceBuilderGuard, SyncDevice};
 
 use super::sysctl::{self, Setting, SysctlError};
 
@@ -74,8 +74,28 @@ pub fn open_tun(
     Ok((device, index))
 }
 
+/// Creates a device for single packets, without a virtio header, and leaves it down.
+pub fn create_plain_tun(name: &TunName, mtu: u16) -> Result<SyncDevice, TunError> {
+    build(name, mtu, |linux| _ = linux.tx_queue_len(QUEUE))
+}
+
 /// Creates device `name` as [`open_tun`] does, and leaves it down: no packet passes through it.
 pub fn create_tun(name: &TunName, mtu: u16, lanes: usize) -> Result<Arc<SyncDevice>, TunError> {
+    let device = build(name, mtu, |linux| {
+        linux
+            .offload(true)
+            .multi_queue(lanes > 1)
+            .tx_queue_len(QUEUE);
+    })?;
+
+    Ok(Arc::new(device))
+}
+
+fn build(
+    name: &TunName,
+    mtu: u16,
+    with: impl FnMut(&mut DeviceBuilderGuard<'_>),
+) -> Result<SyncDevice, TunError> {
     // The driver would attach to a persistent device of that name, and report no error.
     if exists(name) {
         return Err(TunError::Exists {
@@ -86,22 +106,18 @@ pub fn create_tun(name: &TunName, mtu: u16, lanes: usize) -> Result<Arc<SyncDevi
     let built = DeviceBuilder::new()
         .name(name.as_str())
         .mtu(mtu)
-        .with(|linux| {
-            linux
-                .offload(true)
-                .multi_queue(lanes > 1)
-                .tx_queue_len(QUEUE);
-        })
+        .with(with)
         .enable(false)
         .build_sync();
     let device = built.map_err(|source| classify(name, source))?;
 
     // Before the device is up, so that the kernel never sends or accepts what the settings forbid.
     configure(name);
-    Ok(Arc::new(device))
+    Ok(device)
 }
 
-/// Brings the device that [`create_tun`] has made up. Returns its interface index.
+/// Brings the device that [`create_tun`] or [`create_plain_tun`] has made up. Returns its interface
+/// index.
 pub fn raise_tun(name: &TunName, device: &SyncDevice) -> Result<u32, TunError> {
     raise(device).map_err(|source| classify(name, source))
 }

@@ -27,6 +27,8 @@ pub struct GuardSpec {
     pub has_siblings: bool,
     /// The tunnel port.
     pub tunnel_port: u16,
+    /// The device of WireGuard clients and their port, if there are to be any.
+    pub wireguard: Option<(TunName, u16)>,
     /// Others dial this gateway, so that whatever filters the host's input must let new packets to
     /// the tunnel port pass.
     pub is_dialled: bool,
@@ -53,6 +55,10 @@ pub fn guard(situation: &Situation<'_>) -> GuardSpec {
         site: situation.links.site_interfaces(&own),
         has_siblings: has_siblings(config),
         tunnel_port: config.listen.port(),
+        wireguard: config
+            .wireguard
+            .as_ref()
+            .map(|wireguard| (wireguard.tun.clone(), wireguard.listen.port())),
         is_dialled,
         mark: config.routes.mark,
         marks_arrivals: endpoints(situation)

@@ -26,6 +26,12 @@ pub enum RouteState {
         /// As for a tunnel.
         prefsrc: Option<IpAddr>,
     },
+    /// A WireGuard client's: through the device of those, and answer with ICMP "unreachable" should
+    /// that vanish.
+    WireGuard {
+        /// As for a tunnel.
+        prefsrc: Option<IpAddr>,
+    },
     /// Nobody's prefix: answer with ICMP "unreachable".
     Unreachable,
     /// One of the prefixes that lie behind this host: by the host's own routes; where only a
@@ -90,11 +96,13 @@ pub fn plan_routes(situation: &Situation<'_>, tunnelled: &Tunnelled) -> RoutePla
             plan.insert(prefix, RouteState::Site);
         }
     }
-    // Behind this host as well, but by the TUN device.
-    for prefix in situation.nodes() {
+    // Behind this host as well, but by a TUN device. A tunnel leads to a WireGuard client that is
+    // at another gateway of this site.
+    for (prefix, is_client) in situation.nodes() {
         let prefsrc = prefsrc(&prefix);
         let state = match tunnelled.get(&prefix) {
             Some(mtu) => RouteState::Tunnel { prefsrc, mtu: *mtu },
+            None if is_client => RouteState::WireGuard { prefsrc },
             None => RouteState::Down { prefsrc },
         };
         plan.insert(prefix, state);
@@ -108,7 +116,10 @@ pub fn plan_closed_routes(situation: &Situation<'_>) -> RoutePlan {
     let mut plan = plan_routes(situation, &Tunnelled::new());
 
     for state in plan.values_mut() {
-        if matches!(state, RouteState::Down { .. }) {
+        if matches!(
+            state,
+            RouteState::Down { .. } | RouteState::WireGuard { .. }
+        ) {
             *state = RouteState::Unreachable;
         }
     }

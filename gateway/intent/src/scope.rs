@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use ringway_config::{Config, Prefix};
+use ringway_config::{Config, Prefix, TunName};
 
 /// What of the host matters to a gateway.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Scope {
     /// Virtual addresses, which come and go with the gateway's role, and are renewed all the time:
     /// nothing else may depend on where they are.
     pub left_out: BTreeSet<IpAddr>,
+    /// The device of WireGuard clients: as the TUN device, it is no way to the site.
+    pub wireguard: Option<TunName>,
 }
 
 impl Scope {
@@ -21,6 +23,7 @@ impl Scope {
         Scope {
             own: config.served_prefixes(),
             left_out: config.ha.hosts().collect(),
+            wireguard: config.wireguard.as_ref().map(|own| own.tun.clone()),
         }
     }
 

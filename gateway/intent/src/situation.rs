@@ -81,20 +81,23 @@ impl Situation<'_> {
         claimed
             .chain(self.held.iter().copied())
             .filter(|prefix| !local.iter().any(|near| near.overlaps(prefix)))
-            .chain(self.nodes())
+            .chain(self.nodes().map(|(prefix, _)| prefix))
             .collect()
     }
 
     /// The prefixes of the attached nodes: they lie inside those that lie behind this host, and
-    /// their packets come and go by the TUN device all the same.
-    pub fn nodes(&self) -> impl Iterator<Item = Prefix> {
+    /// their packets come and go by a TUN device all the same. True: that of WireGuard clients.
+    pub fn nodes(&self) -> impl Iterator<Item = (Prefix, bool)> {
         let nodes = self.config.nodes.list.iter();
 
         nodes
-            .flat_map(|node| &node.prefixes)
-            .map(|placed| placed.prefix)
+            .flat_map(|node| {
+                let is_client = node.wireguard.is_some();
+                let prefixes = node.prefixes.iter();
+                prefixes.map(move |placed| (placed.prefix, is_client))
+            })
             // A route would cut the host off from its neighbours.
-            .filter(|prefix| {
+            .filter(|(prefix, _)| {
                 let mut connected = self.connected.iter();
                 !connected.any(|network| prefix.covers(&network.prefix))
             })

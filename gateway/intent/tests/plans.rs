@@ -98,6 +98,7 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
         crl: CrlPolicy::default(),
         ha: ringway_config::Ha::default(),
         http: None,
+        wireguard: None,
         nodes: Default::default(),
         attach: None,
         places: Default::default(),

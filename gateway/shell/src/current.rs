@@ -116,11 +116,14 @@ fn add_nodes(
         .unwrap_or_default();
 
     for node in &config.nodes.list {
-        let info = GatewayInfo {
-            site: node.site(),
-            endpoints: Vec::new(),
-        };
-        gateways.insert(node.id(org), info);
+        // A WireGuard client has no certificate: no connection is its own.
+        if node.wireguard.is_none() {
+            let info = GatewayInfo {
+                site: node.site(),
+                endpoints: Vec::new(),
+            };
+            gateways.insert(node.id(org), info);
+        }
 
         // Not what is in conflict: others would send nothing there, and drop what comes from there.
         let prefixes = node.prefixes.iter().map(|placed| placed.prefix);

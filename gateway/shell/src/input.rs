@@ -1,8 +1,9 @@
 //! [`Input`]: everything that can happen to a gateway, as plain values.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringway_config::{Config, Digest, Faults, GatewayId, Prefix};
 use ringway_core::{
@@ -86,6 +87,9 @@ pub enum Input {
         /// 64 bits that no stranger can guess.
         random: u64,
     },
+
+    /// When packets of these WireGuard clients, by prefix, came in last.
+    WireGuard(BTreeMap<Prefix, Instant>),
 
     /// A data-plane thread ended by itself.
     DeviceFailed,

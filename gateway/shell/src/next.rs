@@ -98,7 +98,7 @@ impl NextConfig {
 /// What a running daemon cannot change. Each is named, so that the operator restarts knowingly.
 fn check_constants(current: &Config, next: &Config) -> Result<(), Faults> {
     // Sockets, device, routing table and forwarding are set up at the start, and stay.
-    let constants: [(&dyn Display, bool); 15] = [
+    let constants: [(&dyn Display, bool); 16] = [
         (&keys::gateway::ORG, current.id.org == next.id.org),
         (&keys::gateway::GATEWAY, current.id.name == next.id.name),
         (&keys::gateway::SITE, current.site == next.site),
@@ -121,6 +121,10 @@ fn check_constants(current: &Config, next: &Config) -> Result<(), Faults> {
         (&keys::gateway::ROUTES, current.routes == next.routes),
         (&keys::dns::LISTEN, current.dns.listen == next.dns.listen),
         (&keys::http::LISTEN, current.http == next.http),
+        (
+            &keys::gateway::WIREGUARD,
+            current.wireguard == next.wireguard,
+        ),
         (&keys::gateway::IDENTITY, current.identity == next.identity),
         (
             &"the families of this site's prefixes",

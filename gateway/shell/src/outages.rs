@@ -247,6 +247,10 @@ fn remote_prefixes(membership: &Membership) -> BTreeMap<Prefix, BTreeSet<Gateway
     let mut remote: BTreeMap<Prefix, BTreeSet<GatewayId>> = BTreeMap::new();
     for ((org, site), prefixes) in &membership.authorized {
         let gateways = by_site.get(&(org, site)).into_iter().flatten();
+        // No tunnel leads to a WireGuard client, nor is one missed.
+        if site.is_node() && gateways.clone().next().is_none() {
+            continue;
+        }
         // Our own site is among the sites of our record, and needs no tunnel.
         for prefix in prefixes.iter().filter(|prefix| !own.contains(prefix)) {
             let gateways = gateways.clone().map(|peer| (*peer).clone());

@@ -322,6 +322,7 @@ impl Shell {
                 from,
                 random,
             } => self.challenge(index, from, random),
+            Input::WireGuard(clients) => self.mesh.handle_wireguard(clients, now),
             Input::DeviceFailed => self.effects.push_back(Effect::CheckDevice),
             // The kernel removed the routes along with the old device.
             Input::DeviceRecreated => self.plan_routes(now),

@@ -284,6 +284,10 @@ pub struct TunnelReport {
     pub peer: String,
     /// The peer's organization.
     pub org: String,
+    /// It is a standard WireGuard client, and `state` says whether it was heard of in the last
+    /// three minutes.
+    #[serde(default)]
+    pub wireguard: bool,
     /// The peer's address on the data path.
     #[serde(default)]
     pub address: Option<String>,

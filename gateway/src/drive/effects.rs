@@ -212,6 +212,9 @@ impl Drive {
         self.in_force.set_arrivals(&self.shell.current().links);
         self.adopt_names(membership);
         self.ha.adopt(self.in_force.config());
+        if let Some(wireguard) = &self.wireguard {
+            wireguard.follow(self.in_force.config().nodes.list.clone());
+        }
 
         // Last, since these are verified by the trust that was just put in force.
         Input::Adopted {

@@ -42,7 +42,8 @@ impl Drive {
             .into_iter()
             .partition(|tunnel| tunnel.peer.is_node());
         let nodes = nodes.into_iter().map(|node| self.tunnel(node, now));
-        let nodes = nodes.collect();
+        let mut nodes: Vec<_> = nodes.collect();
+        nodes.extend(self.clients());
         let tunnels = tunnels.into_iter().map(|tunnel| self.tunnel(tunnel, now));
         let tunnels = tunnels.collect();
 
@@ -67,7 +68,10 @@ impl Drive {
                 .map(|(reason, count)| (reason.to_owned(), count))
                 .collect(),
             revocation_lists: self.revocation_lists(),
-            drops: drops(self.packets.counters()),
+            drops: drops(self.packets.counters())
+                .into_iter()
+                .chain(self.strangers())
+                .collect(),
             attention: self.attention(),
             restored: restored(self.shell.restored()),
             filtered: filtered(self.packets.filter()),
@@ -128,6 +132,7 @@ impl Drive {
             probes_sent: tunnel.loss.sent,
             outages: outages.collect(),
             peer: tunnel.peer.to_string(),
+            wireguard: false,
             state: state.into(),
             since: rfc3339(now - tunnel.since),
             rtt_us: tunnel.rtt.map(|rtt| rtt.as_micros() as u64),

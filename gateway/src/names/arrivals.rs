@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use ringway_config::Config;
+use ringway_config::{Config, TunName};
 use ringway_dns::{Arrivals, Interface};
 use ringway_host::incoming::index_of;
 use ringway_intent::{Links, has_siblings};
@@ -18,7 +18,10 @@ const LOOPBACK: &str = "lo";
 pub(super) fn arrivals(config: &Config, links: &Links) -> Arrivals {
     let site = interfaces(&links.site_interfaces(&config.served_prefixes()));
 
-    let mut mesh = interfaces(&BTreeSet::from([config.tun.as_str().to_owned()]));
+    // Nothing but nodes' addresses comes by the device of WireGuard clients.
+    let clients = config.wireguard.iter().map(|wireguard| &wireguard.tun);
+    let devices = clients.chain([&config.tun]).map(TunName::to_string);
+    let mut mesh = interfaces(&devices.collect());
     // The other gateways of this site hand over what members send to this host.
     if has_siblings(config) {
         mesh.extend(&site);

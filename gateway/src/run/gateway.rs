@@ -14,6 +14,7 @@ use ringway_host::watch::Authors;
 use ringway_identity::{Identity, Trust};
 use ringway_intent::Scope;
 use ringway_shell::{CurrentConfig, Shell, Start, membership};
+use ringway_wireguard::Service as WireGuard;
 use rustls_pki_types::UnixTime;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
@@ -45,6 +46,7 @@ use crate::service_manager::ServiceManager;
 use crate::state::StateFiles;
 use crate::tasks::Tasks;
 use crate::watch;
+use crate::wireguard::{self, ClientDevice};
 
 /// What it means that the endpoint's keys are not stored.
 const KEYS_LOST: &str =
@@ -84,8 +86,7 @@ impl Gateway {
         let config = Arc::new(prepared.config);
         let members = Arc::new(membership(&config, &prepared.rulings));
 
-        // Stored zones are published before the server answers, or members' names would fail
-        // until each peer is connected.
+        // Before the server answers: members' names would fail until each peer is connected.
         let (names, replicator, health) =
             open_names(&config, &members, prepared.zone, &state.attention).await?;
         names.set_arrivals(&config, &kernel.links);
@@ -98,8 +99,8 @@ impl Gateway {
 
         let sockets = sockets::bind(&config)?;
         let (endpoint, inlet) = open_endpoint(&config, &sockets, &tls, &state.stored.files).await?;
-        let (packets, parts) = data_path(&config, sockets, inlet, senders.packets)?;
-        tasks.spawn(policy::log::log(parts.shared.clone()));
+        let (packets, parts) = data_path(&config, sockets, inlet, senders.packets, &tasks)?;
+        let wireguard = serve_clients(&config, kernel.clients, &parts, &senders.watches).await?;
         let plane = Plane::start(kernel.device, kernel.tun, parts)?;
 
         // The DNS server drains: it answers what it has received before the daemon ends.
@@ -109,8 +110,7 @@ impl Gateway {
         let serving = admin::socket::serve(admin, requests, kernel.guard.clone(), metrics);
         tasks.spawn(serving);
         // Peers are accepted once everything that they may ask for is there.
-        let is_node = config.attach.is_some();
-        let links = start_links(endpoint, tls, trust.clone(), senders.links, &tasks, is_node);
+        let links = start_links(endpoint, tls, trust.clone(), senders.links, &tasks, &config);
 
         let view = SharedScope::new(ArcSwap::from_pointee(Scope::of(&config)));
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
@@ -138,6 +138,7 @@ impl Gateway {
             replicator,
             health,
             ha: Ha::start(&config, &state.attention, &tasks),
+            wireguard,
             attention: state.attention,
             reloads: Reloads::default(),
             questions: Questions::default(),
@@ -194,6 +195,25 @@ async fn open_endpoint(
     endpoint::open(sockets[0].socket(), &keys, tls)
 }
 
+/// Serves WireGuard clients, if the file says where.
+async fn serve_clients(
+    config: &Arc<Config>,
+    device: Option<ClientDevice>,
+    parts: &Parts,
+    events: &mpsc::Sender<watch::Event>,
+) -> anyhow::Result<Option<WireGuard>> {
+    let (Some(device), Some(settings)) = (device, config.wireguard.clone()) else {
+        return Ok(None);
+    };
+
+    let config = config.clone();
+    let tables = parts.shared.snapshot.clone();
+    let events = events.clone();
+    let service =
+        blocking(move || wireguard::start(&config, &settings, device, tables, events)).await?;
+    Ok(Some(service))
+}
+
 /// Serves metrics and health, if the file says where.
 fn serve_http(
     config: &Config,
@@ -224,7 +244,7 @@ fn start_links(
     trust: Arc<ArcSwap<Trust>>,
     events: mpsc::Sender<event::Event>,
     tasks: &Tasks,
-    is_node: bool,
+    config: &Config,
 ) -> Links {
     let peers = PeerAddresses::default();
     let dialler = Dialler::new(endpoint.clone(), tls.clone(), events.clone(), tasks.clone());
@@ -238,7 +258,7 @@ fn start_links(
     );
 
     // Nobody dials an attached node: those who try find no server.
-    if is_node {
+    if config.attach.is_some() {
         endpoint.set_server_config(None);
         return links;
     }
@@ -255,6 +275,7 @@ fn data_path(
     sockets: Vec<Arc<TunnelSocket>>,
     inlet: Inlet,
     events: mpsc::Sender<ringway_dataplane::Event>,
+    tasks: &Tasks,
 ) -> anyhow::Result<(Packets, Parts)> {
     // Empty tables: no packet has a route until the shell publishes the first ones.
     let settings = FilterSettings::of(&config.policy);
@@ -268,6 +289,7 @@ fn data_path(
         id: config.id.clone(),
     };
 
+    tasks.spawn(policy::log::log(shared.clone()));
     let packets = Packets::new(sockets[0].clone(), shared.clone(), settings, local);
     let parts = Parts {
         sockets,

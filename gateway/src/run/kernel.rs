@@ -25,6 +25,7 @@ use super::blocking;
 use crate::plane::Device;
 use crate::prepare::Prepared;
 use crate::state::StateFiles;
+use crate::wireguard::ClientDevice;
 
 /// MTU of the device: 1500 bytes, less the IPv4, UDP and tunnel headers. Each route has that of its
 /// tunnel.
@@ -40,6 +41,8 @@ pub(super) struct Kernel {
     /// What else must stay as it is.
     pub(super) held: Held,
     pub(super) links: Links,
+    /// The device of WireGuard clients, if there are to be any.
+    pub(super) clients: Option<ClientDevice>,
 }
 
 /// Who answers for a prefix without a tunnel.
@@ -72,6 +75,8 @@ impl Kernel {
 
         // Fails if another daemon in this network namespace has a device of this name.
         let tun = create_tun(&config.tun, TUNNEL_MTU, config.lanes.get() as usize)?;
+        let clients = config.wireguard.as_ref();
+        let clients = clients.map(ClientDevice::create).transpose()?;
 
         let links = links::read(&config.tun, &Scope::of(config)).await?;
         let situation = prepared.situation(&links);
@@ -81,8 +86,13 @@ impl Kernel {
 
         // Only now: what the device may carry has rules.
         let index = Arc::new(AtomicU32::new(raise_tun(&config.tun, &tun)?));
+        if let Some(clients) = &clients {
+            clients.raise()?;
+        }
         let plan = answers.plan(&situation);
-        let routes = install_routes(prepared, &plan, index.clone(), files).await?;
+        let clients_index = clients.as_ref().map(|clients| clients.index.clone());
+        let indices = (index.clone(), clients_index);
+        let routes = install_routes(prepared, &plan, indices, files).await?;
         let device = Device {
             name: config.tun.clone(),
             mtu: TUNNEL_MTU,
@@ -106,6 +116,7 @@ impl Kernel {
             routes,
             held,
             links,
+            clients,
         })
     }
 
@@ -155,11 +166,14 @@ impl Kernel {
 async fn install_routes(
     prepared: &Prepared,
     plan: &RoutePlan,
-    tun: Arc<AtomicU32>,
+    (tun, clients): (Arc<AtomicU32>, Option<Arc<AtomicU32>>),
     files: &Arc<StateFiles>,
 ) -> anyhow::Result<KernelRoutes> {
     let config = &prepared.config;
     let mut routes = KernelRoutes::open(config.routes, tun)?;
+    if let Some(clients) = clients {
+        routes.set_wireguard(clients);
+    }
     let earlier = prepared.traces.as_ref();
 
     // Rules of prefixes that are no longer ours: the comparison below removes them.

@@ -18,7 +18,15 @@ pub(super) fn bind(config: &Config) -> anyhow::Result<Vec<Arc<TunnelSocket>>> {
 }
 
 fn bind_one(config: &Config) -> anyhow::Result<Arc<TunnelSocket>> {
-    let listen = config.listen;
+    let socket = open(config.listen, config.lanes.get() > 1)?;
+
+    let socket = TunnelSocket::new(socket.into(), config.routes.mark)
+        .context("cannot set up the tunnel's UDP socket: ringway needs CAP_NET_ADMIN")?;
+    Ok(Arc::new(socket))
+}
+
+/// A UDP socket that is bound to `listen`, and shares the port with others of ours if asked to.
+pub(crate) fn open(listen: SocketAddr, shares: bool) -> anyhow::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(listen),
         Type::DGRAM.cloexec(),
@@ -32,15 +40,12 @@ fn bind_one(config: &Config) -> anyhow::Result<Arc<TunnelSocket>> {
 
     // Lanes share the port (SO_REUSEPORT). A single lane does not, so that `bind` fails if another
     // program has the port.
-    socket.set_reuse_port(config.lanes.get() > 1)?;
+    socket.set_reuse_port(shares)?;
     allow_missing_address(&socket, listen)?;
     socket.bind(&listen.into()).with_context(|| {
         format!("cannot listen on {listen}: is another program using the port?")
     })?;
-
-    let socket = TunnelSocket::new(socket.into(), config.routes.mark)
-        .context("cannot set up the tunnel's UDP socket: ringway needs CAP_NET_ADMIN")?;
-    Ok(Arc::new(socket))
+    Ok(socket)
 }
 
 /// ip(7), IP_FREEBIND: the address may come later, with a DHCP lease or a virtual one. Packets come

@@ -364,3 +364,60 @@ fn a_silent_node_is_reached_through_the_sibling() {
         .any(|sent| matches!(sent, Message::Withdraw { .. }));
     assert!(withdrawn, "or they would send its packets to each other");
 }
+
+/// The prefixes that the sibling was told last; none if it was told that there are none.
+fn told(bench: &Bench, sibling: ConnId) -> Option<BTreeSet<ringway_config::Prefix>> {
+    let sent = bench.sent(sibling).into_iter();
+    let claims = sent.filter_map(|sent| match sent {
+        Message::Announce { prefixes, .. } => Some(prefixes),
+        Message::Withdraw { .. } => Some(BTreeSet::new()),
+        _ => None,
+    });
+
+    claims.last()
+}
+
+#[test]
+fn a_wireguard_client_is_at_the_gateway_that_it_used_last() {
+    const CLIENT: &str = "10.1.77.5/32";
+    let mut membership = membership();
+    let key = (membership.me.org.clone(), node_site());
+    membership.authorized.insert(key, vec![prefix(CLIENT)]);
+    let mut bench = Bench::of(membership, settings());
+    let sibling = bench.connect("gw2.m", Role::Accepter);
+    bench.receive(sibling, hello_with(2, 0, FEATURES));
+    bench.pass(Duration::ZERO, &[sibling]);
+    let use_here = |bench: &mut Bench| {
+        bench.actions.clear();
+        let used = [
+            (prefix(CLIENT), bench.now),
+            (prefix("10.2.0.0/16"), bench.now),
+        ];
+        bench.mesh.handle_wireguard(used.into(), bench.now);
+        bench.collect();
+    };
+
+    // What is no node's is never claimed.
+    use_here(&mut bench);
+    assert_eq!(told(&bench, sibling), Some(prefixes(&[CLIENT])));
+    assert_eq!(bench.route(CLIENT), None, "not by a tunnel");
+
+    // It takes the sibling, without a farewell to this gateway.
+    let second = |bench: &mut Bench| bench.pass(Duration::from_millis(1), &[sibling]);
+    second(&mut bench);
+    bench.actions.clear();
+    announce(&mut bench, sibling, &[CLIENT]);
+    assert_eq!(told(&bench, sibling), Some(BTreeSet::new()));
+    assert_eq!(bench.route(CLIENT), Some(sibling));
+
+    // And comes back, long before the sibling notices.
+    second(&mut bench);
+    use_here(&mut bench);
+    assert_eq!(told(&bench, sibling), Some(prefixes(&[CLIENT])));
+    assert_eq!(bench.route(CLIENT), None);
+
+    bench.actions.clear();
+    bench.mesh.handle_wireguard([].into(), bench.now);
+    bench.collect();
+    assert_eq!(told(&bench, sibling), Some(BTreeSet::new()));
+}

@@ -80,6 +80,12 @@ impl TunnelSocket {
         &self.socket
     }
 
+    /// Lets routers fragment what is sent over IPv4, as WireGuard does: its packets have one length
+    /// for every path.
+    pub fn let_fragment(&self) -> io::Result<()> {
+        set_fragments(&self.socket, libc::IP_PMTUDISC_DONT)
+    }
+
     /// An address in the form that the socket's family takes.
     fn native(&self, address: SocketAddr) -> SocketAddr {
         match address.ip() {

@@ -84,6 +84,10 @@ pub(super) fn add_arrivals(draft: &mut Draft, spec: &GuardSpec) {
         "input",
         [terms::is_udp_to(spec.tunnel_port), terms::accept()],
     );
+    // So may a WireGuard client's address.
+    if let Some((_, port)) = &spec.wireguard {
+        draft.rule("input", [terms::is_udp_to(*port), terms::accept()]);
+    }
     if spec.has_siblings {
         add_siblings(draft);
     }

@@ -15,6 +15,7 @@ pub(crate) fn spec() -> GuardSpec {
         site: ["eth1".to_owned()].into(),
         has_siblings: false,
         tunnel_port: 4600,
+        wireguard: None,
         is_dialled: true,
         mark: 1,
         marks_arrivals: false,

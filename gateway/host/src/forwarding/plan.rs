@@ -70,6 +70,13 @@ pub(super) fn plan(spec: &GuardSpec, recalled: &[Change], settings: &impl Settin
     planner.finish()
 }
 
+/// The daemon's devices.
+fn devices(spec: &GuardSpec) -> impl Iterator<Item = &str> {
+    let clients = spec.wireguard.iter().map(|(tun, _)| tun.as_str());
+
+    clients.chain([spec.tun.as_str()])
+}
+
 struct Planner<'a, S> {
     recalled: &'a [Change],
     settings: &'a S,
@@ -79,7 +86,9 @@ struct Planner<'a, S> {
 impl<S: Settings> Planner<'_, S> {
     fn forward_v4(&mut self, spec: &GuardSpec) {
         // The device goes with the daemon, and its setting too.
-        self.set(&switch_v4(spec.tun.as_str()), "1");
+        for device in devices(spec) {
+            self.set(&switch_v4(device), "1");
+        }
 
         for interface in &spec.site {
             if self.need(&switch_v4(interface), "1", Some(ALL_V4)) {
@@ -98,7 +107,9 @@ impl<S: Settings> Planner<'_, S> {
             return;
         }
 
-        self.set(&switch_v6(spec.tun.as_str()), "1");
+        for device in devices(spec) {
+            self.set(&switch_v6(device), "1");
+        }
         for interface in &spec.site {
             if self.need(&switch_v6(interface), "1", Some(ALL_V6)) {
                 self.plan.restriction.v6.insert(interface.clone());

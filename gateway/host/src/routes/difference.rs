@@ -28,6 +28,10 @@ pub(super) enum Hop {
     Down {
         prefsrc: Option<IpAddr>,
     },
+    /// Through the device of WireGuard clients.
+    WireGuard {
+        prefsrc: Option<IpAddr>,
+    },
 }
 
 /// A route in the kernel that is ours (table and protocol). `M` is how the kernel names it.
@@ -146,6 +150,7 @@ fn wanted(want: &BTreeMap<Prefix, RouteState>) -> BTreeMap<Key, Route> {
         let hop = match state {
             RouteState::Tunnel { prefsrc, mtu } => Hop::Tunnel { prefsrc, mtu },
             RouteState::Down { prefsrc } => Hop::Down { prefsrc },
+            RouteState::WireGuard { prefsrc } => Hop::WireGuard { prefsrc },
             RouteState::Unreachable | RouteState::Site => continue,
         };
         let through_tun = Route { prefix, hop };
@@ -159,7 +164,7 @@ impl Route {
     pub(super) fn metric(&self) -> u32 {
         match self.hop {
             Hop::Unreachable => UNREACHABLE_METRIC,
-            Hop::Tunnel { .. } => TUNNEL_METRIC,
+            Hop::Tunnel { .. } | Hop::WireGuard { .. } => TUNNEL_METRIC,
             Hop::Down { .. } => DOWN_METRIC,
         }
     }
@@ -183,6 +188,14 @@ impl fmt::Display for Route {
 
                 if let Some(mtu) = mtu {
                     write!(f, " mtu {mtu}")?;
+                }
+                Ok(())
+            }
+            Hop::WireGuard { prefsrc } => {
+                write!(f, "{} to WireGuard clients", self.prefix)?;
+
+                if let Some(source) = prefsrc {
+                    write!(f, " src {source}")?;
                 }
                 Ok(())
             }

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use super::difference::{Change, Hop, Installed, difference};
 use super::digest::RouteDigest;
-use super::{RULE_PRIORITY, RoutesError, message, rule};
+use super::{Devices, RULE_PRIORITY, RoutesError, message, rule};
 use crate::netlink::{self, Netlink};
 
 /// How often a comparison is repeated while others change rules or routes.
@@ -32,6 +32,8 @@ pub struct KernelRoutes {
     /// The TUN's interface index, which changes when the device is re-created; `None` when only
     /// removing.
     tun: Option<Arc<AtomicU32>>,
+    /// That of the device of WireGuard clients.
+    wireguard: Option<Arc<AtomicU32>>,
     /// Our own prefixes whose rules were added.
     own: BTreeSet<Prefix>,
     /// Routes with these numbers are left alone: another configuration's.
@@ -42,7 +44,7 @@ pub struct KernelRoutes {
 #[derive(Debug)]
 struct Held {
     want: BTreeMap<Prefix, RouteState>,
-    tun: Option<u32>,
+    devices: Devices,
     /// Stands for what is right; `None` if others were changing it.
     digest: Option<u64>,
 }
@@ -106,9 +108,16 @@ impl KernelRoutes {
             held: None,
             numbers,
             tun,
+            wireguard: None,
             own: BTreeSet::new(),
             kept: None,
         })
+    }
+
+    /// Routes to WireGuard clients lead through the device with the interface index that `index`
+    /// holds at the time of each call.
+    pub fn set_wireguard(&mut self, index: Arc<AtomicU32>) {
+        self.wireguard = Some(index);
     }
 
     /// Tells which rules for our own prefixes an earlier daemon has left behind: the next
@@ -141,8 +150,11 @@ impl KernelRoutes {
         Ok(changed)
     }
 
-    fn tun(&self) -> Option<u32> {
-        self.tun.as_ref().map(|tun| tun.load(Relaxed))
+    fn devices(&self) -> Devices {
+        let [tun, wireguard] = [&self.tun, &self.wireguard]
+            .map(|device| device.as_ref().map(|index| index.load(Relaxed)));
+
+        Devices { tun, wireguard }
     }
 
     async fn change(&self, want: &BTreeMap<Prefix, RouteState>) -> Result<usize, RoutesError> {
@@ -205,7 +217,7 @@ impl KernelRoutes {
         });
 
         let installed = messages.into_iter().map(|name| Installed {
-            route: message::read(&name, &self.numbers, self.tun()),
+            route: message::read(&name, &self.numbers, self.devices()),
             name,
         });
 
@@ -229,7 +241,7 @@ impl KernelRoutes {
 
         match change {
             Change::Add(route) => {
-                let message = message::write(&route, &self.numbers, self.tun());
+                let message = message::write(&route, &self.numbers, self.devices());
                 let add = handle.add(message);
                 match netlink::answer(add.clone().execute()).await {
                     // An earlier run with another protocol number has left it.
@@ -244,7 +256,7 @@ impl KernelRoutes {
             }
             Change::Replace(route) => {
                 // NLM_F_REPLACE swaps the route of this prefix and metric: no packet misses it.
-                let message = message::write(&route, &self.numbers, self.tun());
+                let message = message::write(&route, &self.numbers, self.devices());
                 netlink::answer(handle.add(message).replace().execute()).await
             }
             Change::Remove(installed) => {
@@ -273,11 +285,11 @@ impl KernelRoutes {
         &mut self,
         want: &BTreeMap<Prefix, RouteState>,
     ) -> Result<Vec<Restoration>, RoutesError> {
-        let tun = self.tun();
+        let devices = self.devices();
         let is_known = self
             .held
             .as_ref()
-            .is_some_and(|held| held.want == *want && held.tun == tun);
+            .is_some_and(|held| held.want == *want && held.devices == devices);
         let known = self.held.as_ref().and_then(|held| held.digest);
         if is_known && known.is_some() && known == self.read_digest()? {
             return Ok(Vec::new());
@@ -301,7 +313,7 @@ impl KernelRoutes {
 
         self.held = Some(Held {
             want: want.clone(),
-            tun,
+            devices,
             digest,
         });
         // With another plan or another device, the changes are ours.

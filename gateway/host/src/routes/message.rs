@@ -9,7 +9,7 @@ use rtnetlink::packet_route::route::{
 };
 
 use super::difference::{Hop, Route};
-use super::{DOWN_METRIC, TUNNEL_METRIC, UNREACHABLE_METRIC, down_protocol};
+use super::{DOWN_METRIC, Devices, TUNNEL_METRIC, UNREACHABLE_METRIC, down_protocol};
 
 /// A message that asks a dump for our routes of one family.
 pub(crate) fn filter(numbers: &Numbers, family: AddressFamily) -> RouteMessage {
@@ -25,8 +25,8 @@ pub(crate) fn filter(numbers: &Numbers, family: AddressFamily) -> RouteMessage {
     message
 }
 
-/// The message that adds `route`, through interface `tun`.
-pub(super) fn write(route: &Route, numbers: &Numbers, tun: Option<u32>) -> RouteMessage {
+/// The message that adds `route`, through one of `devices`.
+pub(super) fn write(route: &Route, numbers: &Numbers, devices: Devices) -> RouteMessage {
     let family = if route.prefix.is_ipv4() {
         AddressFamily::Inet
     } else {
@@ -56,16 +56,21 @@ pub(super) fn write(route: &Route, numbers: &Numbers, tun: Option<u32>) -> Route
             let metrics = mtu.map(|mtu| RouteAttribute::Metrics(vec![RouteMetric::Mtu(mtu)]));
 
             // Only `purge` has no device, and it adds no route.
-            message.attributes.extend(tun.map(RouteAttribute::Oif));
+            let oif = devices.tun.map(RouteAttribute::Oif);
+            message.attributes.extend(oif);
             message.attributes.extend(source);
             message.attributes.extend(metrics);
         }
-        Hop::Down { prefsrc } => {
+        Hop::Down { prefsrc } | Hop::WireGuard { prefsrc } => {
             message.header.kind = RouteType::Unicast;
             message.header.scope = RouteScope::Link;
 
+            let device = match route.hop {
+                Hop::WireGuard { .. } => devices.wireguard,
+                _ => devices.tun,
+            };
             let source = prefsrc.map(|source| RouteAttribute::PrefSource(source.into()));
-            message.attributes.extend(tun.map(RouteAttribute::Oif));
+            message.attributes.extend(device.map(RouteAttribute::Oif));
             message.attributes.extend(source);
         }
     }
@@ -74,7 +79,7 @@ pub(super) fn write(route: &Route, numbers: &Numbers, tun: Option<u32>) -> Route
 
 fn protocol(hop: Hop, numbers: &Numbers) -> u8 {
     match hop {
-        Hop::Tunnel { .. } | Hop::Unreachable => numbers.protocol,
+        Hop::Tunnel { .. } | Hop::WireGuard { .. } | Hop::Unreachable => numbers.protocol,
         Hop::Down { .. } => down_protocol(numbers),
     }
 }
@@ -98,17 +103,23 @@ pub(crate) fn is_ours(message: &RouteMessage, numbers: &Numbers) -> bool {
             .contains(&message.header.protocol)
 }
 
-/// The route in `message`, if it has the form that [`write`] gives it for interface `tun`.
-pub(super) fn read(message: &RouteMessage, numbers: &Numbers, tun: Option<u32>) -> Option<Route> {
+/// The route in `message`, if it has the form that [`write`] gives it for `devices`.
+pub(super) fn read(message: &RouteMessage, numbers: &Numbers, devices: Devices) -> Option<Route> {
+    let is_on = |device: Option<u32>| device.is_some_and(|device| is_on_link(message, device));
     let hop = match (message.header.kind, metric(message)?) {
         (RouteType::Unreachable, UNREACHABLE_METRIC) => Hop::Unreachable,
-        (RouteType::Unicast, TUNNEL_METRIC) if is_on_link(message, tun?) => Hop::Tunnel {
+        (RouteType::Unicast, TUNNEL_METRIC) if is_on(devices.tun) => Hop::Tunnel {
             prefsrc: prefsrc(message),
             mtu: mtu(message),
         },
-        (RouteType::Unicast, DOWN_METRIC)
-            if is_on_link(message, tun?) && mtu(message).is_none() =>
+        (RouteType::Unicast, TUNNEL_METRIC)
+            if is_on(devices.wireguard) && mtu(message).is_none() =>
         {
+            Hop::WireGuard {
+                prefsrc: prefsrc(message),
+            }
+        }
+        (RouteType::Unicast, DOWN_METRIC) if is_on(devices.tun) && mtu(message).is_none() => {
             Hop::Down {
                 prefsrc: prefsrc(message),
             }
@@ -206,7 +217,10 @@ mod tests {
         protocol: 146,
         mark: 1,
     };
-    const TUN: u32 = 7;
+    const DEVICES: Devices = Devices {
+        tun: Some(7),
+        wireguard: Some(8),
+    };
 
     fn routes() -> Vec<Route> {
         let tunnel = |prefsrc: Option<&str>, mtu| Hop::Tunnel {
@@ -224,6 +238,7 @@ mod tests {
             ("0.0.0.0/0", tunnel(None, None)),
             ("10.2.0.0/16", down(Some("10.1.0.2"))),
             ("fd00:2::/48", down(None)),
+            ("10.1.9.1/32", Hop::WireGuard { prefsrc: None }),
         ]
         .map(|(prefix, hop)| Route {
             prefix: prefix.parse().unwrap(),
@@ -235,33 +250,33 @@ mod tests {
     #[test]
     fn a_route_reads_back_as_it_was_written() {
         for route in routes() {
-            let message = write(&route, &NUMBERS, Some(TUN));
+            let message = write(&route, &NUMBERS, DEVICES);
             assert!(is_ours(&message, &NUMBERS));
-            assert_eq!(read(&message, &NUMBERS, Some(TUN)), Some(route));
+            assert_eq!(read(&message, &NUMBERS, DEVICES), Some(route));
         }
     }
 
     #[test]
     fn a_route_through_an_earlier_device_or_a_next_hop_is_of_unknown_form() {
         let tunnel = routes()[2];
+        let earlier = Devices {
+            tun: Some(6),
+            ..DEVICES
+        };
         assert_eq!(
-            read(
-                &write(&tunnel, &NUMBERS, Some(TUN + 1)),
-                &NUMBERS,
-                Some(TUN)
-            ),
+            read(&write(&tunnel, &NUMBERS, earlier), &NUMBERS, DEVICES),
             None
         );
 
-        let mut message = write(&tunnel, &NUMBERS, Some(TUN));
+        let mut message = write(&tunnel, &NUMBERS, DEVICES);
         let gateway = RouteAddress::from(IpAddr::from([10, 1, 0, 1]));
         message.attributes.push(RouteAttribute::Gateway(gateway));
-        assert_eq!(read(&message, &NUMBERS, Some(TUN)), None);
+        assert_eq!(read(&message, &NUMBERS, DEVICES), None);
     }
 
     #[test]
     fn routes_of_another_table_or_protocol_are_not_ours() {
-        let message = write(&routes()[0], &NUMBERS, Some(TUN));
+        let message = write(&routes()[0], &NUMBERS, DEVICES);
         let other_table = Numbers {
             table: 4601,
             ..NUMBERS

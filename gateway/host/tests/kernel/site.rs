@@ -131,6 +131,7 @@ pub(crate) fn spec() -> GuardSpec {
         site: ["eth1".to_owned()].into(),
         has_siblings: false,
         tunnel_port: 4600,
+        wireguard: None,
         is_dialled: true,
         mark: 0x1057,
         marks_arrivals: false,

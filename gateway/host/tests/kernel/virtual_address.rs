@@ -118,6 +118,7 @@ fn virtual_addresses_are_no_change_of_the_host() {
     let scope = Scope {
         own: vec!["10.1.0.0/16".parse().unwrap()],
         left_out: addresses().into(),
+        ..Scope::default()
     };
     let gateway = &site.gateway;
     gateway.wait(|| async {

@@ -17,6 +17,7 @@ fn with_node(world: &World, org: &str) -> Config {
     let mut config = world.config_of(org);
     let prefix: Prefix = "10.1.0.9/32".parse().unwrap();
     config.nodes.list.push(Node {
+        wireguard: None,
         name: "db1".parse().unwrap(),
         prefixes: vec![PlacedPrefix {
             prefix,

@@ -113,6 +113,7 @@ pub(crate) fn listed(me: &GatewayId, site: &SiteId, records: &Records) -> Nodes 
     let list = nodes
         .filter(|(_, node)| node.site == *site)
         .map(|(name, node)| ringway_config::Node {
+            wireguard: None,
             name: name.clone(),
             prefixes: node
                 .prefixes

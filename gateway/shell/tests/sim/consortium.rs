@@ -193,6 +193,7 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
         crl: CrlPolicy::default(),
         ha: ringway_config::Ha::default(),
         http: None,
+        wireguard: None,
         nodes: attached::listed(me, site, records),
         attach: attached::attach(me, records),
         places: Default::default(),

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use ringway_config::{Config, Escaped, Prefix, Ruling};
+use ringway_config::{Config, Escaped, Prefix, Ruling, WireGuard};
 use ringway_host::links;
 use ringway_host::obstacles::{self, Obstacle, is_privileged};
 use ringway_host::watch::inquire;
@@ -32,6 +32,10 @@ pub(in crate::cli) fn obstacles(config: &Config) -> Vec<Obstacle> {
     let mut found = Vec::new();
     if is_privileged() {
         found.extend(obstacles::obstacles(&config.tun, config.listen, is_running));
+        let clients = config.wireguard.as_ref().filter(|_| !is_running);
+        if let Some(WireGuard { tun, listen }) = clients {
+            found.extend(obstacles::taken(tun, *listen));
+        }
         if !is_running {
             found.extend(files::socket(config));
         }

@@ -7,14 +7,15 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use ringway_config::{Config, Edits, NodeName, OrgId, Prefix};
-use toml_edit::{Array, Value};
+use toml_edit::{Array, DocumentMut, InlineTable, Value};
 
 use super::Add;
+use super::wireguard::NewClient;
 use crate::cli::edit::{Blocks, parse, replace_file};
 use crate::cli::{Failure, answer, how_to_apply, remedy};
 
 /// The key of the blocks.
-const NODE: &[&str] = &["node"];
+pub(super) const NODE: &[&str] = &["node"];
 
 /// Runs `ringway node add`.
 pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
@@ -22,19 +23,27 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
     let config = gateway(path)?;
     refuse(args, &config)?;
 
-    let text = read(path)?;
-    let mut document = parse(&text)?;
+    let client = args.wireguard.as_ref().map(|key| {
+        let endpoint = args.endpoint.as_ref();
+        NewClient::new(&config, *key, endpoint)
+    });
+    let client = client.transpose()?;
+
     let prefixes: Array = args.prefixes.iter().map(ToString::to_string).collect();
-    Blocks::at(&mut document, NODE).push(vec![
+    let mut entries = vec![
         ("name", args.name.as_str().into()),
         ("prefixes", Value::Array(prefixes)),
-    ])?;
-    let changed = document.to_string();
-    let mut edits = Edits::default();
-    edits.replace(path, &text, &changed);
-    Config::load_edited(path, &edits)?;
-    replace_file(path, &changed)?;
+    ];
+    if let Some(client) = &client {
+        let mut wireguard = InlineTable::new();
+        wireguard.insert("public-key", client.public().to_string().into());
+        entries.push(("wireguard", Value::InlineTable(wireguard)));
+    }
+    let changed = change(path, |document| Blocks::at(document, NODE).push(entries))?;
 
+    if let Some(client) = client {
+        return client.print(&changed, &args.name);
+    }
     let addresses: String = args.prefixes.iter().map(as_option).collect();
     answer(format!(
         "Node {name} of {org}, at site {site}\n\n\
@@ -65,6 +74,24 @@ pub(super) fn remove(name: &NodeName, path: &Path) -> Result<ExitCode, Failure> 
     // Whatever is wrong elsewhere in the file: what takes rights away does not wait for it.
     replace_file(path, &document.to_string())?;
     answer(format!("Node {name} is removed\n{}", how_to_apply(path)))
+}
+
+/// Edits the file: the new text is checked as the file is, before it is written. Gives what it
+/// says.
+pub(super) fn change(
+    path: &Path,
+    edit: impl FnOnce(&mut DocumentMut) -> Result<(), Failure>,
+) -> Result<Config, Failure> {
+    let text = read(path)?;
+    let mut document = parse(&text)?;
+    edit(&mut document)?;
+    let changed = document.to_string();
+
+    let mut edits = Edits::default();
+    edits.replace(path, &text, &changed);
+    let config = Config::load_edited(path, &edits)?;
+    replace_file(path, &changed)?;
+    Ok(config)
 }
 
 /// The gateway of `path`, which is no attached node itself.

@@ -16,6 +16,8 @@ use crate::cli::{Failure, Shown, answer, answer_json};
 #[derive(Debug, Serialize)]
 struct NodeReport {
     name: String,
+    /// `daemon` or `wireguard`.
+    kind: &'static str,
     prefixes: Vec<String>,
     /// `up`, `down`, or `unknown` if no gateway answers.
     state: String,
@@ -55,10 +57,11 @@ pub(super) fn run(shown: &Shown, only: Option<&NodeName>) -> Result<ExitCode, Fa
         return answer("No node is attached here; add one with ringway node add\n");
     }
 
-    let mut table = Table::new(["NODE", "PREFIXES", "STATE", "SINCE", "ADDRESS"]);
+    let mut table = Table::new(["NODE", "KIND", "PREFIXES", "STATE", "SINCE", "ADDRESS"]);
     for node in reports {
         table.row([
             node.name,
+            node.kind.to_owned(),
             node.prefixes.join(", "),
             node.state,
             node.since.unwrap_or_default(),
@@ -75,6 +78,10 @@ fn describe(node: &Node, id: &str, report: Option<&Report>) -> NodeReport {
 
     NodeReport {
         name: node.name.to_string(),
+        kind: match node.wireguard {
+            Some(_) => "wireguard",
+            None => "daemon",
+        },
         prefixes: prefixes.map(|placed| placed.prefix.to_string()).collect(),
         state: tunnel.map_or_else(|| "unknown".to_owned(), |tunnel| tunnel.state.clone()),
         since: tunnel.map(|tunnel| tunnel.since.clone()),

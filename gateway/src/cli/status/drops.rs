@@ -73,8 +73,10 @@ fn sentence(reason: &str) -> &'static str {
         .iter()
         .map(|(reason, text)| (reason.as_str(), *text));
 
+    let clients = WIREGUARD.iter().copied();
+
     // Both the data plane and the filter know malformed packets; the sentence is the same.
-    let mut all = dropped.chain(filtered).chain(guarded);
+    let mut all = dropped.chain(filtered).chain(guarded).chain(clients);
     all.find(|(name, _)| *name == reason)
         .map_or(UNKNOWN, |(_, text)| text)
 }
@@ -310,6 +312,57 @@ const GUARDED: &[(Guarded, &str)] = &[
     ),
 ];
 
+/// At the port and the device of WireGuard clients.
+const WIREGUARD: &[(&str, &str)] = &[
+    (
+        "no_session",
+        "Sending: a WireGuard client that has not been heard of since this gateway started.",
+    ),
+    (
+        "wireguard_malformed",
+        "Received: no packet of WireGuard, or none whole. Scans and strays.",
+    ),
+    (
+        "wireguard_handshake_mac",
+        "Received: a handshake of WireGuard for another gateway's key, or a stray.",
+    ),
+    (
+        "wireguard_handshake_auth",
+        "Received: a handshake of WireGuard that cannot be read with this gateway's key.",
+    ),
+    (
+        "wireguard_handshake_load",
+        "Received: more handshakes of WireGuard than are computed in a second. A flood.",
+    ),
+    (
+        "wireguard_handshake_cookie",
+        "Received: many handshakes of WireGuard; the sender was asked to prove its address \
+         first.",
+    ),
+    (
+        "wireguard_unknown_key",
+        "Received: a handshake of a WireGuard client whose key is that of no node. It was \
+         removed, or its key was replaced.",
+    ),
+    (
+        "wireguard_unknown_index",
+        "Received: of a session that is not held. A few after a restart are normal.",
+    ),
+    (
+        "wireguard_not_sent",
+        "Sending: this host did not take a packet for a WireGuard client.",
+    ),
+    (
+        "wireguard_not_written",
+        "Received: this host's kernel did not take a packet from the device of WireGuard \
+         clients.",
+    ),
+    (
+        "wireguard_no_route",
+        "Sending: the kernel gave the device of WireGuard clients a packet for another address.",
+    ),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,7 +373,8 @@ mod tests {
             .iter()
             .map(|reason| reason.name())
             .chain(Filtered::ALL.iter().map(|reason| reason.name()))
-            .chain(Guarded::ALL.iter().map(|reason| reason.as_str()));
+            .chain(Guarded::ALL.iter().map(|reason| reason.as_str()))
+            .chain(WIREGUARD.iter().map(|(reason, _)| *reason));
         for name in names {
             let sentence = sentence(name);
             assert!(sentence.ends_with('.') && sentence != UNKNOWN, "{name}");

@@ -268,6 +268,7 @@ mod property {
             (0_u8..2).prop_map(|host| Hop::Down {
                 prefsrc: (host > 0).then(|| IpAddr::from([10, 9, 0, host])),
             }),
+            Just(Hop::WireGuard { prefsrc: None }),
         ]
     }
 
@@ -276,6 +277,7 @@ mod property {
             Hop::Unreachable => RouteState::Unreachable,
             Hop::Tunnel { prefsrc, mtu } => RouteState::Tunnel { prefsrc, mtu },
             Hop::Down { prefsrc } => RouteState::Down { prefsrc },
+            Hop::WireGuard { prefsrc } => RouteState::WireGuard { prefsrc },
         });
         btree_map(prefixes(), states, 0..6)
     }

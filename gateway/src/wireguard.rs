@@ -1,0 +1,143 @@
+//! Standard WireGuard clients, if `[wireguard]` is in the file: the gateway's key for them, their
+//! socket and their device. What happens between these is `ringway-wireguard`'s.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use ringway_config::disk::{self, Access, create_private, open_to_others};
+use ringway_config::{Config, Fault, Place, TunName, WireGuard};
+use ringway_dataplane::{Snapshot, TunnelSocket};
+use ringway_host::tun::{create_plain_tun, raise_tun};
+use ringway_wireguard::{MTU, Parts, PrivateKey, Service};
+use tokio::sync::mpsc;
+use tun_rs::SyncDevice;
+
+use crate::run::sockets;
+use crate::watch;
+
+/// The device of WireGuard clients.
+pub(crate) struct ClientDevice {
+    pub(crate) device: SyncDevice,
+    pub(crate) name: TunName,
+    /// Its interface index, another one after it was re-created.
+    pub(crate) index: Arc<AtomicU32>,
+}
+
+/// Where this gateway's private key for WireGuard clients is kept.
+pub(crate) fn key_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("wireguard.key")
+}
+
+/// The gateway's key; made and stored if there is none yet.
+pub(crate) fn load_or_make_key(state_dir: &Path) -> anyhow::Result<PrivateKey> {
+    let path = key_path(state_dir);
+    let named = format!("the key of WireGuard clients, {}", path.display());
+
+    match fs::read_to_string(&path) {
+        Ok(text) => PrivateKey::parse(&text).context(named),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let key = new_key()?;
+            let text = format!("{}\n", key.text());
+            let stored = create_private(state_dir)
+                .and_then(|()| disk::replace(&path, text.as_bytes(), Access::Owner));
+            stored.context(named)?;
+            Ok(key)
+        }
+        Err(error) => Err(error).context(named),
+    }
+}
+
+/// The fault of a key that others than its owner can read: they may be a gateway to our clients.
+pub(crate) fn exposed(state_dir: &Path) -> Option<Fault> {
+    let path = key_path(state_dir);
+    let mode = open_to_others(&path.metadata().ok()?)?;
+
+    Some(Fault {
+        message: format!(
+            "others may use the key of WireGuard clients (mode {mode:04o}) and pass for this \
+             gateway; chmod 600 {path}, or, if somebody may have copied it, rm {path}, restart, \
+             and give each client a new file with ringway node rekey",
+            path = path.display()
+        ),
+        place: Place::whole(&path),
+    })
+}
+
+/// A new private key.
+pub(crate) fn new_key() -> anyhow::Result<PrivateKey> {
+    let mut random = [0; 32];
+    aws_lc_rs::rand::fill(&mut random)
+        .map_err(|_| anyhow::anyhow!("the system has no random bytes"))?;
+
+    Ok(PrivateKey::new(random))
+}
+
+impl ClientDevice {
+    /// Creates it, and leaves it down.
+    pub(crate) fn create(wireguard: &WireGuard) -> anyhow::Result<ClientDevice> {
+        Ok(ClientDevice {
+            device: create_plain_tun(&wireguard.tun, MTU)?,
+            name: wireguard.tun.clone(),
+            index: Arc::default(),
+        })
+    }
+
+    /// Brings it up.
+    pub(crate) fn raise(&self) -> anyhow::Result<()> {
+        self.index
+            .store(raise_tun(&self.name, &self.device)?, Relaxed);
+        Ok(())
+    }
+}
+
+/// Serves the clients of `config`. Blocks for a moment.
+pub(crate) fn start(
+    config: &Config,
+    wireguard: &WireGuard,
+    device: ClientDevice,
+    tables: Arc<ArcSwap<Snapshot>>,
+    events: mpsc::Sender<watch::Event>,
+) -> anyhow::Result<Service> {
+    let key = load_or_make_key(&config.state_dir)?;
+    let socket = bind(config, wireguard)?;
+    let ClientDevice {
+        device,
+        name,
+        index,
+    } = device;
+
+    let parts = Parts {
+        key,
+        socket,
+        device,
+        reopen: Box::new(move || {
+            let device = create_plain_tun(&name, MTU).map_err(io::Error::other)?;
+            let raised = raise_tun(&name, &device).map_err(io::Error::other)?;
+            index.store(raised, Relaxed);
+            Ok(device)
+        }),
+        tables,
+        // With a full queue it comes again in a second.
+        present: Box::new(move |clients| {
+            let event = watch::Event::WireGuard(clients);
+            events.try_send(event).is_ok()
+        }),
+    };
+    let service = Service::start(parts, config.nodes.list.clone())?;
+    tracing::info!(listen = %wireguard.listen, "WireGuard clients are served");
+    Ok(service)
+}
+
+fn bind(config: &Config, wireguard: &WireGuard) -> anyhow::Result<TunnelSocket> {
+    let socket = sockets::open(wireguard.listen, false)?;
+    let socket = TunnelSocket::new(socket.into(), config.routes.mark)
+        .context("cannot set up the UDP socket of WireGuard clients")?;
+
+    socket.let_fragment()?;
+    Ok(socket)
+}

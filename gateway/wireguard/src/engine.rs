@@ -1,0 +1,316 @@
+//! [`Engine`]: the clients, and what becomes of each datagram and each packet. No I/O: what leaves
+//! goes to [`Ends`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use gotatun::noise::handshake::parse_handshake_anon;
+use gotatun::noise::index_table::IndexTable;
+use gotatun::noise::rate_limiter::RateLimiter;
+use gotatun::noise::{Tunn, TunnResult};
+use gotatun::packet::{Packet, WgKind};
+use gotatun::tun::MtuWatcher;
+use gotatun::x25519::PublicKey;
+use ringway_config::{Node, NodeName, Prefix, WireGuardKey};
+use ringway_dataplane::{Path, Snapshot, admit_from_node, route_to_node};
+
+use crate::client::{Client, ClientStatus};
+use crate::counts::Counts;
+use crate::handshakes::{Handshakes, Verdict};
+use crate::key::PrivateKey;
+use crate::sources::Sources;
+use crate::{MTU, counts};
+
+/// Where packets leave.
+pub trait Ends {
+    /// Sends a datagram.
+    fn send(&mut self, path: &Path, datagram: &[u8]);
+    /// Writes a packet to the TUN device.
+    fn write(&mut self, packet: &[u8]);
+}
+
+/// See the head of this file.
+pub struct Engine {
+    key: PrivateKey,
+    public: PublicKey,
+    clients: BTreeMap<NodeName, Client>,
+    prefixes: BTreeMap<NodeName, Vec<Prefix>>,
+    by_key: HashMap<WireGuardKey, NodeName>,
+    /// Whose session or handshake has an index. At most as many as gotatun holds.
+    by_index: HashMap<u32, NodeName>,
+    sources: Sources,
+    indices: IndexTable,
+    handshakes: Handshakes,
+    /// What belongs to no client.
+    counts: Counts,
+    mtu: MtuWatcher,
+}
+
+impl Engine {
+    /// A gateway with this key, and no clients yet.
+    pub fn new(key: PrivateKey, now: Instant) -> Engine {
+        let public = PublicKey::from(key.secret());
+
+        Engine {
+            handshakes: Handshakes::new(&public, now),
+            key,
+            public,
+            clients: BTreeMap::new(),
+            prefixes: BTreeMap::new(),
+            by_key: HashMap::new(),
+            by_index: HashMap::new(),
+            sources: Sources::default(),
+            indices: IndexTable::from_os_rng(),
+            counts: Counts::default(),
+            mtu: MtuWatcher::new(MTU),
+        }
+    }
+
+    /// These are the attached nodes from now on. Clients that are not among them, or have another
+    /// key there, lose their sessions.
+    pub fn follow(&mut self, nodes: &[Node]) {
+        self.sources = Sources::of(nodes);
+        let keys: BTreeMap<&NodeName, WireGuardKey> = nodes
+            .iter()
+            .filter_map(|node| Some((&node.name, node.wireguard?)))
+            .filter(|(_, key)| self.key.agrees_with(key))
+            .collect();
+
+        self.clients
+            .retain(|name, client| keys.get(name) == Some(&client.key));
+        for (name, key) in &keys {
+            if !self.clients.contains_key(*name) {
+                let client = Client::new(*key, self.session(key));
+                self.clients.insert((*name).clone(), client);
+            }
+        }
+        self.by_key = keys
+            .iter()
+            .map(|(name, key)| (*key, (*name).clone()))
+            .collect();
+        let clients = nodes
+            .iter()
+            .filter(|node| self.clients.contains_key(&node.name));
+        self.prefixes = clients
+            .map(|node| {
+                let prefixes = node.prefixes.iter().map(|placed| placed.prefix);
+                (node.name.clone(), prefixes.collect())
+            })
+            .collect();
+        self.forget_indices();
+    }
+
+    fn session(&self, key: &WireGuardKey) -> Tunn {
+        // `Handshakes` judges before gotatun would; this one is never asked.
+        let unused = RateLimiter::new(&self.public, u64::MAX);
+
+        Tunn::new(
+            self.key.secret().clone(),
+            PublicKey::from(*key.bytes()),
+            None,
+            None,
+            self.indices.clone(),
+            unused.into(),
+        )
+    }
+
+    /// A datagram came along `path`.
+    pub fn datagram(
+        &mut self,
+        tables: &Snapshot,
+        path: Path,
+        datagram: &[u8],
+        now: Instant,
+        ends: &mut impl Ends,
+    ) {
+        let packet = Packet::copy_from(datagram);
+        let kind = match self.handshakes.judge(path.remote(), packet, now) {
+            Verdict::Passed(kind) => kind,
+            Verdict::Cookie(cookie) => {
+                self.counts.add("handshake_cookie");
+                return ends.send(&path, &Packet::from(cookie));
+            }
+            Verdict::Dropped(reason) => return self.counts.add(reason),
+        };
+        let name = match self.sender(&kind) {
+            Ok(name) => name,
+            Err(reason) => return self.counts.add(reason),
+        };
+        let Some(client) = self.clients.get_mut(&name) else {
+            return self.counts.add("unknown_index");
+        };
+
+        let is_handshake = !matches!(kind, WgKind::Data(_));
+        let opened = client.tunn.handle_incoming_packet(kind);
+        if matches!(opened, TunnResult::Err(_)) {
+            return client.counts.add("auth");
+        }
+        // From here on it is the client's.
+        client.heard(path, datagram.len(), now);
+        if is_handshake {
+            client.used(now);
+        }
+        match opened {
+            TunnResult::WriteToNetwork(answer) => self.send(&name, answer, ends),
+            TunnResult::WriteToTunnel(packet) if !packet.is_empty() => {
+                client.used(now);
+                self.arrived(tables, &name, packet, ends);
+            }
+            TunnResult::WriteToTunnel(_) | TunnResult::Done | TunnResult::Err(_) => {}
+        }
+        self.send_waiting(&name, ends);
+    }
+
+    /// The client that a message is of, by what it says: not proved yet.
+    fn sender(&self, kind: &WgKind) -> Result<NodeName, &'static str> {
+        let index = match kind {
+            WgKind::HandshakeInit(init) => {
+                let half = parse_handshake_anon(self.key.secret(), &self.public, init);
+                let half = half.map_err(|_| "handshake_auth")?;
+                let key = WireGuardKey::new(half.peer_static_public);
+                return self.by_key.get(&key).cloned().ok_or("unknown_key");
+            }
+            WgKind::HandshakeResp(response) => response.receiver_idx.get(),
+            WgKind::CookieReply(cookie) => cookie.receiver_idx.get(),
+            WgKind::Data(data) => data.header.receiver_idx.get(),
+        };
+
+        self.by_index.get(&index).cloned().ok_or("unknown_index")
+    }
+
+    /// An opened packet of client `name`.
+    fn arrived(
+        &mut self,
+        tables: &Snapshot,
+        name: &NodeName,
+        packet: Packet,
+        ends: &mut impl Ends,
+    ) {
+        let checked = check_source(&self.sources, tables, name, packet);
+
+        match checked {
+            Ok(packet) => ends.write(&packet),
+            Err(reason) => {
+                if let Some(client) = self.clients.get_mut(name) {
+                    client.counts.add(reason);
+                }
+            }
+        }
+    }
+
+    /// A packet came out of the TUN device: the kernel has routed it to a client.
+    pub fn packet(&mut self, tables: &Snapshot, packet: &[u8], ends: &mut impl Ends) {
+        let destination = match route_to_node(tables, packet) {
+            Ok(destination) => destination,
+            Err(reason) => return self.counts.add(reason.name()),
+        };
+        let name = self.sources.node(destination).cloned();
+        let client = name.as_ref().and_then(|name| self.clients.get_mut(name));
+        let (Some(name), Some(client)) = (name, client) else {
+            return self.counts.add("no_route");
+        };
+        // Where it is, it says first.
+        if client.path().is_none() {
+            return client.counts.add("no_session");
+        }
+
+        if let Some(sealed) = client.seal(packet, &mut self.mtu) {
+            self.send(&name, sealed, ends);
+        }
+    }
+
+    /// What gotatun's timers want; to be called several times a second.
+    pub fn tick(&mut self, ends: &mut impl Ends) {
+        let names: Vec<NodeName> = self.clients.keys().cloned().collect();
+        for name in names {
+            let client = self.clients.get_mut(&name);
+            let due = client.and_then(|client| client.tunn.update_timers().ok().flatten());
+            if let Some(message) = due {
+                self.send(&name, message, ends);
+            }
+        }
+        self.forget_indices();
+    }
+
+    fn forget_indices(&mut self) {
+        let indices = &self.indices;
+
+        self.by_index.retain(|index, _| indices.in_use(*index));
+    }
+
+    fn send_waiting(&mut self, name: &NodeName, ends: &mut impl Ends) {
+        let Some(client) = self.clients.get_mut(name) else {
+            return;
+        };
+        for message in client.waiting(&mut self.mtu) {
+            self.send(name, message, ends);
+        }
+    }
+
+    fn send(&mut self, name: &NodeName, message: WgKind, ends: &mut impl Ends) {
+        let index = match &message {
+            WgKind::HandshakeInit(init) => Some(init.sender_idx.get()),
+            WgKind::HandshakeResp(response) => Some(response.sender_idx.get()),
+            WgKind::CookieReply(_) | WgKind::Data(_) => None,
+        };
+        if let Some(index) = index {
+            self.by_index.insert(index, name.clone());
+        }
+
+        let Some(client) = self.clients.get_mut(name) else {
+            return;
+        };
+        let Some(path) = client.path() else {
+            return;
+        };
+        let datagram = Packet::from(message);
+        client.sent(datagram.len());
+        ends.send(&path, &datagram);
+    }
+
+    /// The prefixes of the clients that have a session here, and when each used it last.
+    pub fn present(&self, now: Instant) -> BTreeMap<Prefix, Instant> {
+        let mut present = BTreeMap::new();
+        for (name, client) in &self.clients {
+            let Some(used) = client.last_use(now) else {
+                continue;
+            };
+            let prefixes = self.prefixes.get(name).into_iter().flatten();
+            present.extend(prefixes.map(|prefix| (*prefix, used)));
+        }
+        present
+    }
+
+    /// What is known of each client, by name.
+    pub fn status(&self, now: Instant) -> Vec<ClientStatus> {
+        let clients = self.clients.iter();
+
+        clients
+            .map(|(name, client)| client.status(name, now))
+            .collect()
+    }
+
+    /// What was dropped and belongs to no client.
+    pub fn counts(&self) -> &counts::Counts {
+        &self.counts
+    }
+}
+
+/// Our own check, whatever gotatun has let pass: the packet is well-formed, its source is an
+/// address of this very node, and its destination is one that an attached node may reach.
+fn check_source(
+    sources: &Sources,
+    tables: &Snapshot,
+    name: &NodeName,
+    packet: Packet,
+) -> Result<Packet, &'static str> {
+    // Cuts off what the client has padded the packet with.
+    let packet = packet.try_into_ipvx().map_err(|_| "malformed")?;
+    let packet: Packet = packet.either(Packet::from, Packet::from);
+
+    let source = admit_from_node(tables, &packet).map_err(|reason| reason.name())?;
+    if sources.node(source) != Some(name) {
+        return Err("source");
+    }
+    Ok(packet)
+}
