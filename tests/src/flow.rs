@@ -43,14 +43,19 @@ impl Flow {
 
     /// Waits for half a second of replies and ends the pings; fails the test if one was lost.
     pub fn assert_none_lost(self, what: &str) {
+        let tally = self.finish();
+        assert_eq!(tally.lost, 0, "{what}: {tally:?}");
+    }
+
+    /// Waits for half a second of replies and ends the pings.
+    pub fn finish(self) -> Tally {
         // A loss shows only in front of a later reply.
         let replies = self.replies();
         eventually("further replies", 10, || {
             self.replies() >= replies + Flow::RATE / 2
         });
 
-        let tally = self.stop();
-        assert_eq!(tally.lost, 0, "{what}: {tally:?}");
+        self.stop()
     }
 }
 
