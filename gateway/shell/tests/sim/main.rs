@@ -19,6 +19,10 @@
 //! | lose a rotation during a dial | 4 | "presents an earlier certificate" (`model`) |
 //! | act on answers after the stop | 20 | "acts after it has stopped" (`world`) |
 //! | discard the change under way at a second answer | 0 | as "adopt a change twice" |
+//! | take over without a time of grace | 0 | "takes over without a time of grace" (`invariant`) |
+//! | the lower epoch goes first | 0 | "2 gateways of its site are active" (`model`) |
+//! | believe every record of a flow (in the filter) | 1 | "believes FlowRecord" (`flows`) |
+//! | take every peer for one of our site | 0 | "writes out an answer to what no host" (`flows`) |
 //!
 //! `RINGWAY_SIM_SEEDS=N` runs N seeds instead of 200; `RINGWAY_SIM_SEED=X` replays one and prints
 //! what happens:

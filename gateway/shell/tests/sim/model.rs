@@ -3,6 +3,7 @@
 //! changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use ringway_config::{GatewayId, OrgId, Prefix};
 use ringway_core::message::SIBLINGS;
@@ -14,6 +15,9 @@ use crate::node::Node;
 use crate::ways;
 use crate::wire;
 use crate::world::{Violation, World};
+
+/// Gateways of a site that met so long ago did so before anything was cut for good.
+const ACQUAINTED: Duration = Duration::from_secs(10);
 
 /// What every gateway should make of its records.
 struct View<'w> {
@@ -314,7 +318,7 @@ fn role(view: &View<'_>, node: usize) -> Option<String> {
     }
     // Through peers, one that is cut off may be known to live; it must be if both have met before.
     let is_cut = there.runs() && world.network.is_cut(node, sibling);
-    if is_cut && have_met(here, there) && share_peers(view, node, sibling) {
+    if is_cut && have_met(world, here, there) && share_peers(view, node, sibling) {
         return (active != 1).then(|| format!("{active} gateways of its divided site are active"));
     }
     let is_apart = is_cut || there.runs() && !is_dialable(view, node, sibling);
@@ -322,11 +326,14 @@ fn role(view: &View<'_>, node: usize) -> Option<String> {
         .then(|| format!("is not active, although {id} is not there"))
 }
 
-/// Each knows what the other proves to be alive by, and that is true.
-fn have_met(here: &Node, there: &Node) -> bool {
-    let knows = |node: &Node, other: &Node| node.disk.sibling_secrets.contains_key(&other.id);
+/// Each has heard early what the other proves to be alive by, and that was true.
+fn have_met(world: &World, here: &Node, there: &Node) -> bool {
+    let met = |node: &Node, other: &Node| {
+        let first = node.met.get(&other.id);
+        first.is_some_and(|first| *first + ACQUAINTED <= world.now)
+    };
 
-    knows(here, there) && knows(there, here) && !here.has_ever_lied && !there.has_ever_lied
+    met(here, there) && met(there, here) && !here.has_ever_lied && !there.has_ever_lied
 }
 
 /// Every peer that one of them can ask has a tunnel to the other.

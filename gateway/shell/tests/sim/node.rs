@@ -60,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) last_grace: Option<Instant>,
     /// How often a tunnel came up.
     pub(crate) ups: usize,
+    /// When the first tunnel to each peer came up, in any life.
+    pub(crate) met: BTreeMap<GatewayId, Instant>,
     /// How often the kernel was asked what it would do.
     pub(crate) asked: usize,
     /// The names of what needs attention.
@@ -215,6 +217,7 @@ impl Node {
             graces: 0,
             last_grace: None,
             ups: 0,
+            met: BTreeMap::new(),
             asked: 0,
             findings: BTreeSet::new(),
             alarms: Vec::new(),

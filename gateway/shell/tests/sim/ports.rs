@@ -89,7 +89,11 @@ impl World {
             Effect::Discard { change } => {
                 self.nodes[node].running_mut().pending.remove(&change);
             }
-            Effect::Notify(Notice::TunnelUp { .. }) => self.nodes[node].ups += 1,
+            Effect::Notify(Notice::TunnelUp { peer, .. }) => {
+                let now = self.now;
+                self.nodes[node].ups += 1;
+                self.nodes[node].met.entry(peer).or_insert(now);
+            }
             Effect::Notify(Notice::Alarm(alarm)) => {
                 self.nodes[node].alarms.push(alarm.to_string());
             }
