@@ -81,7 +81,7 @@ fn reloads_of_which_half_are_broken_lose_nothing_of_an_untouched_tunnel() {
         }
         reload(&scene, 0);
         // After everything has happened, and what is built up at first is there.
-        if round == reloads / 16 * 4 {
+        if round == (reloads / 16).max(1) * 4 {
             before = Some(Use::of(&scene, GATEWAY));
         }
     }
