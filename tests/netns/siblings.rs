@@ -73,6 +73,9 @@ fn the_site_goes_on_when_the_active_gateway_dies_loses_its_uplink_or_is_drained(
     wait_for_roles(&scene, &second, "standby", "active");
     let mut drain = scene.ringway(FIRST, &["drain"]);
     let drain = drain.stdout(Stdio::piped()).spawn().expect("it runs");
+    eventually("the first to hand over", 5, || {
+        scene.status(FIRST)["site"]["hands_over"] == true
+    });
     second.kill();
     let drained = drain.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&drained.stdout);
