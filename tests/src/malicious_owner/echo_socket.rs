@@ -64,6 +64,16 @@ impl Keys {
         })
     }
 
+    /// A probe, or the echo of one, with this payload.
+    fn seal(&self, payload: &[u8; PROBE]) -> Result<Vec<u8>, DropReason> {
+        let mut datagram = vec![0; PROBE + OVERHEAD];
+        datagram[HEADER_LEN..][..PROBE].copy_from_slice(payload);
+
+        let counter = self.outgoing.reserve(1)?;
+        self.outgoing.seal(Kind::Probe, counter, &mut datagram)?;
+        Ok(datagram)
+    }
+
     /// The echo of `datagram`; `None` if it is not a probe of this session.
     fn echo(&self, datagram: &[u8]) -> Option<Vec<u8>> {
         let mut datagram = datagram.to_vec();
@@ -73,21 +83,12 @@ impl Keys {
         }
 
         self.incoming.open(&header, &mut datagram).ok()?;
-        let payload = *datagram[HEADER_LEN..].first_chunk::<PROBE>()?;
+        let mut payload = *datagram[HEADER_LEN..].first_chunk::<PROBE>()?;
         if payload[0] != 0 {
             return None;
         }
-        self.seal_echo(payload).ok()
-    }
-
-    fn seal_echo(&self, mut payload: [u8; PROBE]) -> Result<Vec<u8>, DropReason> {
         payload[0] = 1;
-        let mut echo = vec![0; PROBE + OVERHEAD];
-        echo[HEADER_LEN..][..PROBE].copy_from_slice(&payload);
-
-        let counter = self.outgoing.reserve(1)?;
-        self.outgoing.seal(Kind::Probe, counter, &mut echo)?;
-        Ok(echo)
+        self.seal(&payload).ok()
     }
 }
 
@@ -122,19 +123,33 @@ impl EchoSocket {
         *self.lock() = Some(keys);
     }
 
+    /// Sends a probe to the peer of that session.
+    pub fn probe(&self, destination: SocketAddr) -> Result<()> {
+        let probe = self.lock().as_ref().map(|keys| keys.seal(&[0; PROBE]));
+        let probe = probe.ok_or_else(|| anyhow!("no session"))?;
+
+        self.send(&probe?, destination);
+        Ok(())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Keys>> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn answer(&self, datagram: &[u8], destination: SocketAddr) {
         let echo = self.lock().as_ref().and_then(|keys| keys.echo(datagram));
-        let Some(echo) = echo else { return };
 
-        // If the socket is full, the echo is lost like any datagram, and the peer probes again.
+        if let Some(echo) = echo {
+            self.send(&echo, destination);
+        }
+    }
+
+    fn send(&self, datagram: &[u8], destination: SocketAddr) {
+        // If the socket is full, it is lost like any datagram, and there will be another probe.
         _ = self.socket.try_send(&Transmit {
             destination,
             ecn: None,
-            contents: &echo,
+            contents: datagram,
             segment_size: None,
             src_ip: None,
         });
