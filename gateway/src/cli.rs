@@ -126,7 +126,7 @@ pub enum Verb {
     /// Query, list, export and check zones
     #[command(subcommand)]
     Dns(dns::Verb),
-    /// Print another program's configuration: a resolver's, keepalived's, BIRD's or strongSwan's
+    /// Print another program's configuration: a resolver's, keepalived's, BIRD's, strongSwan's
     #[command(after_help = "Examples:\n  ringway recipe unbound -c gateway.toml\n  \
         ringway recipe bird -c gateway.toml\n  ringway recipe ipsec --help\n\n\
         deploy/dns/README.md says why each line of a resolver's is there, and what was tried.")]

@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use data_encoding::HEXLOWER;
 use ringway_config::disk::open_to_others;
-use ringway_config::{Digest, GatewayId, Ledger, LedgerError};
+use ringway_config::{GatewayId, Ledger, LedgerError};
 use ringway_core::Secret;
 
 /// The secrets, and how often a gateway has started with them.
@@ -26,10 +27,10 @@ impl Ledger for SiblingSecrets {
     const LOSS: &'static str = "this gateway and its siblings know each other again when they meet";
 
     fn lines(&self) -> String {
-        let mut text = format!("{} {}\n", self.starts, Digest(self.own.0));
+        let mut text = format!("{} {}\n", self.starts, HEXLOWER.encode(&self.own.0));
 
         for (gateway, secret) in &self.siblings {
-            text.push_str(&format!("{gateway} {}\n", Digest(secret.0)));
+            text.push_str(&format!("{gateway} {}\n", HEXLOWER.encode(&secret.0)));
         }
         text
     }
@@ -54,9 +55,9 @@ impl Ledger for SiblingSecrets {
 }
 
 fn secret(text: &str) -> Option<Secret> {
-    let Digest(bytes) = text.parse().ok()?;
+    let bytes = HEXLOWER.decode(text.as_bytes()).ok()?;
 
-    Some(Secret(bytes))
+    Some(Secret(bytes.try_into().ok()?))
 }
 
 impl SiblingSecrets {
