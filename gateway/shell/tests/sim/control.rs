@@ -10,6 +10,7 @@ use ringway_core::{GatewayInfo, Membership, Settings};
 
 use crate::consortium::{self, Records};
 use crate::incident::Incident;
+use crate::liar;
 use crate::model;
 use crate::network::Network;
 use crate::rng::Rng;
@@ -204,7 +205,7 @@ fn confuses_sites(config: &Config, rulings: &[Ruling]) -> Membership {
     membership
 }
 
-/// A gateway lies for a while to one of its organization at another site.
+/// A gateway lies for a while about ranks to one of its organization at another site.
 fn lie_to_another_site(derive: fn(&Config, &[Ruling]) -> Membership) -> Result<(), Violation> {
     let settings = Settings {
         features: SIBLINGS,
@@ -217,7 +218,7 @@ fn lie_to_another_site(derive: fn(&Config, &[Ruling]) -> Membership) -> Result<(
     world.run_for(Duration::from_secs(4))?;
 
     for _ in 0..40 {
-        Incident::Lie(liar).strike(&mut world);
+        liar::lie_about_ranks(&mut world, liar);
         world.run_for(Duration::from_millis(250))?;
     }
     Ok(())

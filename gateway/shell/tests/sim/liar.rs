@@ -16,20 +16,35 @@ use crate::world::World;
 
 /// Says something untrue on each session of `node`.
 pub(crate) fn lie(world: &mut World, node: usize) {
-    if !world.nodes[node].runs() {
-        return;
-    }
-    world.nodes[node].has_lied = true;
-    world.nodes[node].has_ever_lied = true;
-
-    let sessions: Vec<ConnId> = sessions_of(world, node).map(|(conn, _)| conn).collect();
-    for conn in sessions {
-        let message = untruth(world, node, conn);
-        world.send(conn, Item::Bytes(message.encode()));
+    for conn in begin(world, node) {
+        lie_about_rank(world, node, conn);
         if world.rng.chance(200) {
             lie_about_flows(world, node, conn);
         }
     }
+}
+
+/// [`lie`], about ranks alone.
+pub(crate) fn lie_about_ranks(world: &mut World, node: usize) {
+    for conn in begin(world, node) {
+        lie_about_rank(world, node, conn);
+    }
+}
+
+/// `node` is a liar from now on; its sessions.
+fn begin(world: &mut World, node: usize) -> Vec<ConnId> {
+    if !world.nodes[node].runs() {
+        return Vec::new();
+    }
+    world.nodes[node].has_lied = true;
+    world.nodes[node].has_ever_lied = true;
+
+    sessions_of(world, node).map(|(conn, _)| conn).collect()
+}
+
+fn lie_about_rank(world: &mut World, node: usize, conn: ConnId) {
+    let message = untruth(world, node, conn);
+    world.send(conn, Item::Bytes(message.encode()));
 }
 
 /// Says that a host of the other end's site has asked a host of its own site, and brings the
