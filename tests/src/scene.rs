@@ -40,6 +40,9 @@ fn take(turn: &'static Mutex<()>) -> MutexGuard<'static, ()> {
     turn.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What an iperf3 client says while its server is not ready for it.
+const PASSING: [&str; 3] = ["reset by peer", "refused", "server is busy"];
+
 impl Scene {
     /// A laboratory for the test `test` (at most 20 bytes), whose gateways run `binary`.
     pub fn new(test: &str, binary: &str) -> Scene {
@@ -144,8 +147,8 @@ impl Scene {
 
     /// The JSON report of the iperf3 client at `node`, which may say `error`.
     ///
-    /// An iperf3 server closes its port for a moment between two clients, so a refused connection
-    /// is tried again.
+    /// An iperf3 server closes its port for a moment between two clients, and is busy until it has
+    /// noticed that the one before has gone: both are tried again.
     pub fn iperf3_of_any_result(&self, node: &str, arguments: &[&str]) -> Value {
         let mut command = self.machine_command(node, "iperf3");
         command.args(arguments).arg("-J");
@@ -154,7 +157,7 @@ impl Scene {
             let output = command.output()?;
             let report: Value = serde_json::from_slice(&output.stdout)?;
             match report["error"].as_str() {
-                Some(error) if error.contains("reset by peer") || error.contains("refused") => {
+                Some(error) if PASSING.iter().any(|passing| error.contains(passing)) => {
                     bail!("{error}")
                 }
                 _ => Ok(report),
