@@ -15,7 +15,7 @@ use nftables::types::NfHook;
 use ringway_intent::GuardSpec;
 
 use super::DropReason;
-use super::draft::{Draft, set_name};
+use super::draft::{Draft, outermost};
 use super::guard::{self, Surroundings};
 use super::terms::{self, Family, Step};
 
@@ -122,12 +122,25 @@ fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
     // The data plane would drop these. Here a sender on this host gets an error. Containers have
     // the host's address by now. What comes from a member and goes on to an attached node was
     // judged where it arrived.
+    //
+    // The prefixes stand in rules of their own: while the table is replaced, its rules are in force
+    // for a moment before the elements of its sets are, and then no address would be ours.
+    for prefix in outermost(&spec.own) {
+        let source = terms::source(Family::of(&prefix));
+        draft.rule(
+            LEAVING,
+            [
+                terms::leaves_by(&spec.tun),
+                terms::is(source, terms::prefix(&prefix)),
+                terms::accept(),
+            ],
+        );
+    }
     for family in Family::BOTH {
-        let foreign = terms::is_not_in_set(terms::source(family), &set_name(OWN, family));
         let leaving = [
             terms::leaves_by(&spec.tun),
             terms::entered_elsewhere_than(&spec.tun),
-            foreign,
+            terms::is_family(family),
         ];
         draft.rule(LEAVING, then_drop(leaving, DropReason::WrongSource));
     }
