@@ -37,7 +37,6 @@ use ringway_core::SessionIndex;
 use ringway_dataplane as dataplane;
 use ringway_dns::Moment;
 use ringway_shell::{Input, Shell};
-use ringway_wireguard::Service as WireGuard;
 use rustls_pki_types::UnixTime;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +61,7 @@ use crate::health::Health;
 use crate::logging;
 use crate::tasks::Tasks;
 use crate::watch;
+use crate::wireguard::Clients;
 use crate::zones::Replicator;
 
 /// How long links may take to close.
@@ -88,7 +88,7 @@ pub struct Drive {
     /// What follows this gateway's role among those of its site.
     pub ha: Ha,
     /// Serves WireGuard clients, if there are to be any.
-    pub wireguard: Option<WireGuard>,
+    pub(crate) wireguard: Option<Clients>,
     /// What an operator should look at.
     pub attention: Attention,
     /// When the members' revocation lists were looked at last.

@@ -1,6 +1,8 @@
 //! Standard WireGuard clients, if `[wireguard]` is in the file: the gateway's key for them, their
 //! socket and their device. What happens between these is `ringway-wireguard`'s.
 
+mod clients;
+
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -13,10 +15,11 @@ use ringway_config::disk::{self, Access, create_private, open_to_others};
 use ringway_config::{Config, Fault, Place, TunName, WireGuard};
 use ringway_dataplane::{Snapshot, TunnelSocket};
 use ringway_host::tun::{create_plain_tun, raise_tun};
-use ringway_wireguard::{MTU, Parts, PrivateKey, Service};
+use ringway_wireguard::{MTU, Parts, PrivateKey};
 use tokio::sync::mpsc;
 use tun_rs::SyncDevice;
 
+pub(crate) use self::clients::Clients;
 use crate::run::sockets;
 use crate::watch;
 
@@ -93,44 +96,59 @@ impl ClientDevice {
             .store(raise_tun(&self.name, &self.device)?, Relaxed);
         Ok(())
     }
+
+    /// What serves the clients behind it.
+    fn parts(
+        self,
+        key: PrivateKey,
+        socket: TunnelSocket,
+        tables: Arc<ArcSwap<Snapshot>>,
+        events: mpsc::Sender<watch::Event>,
+    ) -> Parts {
+        let ClientDevice {
+            device,
+            name,
+            index,
+        } = self;
+
+        Parts {
+            key,
+            socket,
+            device,
+            reopen: Box::new(move || {
+                let device = create_plain_tun(&name, MTU).map_err(io::Error::other)?;
+                let raised = raise_tun(&name, &device).map_err(io::Error::other)?;
+                index.store(raised, Relaxed);
+                Ok(device)
+            }),
+            tables,
+            // With a full queue it comes again in a second.
+            present: Box::new(move |clients| {
+                let event = watch::Event::WireGuard(clients);
+                events.try_send(event).is_ok()
+            }),
+        }
+    }
 }
 
-/// Serves the clients of `config`. Blocks for a moment.
-pub(crate) fn start(
-    config: &Config,
-    wireguard: &WireGuard,
-    device: ClientDevice,
-    tables: Arc<ArcSwap<Snapshot>>,
-    events: mpsc::Sender<watch::Event>,
-) -> anyhow::Result<Service> {
-    let key = load_or_make_key(&config.state_dir)?;
-    let socket = bind(config, wireguard)?;
-    let ClientDevice {
-        device,
-        name,
-        index,
-    } = device;
+/// Why clients cannot be served yet, and what to do.
+struct Refusal {
+    error: anyhow::Error,
+    fix: &'static str,
+}
 
-    let parts = Parts {
-        key,
-        socket,
-        device,
-        reopen: Box::new(move || {
-            let device = create_plain_tun(&name, MTU).map_err(io::Error::other)?;
-            let raised = raise_tun(&name, &device).map_err(io::Error::other)?;
-            index.store(raised, Relaxed);
-            Ok(device)
-        }),
-        tables,
-        // With a full queue it comes again in a second.
-        present: Box::new(move |clients| {
-            let event = watch::Event::WireGuard(clients);
-            events.try_send(event).is_ok()
-        }),
-    };
-    let service = Service::start(parts, config.nodes.list.clone())?;
-    tracing::info!(listen = %wireguard.listen, "WireGuard clients are served");
-    Ok(service)
+/// The gateway's key, and its socket for clients. Blocks for a moment.
+fn open(config: &Config, wireguard: &WireGuard) -> Result<(PrivateKey, TunnelSocket), Refusal> {
+    let key = load_or_make_key(&config.state_dir).map_err(|error| Refusal {
+        error,
+        fix: "restore the file, or remove it and give each client a new one (ringway node rekey)",
+    })?;
+    let socket = bind(config, wireguard).map_err(|error| Refusal {
+        error,
+        fix: "set [wireguard] listen to a free port, or stop the other program",
+    })?;
+
+    Ok((key, socket))
 }
 
 fn bind(config: &Config, wireguard: &WireGuard) -> anyhow::Result<TunnelSocket> {

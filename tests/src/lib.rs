@@ -23,6 +23,7 @@ pub mod malicious_owner;
 pub mod notify_socket;
 pub mod pod;
 pub mod pushed;
+pub mod raw_session;
 pub mod scene;
 pub mod second_gateway;
 pub mod second_site;

@@ -213,7 +213,7 @@ impl Drive {
         self.adopt_names(membership);
         self.ha.adopt(self.in_force.config());
         if let Some(wireguard) = &self.wireguard {
-            wireguard.follow(self.in_force.config().nodes.list.clone());
+            wireguard.follow(&self.in_force.config().nodes.list);
         }
 
         // Last, since these are verified by the trust that was just put in force.

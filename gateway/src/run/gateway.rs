@@ -14,7 +14,6 @@ use ringway_host::watch::Authors;
 use ringway_identity::{Identity, Trust};
 use ringway_intent::Scope;
 use ringway_shell::{CurrentConfig, Shell, Start, membership};
-use ringway_wireguard::Service as WireGuard;
 use rustls_pki_types::UnixTime;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
@@ -46,7 +45,7 @@ use crate::service_manager::ServiceManager;
 use crate::state::StateFiles;
 use crate::tasks::Tasks;
 use crate::watch;
-use crate::wireguard::{self, ClientDevice};
+use crate::wireguard::{ClientDevice, Clients};
 
 /// What it means that the endpoint's keys are not stored.
 const KEYS_LOST: &str =
@@ -100,7 +99,8 @@ impl Gateway {
         let sockets = sockets::bind(&config)?;
         let (endpoint, inlet) = open_endpoint(&config, &sockets, &tls, &state.stored.files).await?;
         let (packets, parts) = data_path(&config, sockets, inlet, senders.packets, &tasks)?;
-        let wireguard = serve_clients(&config, kernel.clients, &parts, &senders.watches).await?;
+        let (clients, events) = (kernel.clients, senders.watches.clone());
+        let wireguard = serve_clients(&config, clients, &parts, events, &state, &tasks);
         let plane = Plane::start(kernel.device, kernel.tun, parts)?;
 
         // The DNS server drains: it answers what it has received before the daemon ends.
@@ -196,22 +196,26 @@ async fn open_endpoint(
 }
 
 /// Serves WireGuard clients, if the file says where.
-async fn serve_clients(
+fn serve_clients(
     config: &Arc<Config>,
     device: Option<ClientDevice>,
     parts: &Parts,
-    events: &mpsc::Sender<watch::Event>,
-) -> anyhow::Result<Option<WireGuard>> {
-    let (Some(device), Some(settings)) = (device, config.wireguard.clone()) else {
-        return Ok(None);
-    };
+    events: mpsc::Sender<watch::Event>,
+    state: &State,
+    tasks: &Tasks,
+) -> Option<Clients> {
+    let (device, settings) = device.zip(config.wireguard.clone())?;
+    let clients = Clients::of(&config.nodes.list);
 
-    let config = config.clone();
-    let tables = parts.shared.snapshot.clone();
-    let events = events.clone();
-    let service =
-        blocking(move || wireguard::start(&config, &settings, device, tables, events)).await?;
-    Ok(Some(service))
+    tasks.spawn(clients.clone().serve(
+        config.clone(),
+        settings,
+        device,
+        parts.shared.snapshot.clone(),
+        events,
+        state.attention.clone(),
+    ));
+    Some(clients)
 }
 
 /// Serves metrics and health, if the file says where.

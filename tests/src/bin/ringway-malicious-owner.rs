@@ -4,36 +4,27 @@
 //! probes, and does what `ringway_tests::malicious_owner` lists. When a session ends it dials
 //! again, until it is killed.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use arc_swap::ArcSwap;
 use clap::Parser;
-use quinn::{Connection, Endpoint, EndpointConfig, RecvStream, TokioRuntime};
+use quinn::{Connection, Endpoint, EndpointConfig, TokioRuntime};
 use ringway::names::{others, own_apex};
 use ringway::prepare::prepare;
 use ringway::quic::endpoint::Tls;
 use ringway_config::{Config, GatewayId};
-use ringway_core::message::VERSIONS;
-use ringway_core::{
-    Aead, BootId, Decoder, Hello, Incoming, Lane, Message, SessionIndex, ZoneMessage,
-};
+use ringway_core::{Decoder, Message, ZoneMessage};
 use ringway_identity::tls::{LastRefusal, SERVER_NAME};
 use ringway_tests::malicious_owner::{Attack, Delivery, EchoSocket, Keys};
+use ringway_tests::raw_session::{LANE, hello, next_message};
 
 /// Pause between two attempts to dial.
 const REDIAL_PAUSE: Duration = Duration::from_millis(200);
-
-/// The lane that our `Hello` offers.
-const LANE: Lane = Lane {
-    index: SessionIndex(7),
-    aead: Aead::Aes128Gcm,
-};
 
 #[derive(Parser)]
 struct Arguments {
@@ -100,7 +91,7 @@ async fn run_session(
     delivery: &Delivery,
 ) -> Result<Infallible> {
     let (mut send, mut receive) = connection.open_bi().await?;
-    send.write_all(&Message::Hello(hello()?).encode()).await?;
+    send.write_all(&Message::Hello(hello(0)?).encode()).await?;
 
     let mut decoder = Decoder::default();
     loop {
@@ -121,31 +112,6 @@ async fn run_session(
             _ => {}
         }
     }
-}
-
-async fn next_message(decoder: &mut Decoder, receive: &mut RecvStream) -> Result<Message> {
-    loop {
-        match decoder.next()? {
-            Some(Incoming::Message(message)) => return Ok(message),
-            Some(Incoming::Malformed { .. }) => {}
-            None => match receive.read_chunk(64 * 1024, true).await? {
-                Some(chunk) => decoder.push(&chunk.bytes),
-                None => bail!("the peer has finished its stream"),
-            },
-        }
-    }
-}
-
-/// The `Hello` of a daemon that has just started.
-fn hello() -> Result<Hello> {
-    Ok(Hello {
-        versions: (*VERSIONS.start(), *VERSIONS.end()),
-        features: 0,
-        boot: BootId(UNIX_EPOCH.elapsed()?.as_nanos().to_be_bytes()),
-        replaces: 0,
-        lanes: vec![LANE],
-        records: BTreeMap::new(),
-    })
 }
 
 /// The first endpoint of `peer`, which must be an address.

@@ -6,26 +6,27 @@
 //! node does, and answers its probes; it has no TUN device. Prints "up" when all have a session,
 //! and ends when one of them does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use arc_swap::ArcSwap;
 use clap::Parser;
-use quinn::{Connection, Endpoint, EndpointConfig, RecvStream, SendStream, TokioRuntime};
+use quinn::{Connection, Endpoint, EndpointConfig, SendStream, TokioRuntime};
 use ringway::quic::endpoint::Tls;
 use ringway_config::{Config, GatewayId, NodeName, Prefix};
-use ringway_core::message::{ATTACH, SIBLINGS, VERSIONS};
-use ringway_core::{Aead, BootId, Decoder, Hello, Incoming, Lane, Message, SessionIndex};
+use ringway_core::message::{ATTACH, SIBLINGS};
+use ringway_core::{Decoder, Message};
 use ringway_identity::create::Authority;
 use ringway_identity::tls::{LastRefusal, SERVER_NAME};
 use ringway_identity::{Identity, Trust};
 use ringway_tests::malicious_owner::{EchoSocket, Keys};
+use ringway_tests::raw_session::{LANE, hello, next_message};
 use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
@@ -36,12 +37,6 @@ const PROBES: Duration = Duration::from_millis(100);
 
 /// Handshakes at a time: a gateway lets 16 of one network wait.
 const DIALS: usize = 8;
-
-/// The lane that our `Hello` offers.
-const LANE: Lane = Lane {
-    index: SessionIndex(7),
-    aead: Aead::Aes128Gcm,
-};
 
 #[derive(Parser)]
 struct Arguments {
@@ -158,7 +153,7 @@ async fn attach(
 ) -> Result<Infallible> {
     let [dialler, dialled] = ids;
     let (mut send, mut receive) = connection.open_bi().await?;
-    say(&mut send, &Message::Hello(hello()?)).await?;
+    say(&mut send, &Message::Hello(hello(ATTACH | SIBLINGS)?)).await?;
     let mut decoder = Decoder::default();
     let theirs = loop {
         if let Message::Hello(theirs) = next_message(&mut decoder, &mut receive).await? {
@@ -217,29 +212,4 @@ fn file(dir: &Path, name: &str, text: &str) -> Result<PathBuf> {
 
 async fn say(send: &mut SendStream, message: &Message) -> Result<()> {
     Ok(send.write_all(&message.encode()).await?)
-}
-
-async fn next_message(decoder: &mut Decoder, receive: &mut RecvStream) -> Result<Message> {
-    loop {
-        match decoder.next()? {
-            Some(Incoming::Message(message)) => return Ok(message),
-            Some(Incoming::Malformed { .. }) => {}
-            None => match receive.read_chunk(64 * 1024, true).await? {
-                Some(chunk) => decoder.push(&chunk.bytes),
-                None => bail!("the gateway has finished its stream"),
-            },
-        }
-    }
-}
-
-/// The `Hello` of a node that has just started.
-fn hello() -> Result<Hello> {
-    Ok(Hello {
-        versions: (*VERSIONS.start(), *VERSIONS.end()),
-        features: ATTACH | SIBLINGS,
-        boot: BootId(UNIX_EPOCH.elapsed()?.as_nanos().to_be_bytes()),
-        replaces: 0,
-        lanes: vec![LANE],
-        records: BTreeMap::new(),
-    })
 }

@@ -15,7 +15,7 @@ use crate::flows::{ANSWERED, FlowKey, Hashed, Owner, Side, State, Tables};
 use crate::fragments::Sender;
 use crate::grace::Mercy;
 use crate::holders::Holder;
-use crate::packet::{Header, Icmp, IcmpKind, Quote, Quoted, Tcp, Transport};
+use crate::packet::{Header, Icmp, IcmpKind, Quote, Quoted, Tcp};
 use crate::record::FlowProtocol;
 use crate::rules::{Rules, Wanted, can_be_named};
 use crate::verdict::{Reason, Verdict};
@@ -81,15 +81,59 @@ impl ByTransport for Arrival<'_> {
         self.judge_by_grace(flow, wanted)
     }
 
-    fn judge_any(self, header: &Header<'_>, transport: &Transport<'_>) -> Verdict {
-        match transport {
-            Transport::Tcp(tcp) => self.judge_tcp(header, tcp),
-            Transport::Udp {
-                source_port,
-                destination_port,
-            } => self.judge_udp(header, *source_port, *destination_port),
-            Transport::Icmp(icmp) => self.judge_icmp(header, icmp),
-            Transport::Other => self.judge_by_number(header),
+    fn judge_udp(self, header: &Header<'_>, source_port: u16, destination_port: u16) -> Verdict {
+        if self.is_tunnel_port(header, destination_port) {
+            return Verdict::Drop(Reason::TunnelPort);
+        }
+
+        let ports = (destination_port, source_port);
+        let flow = self.flow(header, FlowProtocol::Udp, ports);
+        if let Some(found) = self.tables.find(Side::Ours, &flow, self.now) {
+            found.change(State::answered);
+            return Verdict::Pass;
+        }
+
+        let Some(rule) = self.allowing(header, Wanted::Udp(destination_port)) else {
+            return Verdict::Drop(Reason::Denied);
+        };
+        // Recorded, so that our host's answers do not make the flow ours: it would outlive its
+        // rule.
+        if self.tables.find(Side::Theirs, &flow, self.now).is_none() {
+            self.insert_theirs(&flow, State::default());
+            self.rules.count_opened(rule);
+        }
+        Verdict::Pass
+    }
+
+    fn judge_icmp(self, header: &Header<'_>, icmp: &Icmp<'_>) -> Verdict {
+        match icmp.kind {
+            IcmpKind::EchoRequest => self.pass_if_allowed(header, Wanted::Echo, Reason::Denied),
+            IcmpKind::EchoReply => {
+                // RFC 792, RFC 4443, section 4.2: a reply repeats the identifier of its request.
+                let flow = self.flow(header, FlowProtocol::Echo, (icmp.id, 0));
+                match self.tables.find(Side::Ours, &flow, self.now) {
+                    Some(found) => {
+                        found.change(State::answered);
+                        Verdict::Pass
+                    }
+                    None => Verdict::Drop(Reason::NoFlow),
+                }
+            }
+            IcmpKind::Error if self.is_about_our_flow(header, icmp) => Verdict::Pass,
+            IcmpKind::Error => Verdict::Drop(Reason::IcmpError),
+            IcmpKind::Query => {
+                self.pass_if_allowed(header, Wanted::Protocol(header.protocol), Reason::Denied)
+            }
+            IcmpKind::Never => Verdict::Drop(Reason::IcmpKind),
+        }
+    }
+
+    fn judge_by_number(self, header: &Header<'_>) -> Verdict {
+        let protocol = header.protocol;
+        if can_be_named(header.v6, protocol) {
+            self.pass_if_allowed(header, Wanted::Protocol(protocol), Reason::Protocol)
+        } else {
+            Verdict::Drop(Reason::Protocol)
         }
     }
 }
@@ -139,53 +183,6 @@ impl Arrival<'_> {
         match self.filter.grace.grant(self.from, self.now) {
             Mercy::Granted => Verdict::Pass,
             Mercy::TooMany => Verdict::Drop(Reason::GraceRate),
-        }
-    }
-
-    fn judge_udp(self, header: &Header<'_>, source_port: u16, destination_port: u16) -> Verdict {
-        if self.is_tunnel_port(header, destination_port) {
-            return Verdict::Drop(Reason::TunnelPort);
-        }
-
-        let ports = (destination_port, source_port);
-        let flow = self.flow(header, FlowProtocol::Udp, ports);
-        if let Some(found) = self.tables.find(Side::Ours, &flow, self.now) {
-            found.change(State::answered);
-            return Verdict::Pass;
-        }
-
-        let Some(rule) = self.allowing(header, Wanted::Udp(destination_port)) else {
-            return Verdict::Drop(Reason::Denied);
-        };
-        // Recorded, so that our host's answers do not make the flow ours: it would outlive its
-        // rule.
-        if self.tables.find(Side::Theirs, &flow, self.now).is_none() {
-            self.insert_theirs(&flow, State::default());
-            self.rules.count_opened(rule);
-        }
-        Verdict::Pass
-    }
-
-    fn judge_icmp(self, header: &Header<'_>, icmp: &Icmp<'_>) -> Verdict {
-        match icmp.kind {
-            IcmpKind::EchoRequest => self.pass_if_allowed(header, Wanted::Echo, Reason::Denied),
-            IcmpKind::EchoReply => {
-                // RFC 792, RFC 4443, section 4.2: a reply repeats the identifier of its request.
-                let flow = self.flow(header, FlowProtocol::Echo, (icmp.id, 0));
-                match self.tables.find(Side::Ours, &flow, self.now) {
-                    Some(found) => {
-                        found.change(State::answered);
-                        Verdict::Pass
-                    }
-                    None => Verdict::Drop(Reason::NoFlow),
-                }
-            }
-            IcmpKind::Error if self.is_about_our_flow(header, icmp) => Verdict::Pass,
-            IcmpKind::Error => Verdict::Drop(Reason::IcmpError),
-            IcmpKind::Query => {
-                self.pass_if_allowed(header, Wanted::Protocol(header.protocol), Reason::Denied)
-            }
-            IcmpKind::Never => Verdict::Drop(Reason::IcmpKind),
         }
     }
 
@@ -267,15 +264,6 @@ impl Arrival<'_> {
             local_port: ports.0,
             remote_port: ports.1,
         })
-    }
-
-    fn judge_by_number(self, header: &Header<'_>) -> Verdict {
-        let protocol = header.protocol;
-        if can_be_named(header.v6, protocol) {
-            self.pass_if_allowed(header, Wanted::Protocol(protocol), Reason::Protocol)
-        } else {
-            Verdict::Drop(Reason::Protocol)
-        }
     }
 
     fn pass_if_allowed(&self, header: &Header<'_>, wanted: Wanted, reason: Reason) -> Verdict {

@@ -19,7 +19,7 @@ use crate::clock::Tick;
 use crate::flows::{ANSWERED, FlowKey, Hashed, Owner, Side, State, Tables};
 use crate::fragments::Sender;
 use crate::holders::Holder;
-use crate::packet::{Bits, Header, Icmp, IcmpKind, Quote, Tcp, Transport};
+use crate::packet::{Bits, Header, Icmp, IcmpKind, Quote, Tcp};
 use crate::record::FlowProtocol;
 use crate::rules::{Rules, Wanted, can_be_named};
 use crate::verdict::{Reason, Verdict};
@@ -91,16 +91,52 @@ impl ByTransport for Departure<'_> {
         Verdict::Pass
     }
 
-    fn judge_any(self, header: &Header<'_>, transport: &Transport<'_>) -> Verdict {
-        match transport {
-            Transport::Tcp(tcp) => self.judge_tcp(header, tcp),
-            Transport::Udp {
-                source_port,
-                destination_port,
-            } => self.judge_udp(header, *source_port, *destination_port),
-            Transport::Icmp(icmp) => self.judge_icmp(header, icmp),
-            Transport::Other => self.judge_by_number(header),
+    fn judge_udp(self, header: &Header<'_>, local: u16, remote: u16) -> Verdict {
+        if self.is_tunnel(header, local, remote) {
+            return Verdict::Drop(Reason::TunnelPort);
         }
+
+        let ends = Ends::of(header);
+        let mirror = Wanted::Udp(local);
+        if !self.rules.is_egress_open() && !self.may_leave(ends, mirror, Wanted::Udp(remote)) {
+            return Verdict::Drop(Reason::Egress);
+        }
+
+        let flow = self.flow(header, FlowProtocol::Udp, (local, remote));
+        if let Some(ours) = self.tables.find(Side::Ours, &flow, self.now) {
+            ours.change(State::used_here);
+            ours.touch(self.now);
+        } else if let Some(theirs) = self.tables.find(Side::Theirs, &flow, self.now) {
+            theirs.change(State::answered);
+            theirs.touch(self.now);
+        } else if !self.is_answer(ends, mirror) && !self.was_answer(ends, mirror) {
+            // UDP has no opening packet: one that no rule has answered opens.
+            self.insert_ours(&flow, State::default());
+        }
+        Verdict::Pass
+    }
+
+    fn judge_icmp(self, header: &Header<'_>, icmp: &Icmp<'_>) -> Verdict {
+        let ends = Ends::of(header);
+        let own = Wanted::Protocol(header.protocol);
+        match icmp.kind {
+            IcmpKind::EchoRequest => self.judge_echo_request(header, icmp.id),
+            IcmpKind::EchoReply => pass_if(self.may_leave(ends, Wanted::Echo, Wanted::Echo)),
+            IcmpKind::Error if self.is_about_what_came(header, icmp) => Verdict::Pass,
+            IcmpKind::Error if self.is_permitted(ends, own) => Verdict::Pass,
+            IcmpKind::Error => Verdict::Drop(Reason::IcmpError),
+            IcmpKind::Query => pass_if(self.may_leave(ends, own, own)),
+            IcmpKind::Never => Verdict::Drop(Reason::IcmpKind),
+        }
+    }
+
+    fn judge_by_number(self, header: &Header<'_>) -> Verdict {
+        if !can_be_named(header.v6, header.protocol) {
+            return Verdict::Drop(Reason::Protocol);
+        }
+
+        let wanted = Wanted::Protocol(header.protocol);
+        pass_if(self.may_leave(Ends::of(header), wanted, wanted))
     }
 }
 
@@ -192,45 +228,6 @@ impl Departure<'_> {
         }
     }
 
-    fn judge_udp(self, header: &Header<'_>, local: u16, remote: u16) -> Verdict {
-        if self.is_tunnel(header, local, remote) {
-            return Verdict::Drop(Reason::TunnelPort);
-        }
-
-        let ends = Ends::of(header);
-        let mirror = Wanted::Udp(local);
-        if !self.rules.is_egress_open() && !self.may_leave(ends, mirror, Wanted::Udp(remote)) {
-            return Verdict::Drop(Reason::Egress);
-        }
-
-        let flow = self.flow(header, FlowProtocol::Udp, (local, remote));
-        if let Some(ours) = self.tables.find(Side::Ours, &flow, self.now) {
-            ours.change(State::used_here);
-            ours.touch(self.now);
-        } else if let Some(theirs) = self.tables.find(Side::Theirs, &flow, self.now) {
-            theirs.change(State::answered);
-            theirs.touch(self.now);
-        } else if !self.is_answer(ends, mirror) && !self.was_answer(ends, mirror) {
-            // UDP has no opening packet: one that no rule has answered opens.
-            self.insert_ours(&flow, State::default());
-        }
-        Verdict::Pass
-    }
-
-    fn judge_icmp(self, header: &Header<'_>, icmp: &Icmp<'_>) -> Verdict {
-        let ends = Ends::of(header);
-        let own = Wanted::Protocol(header.protocol);
-        match icmp.kind {
-            IcmpKind::EchoRequest => self.judge_echo_request(header, icmp.id),
-            IcmpKind::EchoReply => pass_if(self.may_leave(ends, Wanted::Echo, Wanted::Echo)),
-            IcmpKind::Error if self.is_about_what_came(header, icmp) => Verdict::Pass,
-            IcmpKind::Error if self.is_permitted(ends, own) => Verdict::Pass,
-            IcmpKind::Error => Verdict::Drop(Reason::IcmpError),
-            IcmpKind::Query => pass_if(self.may_leave(ends, own, own)),
-            IcmpKind::Never => Verdict::Drop(Reason::IcmpKind),
-        }
-    }
-
     fn judge_echo_request(self, header: &Header<'_>, id: u16) -> Verdict {
         if !self.is_permitted(Ends::of(header), Wanted::Echo) {
             return Verdict::Drop(Reason::Egress);
@@ -253,15 +250,6 @@ impl Departure<'_> {
             quote.source == header.destination
                 && self.rules.holder(v6, quote.destination) == Holder::Own
         })
-    }
-
-    fn judge_by_number(self, header: &Header<'_>) -> Verdict {
-        if !can_be_named(header.v6, header.protocol) {
-            return Verdict::Drop(Reason::Protocol);
-        }
-
-        let wanted = Wanted::Protocol(header.protocol);
-        pass_if(self.may_leave(Ends::of(header), wanted, wanted))
     }
 
     /// True for what answers a service, and for what the policy lets this host open.

@@ -4,7 +4,7 @@
 use super::Filter;
 use crate::clock::Tick;
 use crate::fragments::Sender;
-use crate::packet::{Header, Tcp, Transport, protocol};
+use crate::packet::{Header, Icmp, Tcp, Transport, protocol};
 use crate::verdict::{Reason, Verdict};
 
 /// The verdict by a transport header.
@@ -17,8 +17,25 @@ pub(super) trait ByTransport: Copy {
     /// Of a TCP segment. To be inlined: most packets are.
     fn judge_tcp(self, header: &Header<'_>, tcp: &Tcp) -> Verdict;
 
+    fn judge_udp(self, header: &Header<'_>, source_port: u16, destination_port: u16) -> Verdict;
+
+    fn judge_icmp(self, header: &Header<'_>, icmp: &Icmp<'_>) -> Verdict;
+
+    /// Of any other protocol.
+    fn judge_by_number(self, header: &Header<'_>) -> Verdict;
+
     /// Of any transport, TCP included.
-    fn judge_any(self, header: &Header<'_>, transport: &Transport<'_>) -> Verdict;
+    fn judge_any(self, header: &Header<'_>, transport: &Transport<'_>) -> Verdict {
+        match transport {
+            Transport::Tcp(tcp) => self.judge_tcp(header, tcp),
+            Transport::Udp {
+                source_port,
+                destination_port,
+            } => self.judge_udp(header, *source_port, *destination_port),
+            Transport::Icmp(icmp) => self.judge_icmp(header, icmp),
+            Transport::Other => self.judge_by_number(header),
+        }
+    }
 }
 
 impl Filter {
