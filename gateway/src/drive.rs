@@ -122,7 +122,7 @@ impl Drive {
                     is_stopping = true;
                     self.heartbeat.service().stops();
                     // First: a sibling takes over while the sessions are closed.
-                    self.ha.leave(self.in_force.config());
+                    self.ha.shut_down(self.in_force.config());
                     self.in_force.withdraw_resolver();
                     self.handle(Input::Shutdown);
                 }
@@ -160,7 +160,7 @@ impl Drive {
             self.in_force.set_arrivals(links);
         }
         if matches!(event, watch::Event::Kernel) {
-            self.ha.kernel_changed(Instant::now());
+            self.ha.on_kernel_change(Instant::now());
         }
 
         self.handle(watch_input(event));

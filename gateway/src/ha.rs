@@ -1,13 +1,13 @@
-//! [`Ha`]: what of this site follows its active gateway: the virtual addresses of `[ha]`, and the
-//! operator's commands. The shell says which role this gateway has; tasks of their own write to the
-//! kernel ([`keeper`]) and run the commands ([`hooks`]).
+//! [`Ha`]: what depends on this gateway's role in its site: the virtual addresses of `[ha]` and the
+//! operator's hooks. The shell decides the role. Two tasks carry it out: [`keeper`] sets the
+//! addresses in the kernel, [`hooks`] runs the commands.
 //!
 //! ```text
 //!   Effect::Role ─► Ha ─┬─ Order, with a pulse twice a second ─► keeper ─► addresses, ARP, ND
 //!                       └─ Call ──────────────────────────────► hooks ──► on-active, on-standby
 //! ```
-//! The keeper renews the addresses only as long as the drive's loop sends it pulses. A daemon that
-//! is dead, stopped or hangs loses them: the kernel ends them after two seconds.
+//! The addresses are a lease: the keeper renews them only while the drive's loop sends pulses. If
+//! the daemon dies, is stopped or hangs, the kernel removes them after two seconds.
 
 pub mod hooks;
 pub mod keeper;
@@ -25,22 +25,22 @@ use crate::admin::daemon::rfc3339;
 use crate::admin::report::{HookReport, RoleReport, VirtualAddressReport};
 use crate::attention::Attention;
 use crate::tasks::Tasks;
-use hooks::{Call, Calls};
+use hooks::{Call, HookRunner};
 use keeper::Keeper;
 use order::Order;
 
-/// How often the addresses are renewed: three may fail before the kernel ends them.
+/// Interval of the renewals. Three may fail before the kernel removes the addresses.
 const PULSE: Duration = Duration::from_millis(500);
 
-/// Least time between two looks because of changes in the kernel.
-const REST: Duration = Duration::from_millis(100);
+/// Minimum time between two renewals that kernel changes trigger.
+const KERNEL_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the tasks last did, for the report.
+/// State that the tasks last reached, for `status`.
 #[derive(Debug, Default)]
-pub struct Done {
-    /// Each virtual address.
+pub struct HaStatus {
+    /// One entry for each virtual address.
     pub addresses: ArcSwap<Vec<VirtualAddressReport>>,
-    /// The last command that was started.
+    /// The command that was started last.
     pub hook: ArcSwap<Option<HookReport>>,
 }
 
@@ -50,15 +50,15 @@ pub struct Ha {
     orders: watch::Sender<Order>,
     calls: watch::Sender<Call>,
     standing: Standing,
-    /// When it was told.
+    /// Time of the last change of role.
     since: SystemTime,
-    /// When the keeper is due a sign of life.
+    /// When the next pulse to the keeper is due.
     next_pulse: Instant,
-    done: Arc<Done>,
+    status: Arc<HaStatus>,
 }
 
 impl Ha {
-    /// Starts the tasks, as standby, for the gateway of `config`.
+    /// Starts the tasks. The role is standby until the shell sets another one.
     pub fn start(config: &Config, attention: &Attention, tasks: &Tasks) -> Ha {
         let standing = Standing {
             role: SiteRole::Standby,
@@ -67,15 +67,16 @@ impl Ha {
             gap: None,
         };
         let now = Instant::now();
-        let done = Arc::new(Done::default());
+        let status = Arc::new(HaStatus::default());
 
-        // Each holds the newest order alone: what was wanted before does not count any more.
+        // A watch channel holds the newest value only: an older order is obsolete once a new one
+        // exists.
         let (orders, to_keep) = watch::channel(Order::of(config, &standing, now));
-        let keeper = Keeper::new(attention.clone(), done.clone());
-        tasks.spawn_to_end(keeper.keep(to_keep));
-        // Before the shell has said anything, there is nothing to run.
+        let keeper = Keeper::new(attention.clone(), status.clone());
+        tasks.spawn_to_end(keeper.run(to_keep));
+        // No command runs before the shell has decided the first role.
         let (calls, to_call) = watch::channel(Call::none());
-        tasks.spawn_to_end(Calls::new(attention.clone(), done.clone()).run(to_call));
+        tasks.spawn_to_end(HookRunner::new(attention.clone(), status.clone()).run(to_call));
 
         Ha {
             orders,
@@ -83,34 +84,35 @@ impl Ha {
             standing,
             since: SystemTime::now(),
             next_pulse: now,
-            done,
+            status,
         }
     }
 
-    /// This gateway has this role from now on.
-    pub fn follow(&mut self, standing: Standing, config: &Config) {
-        // Another epoch or reason is no other role.
+    /// Sets the role that the shell has decided.
+    pub fn set_role(&mut self, standing: Standing, config: &Config) {
+        // `since` is the time of the role: a new epoch or reason does not change it.
         if standing.role != self.standing.role {
             self.since = SystemTime::now();
         }
         self.standing = standing;
 
-        self.order(config);
+        self.update(config);
     }
 
-    /// The files say something else now.
-    pub fn adopt(&mut self, config: &Config) {
-        self.order(config);
+    /// Applies a reloaded configuration.
+    pub fn set_config(&mut self, config: &Config) {
+        self.update(config);
     }
 
-    /// The daemon ends: others may have the addresses from now on. The tasks end with this value,
-    /// when that is done.
-    pub fn leave(&mut self, config: &Config) {
+    /// Gives up the addresses and runs the last command, because the daemon stops. The tasks end
+    /// once this value is dropped and their work is done.
+    pub fn shut_down(&mut self, config: &Config) {
         let leaving = Standing {
             role: SiteRole::Standby,
             ..self.standing.clone()
         };
-        // Not only when the sessions are closed: hosts would send to a gateway without any.
+        // Do this before the sessions are closed: otherwise hosts send to a gateway that has no
+        // tunnel.
         self.orders
             .send_replace(Order::of(config, &leaving, Instant::now()));
         self.calls.send_replace(Call::of_shutdown(config, &leaving));
@@ -124,7 +126,7 @@ impl Ha {
         (is_holding && has_any).then_some(self.next_pulse)
     }
 
-    /// The loop is alive, `now`.
+    /// Sends a pulse if one is due: the loop is alive at `now`.
     pub fn pulse(&mut self, now: Instant) {
         if now < self.next_pulse {
             return;
@@ -134,17 +136,17 @@ impl Ha {
         self.orders.send_modify(|order| order.pulse = now);
     }
 
-    /// Something in the kernel was changed: the addresses are looked at, at once.
-    pub fn kernel_changed(&mut self, now: Instant) {
-        // Somebody may have flushed the interface: that must not wait for the next pulse. On some
-        // hosts routes change all the time.
-        if now + PULSE >= self.next_pulse + REST {
+    /// Renews the addresses ahead of time, because something changed in the kernel.
+    pub fn on_kernel_change(&mut self, now: Instant) {
+        // If another program flushed the interface, the addresses must not stay away until the next
+        // pulse. On some hosts routes change all the time, so the rate is limited.
+        if now + PULSE >= self.next_pulse + KERNEL_PAUSE {
             self.next_pulse = now;
             self.pulse(now);
         }
     }
 
-    /// What `status` says of it.
+    /// The role as `status` shows it.
     pub fn report(&self) -> RoleReport {
         RoleReport {
             role: self.standing.role.word().to_owned(),
@@ -154,12 +156,12 @@ impl Ha {
             reason: self.standing.reason.to_string(),
             sibling: self.standing.reason.sibling().map(ToString::to_string),
             gap_s: self.standing.gap.map(|gap| gap.as_secs_f64()),
-            addresses: self.done.addresses.load().to_vec(),
-            hook: self.done.hook.load().as_ref().clone(),
+            addresses: self.status.addresses.load().to_vec(),
+            hook: self.status.hook.load().as_ref().clone(),
         }
     }
 
-    fn order(&mut self, config: &Config) {
+    fn update(&mut self, config: &Config) {
         let now = Instant::now();
 
         self.next_pulse = now + PULSE;

@@ -1,5 +1,5 @@
-//! Standard WireGuard clients, if `[wireguard]` is in the file: the gateway's key for them, their
-//! socket and their device. What happens between these is `ringway-wireguard`'s.
+//! Standard WireGuard clients, if the file has `[wireguard]`: the gateway's key for them, their
+//! socket and their TUN device. The crate `ringway-wireguard` serves them.
 
 mod clients;
 
@@ -23,20 +23,20 @@ pub(crate) use self::clients::Clients;
 use crate::run::sockets;
 use crate::watch;
 
-/// The device of WireGuard clients.
+/// The TUN device for WireGuard clients.
 pub(crate) struct ClientDevice {
     pub(crate) device: SyncDevice,
     pub(crate) name: TunName,
-    /// Its interface index, another one after it was re-created.
+    /// Its interface index; changes when the device is re-created.
     pub(crate) index: Arc<AtomicU32>,
 }
 
-/// Where this gateway's private key for WireGuard clients is kept.
+/// Path of the gateway's private key for WireGuard clients.
 pub(crate) fn key_path(state_dir: &Path) -> PathBuf {
     state_dir.join("wireguard.key")
 }
 
-/// The gateway's key; made and stored if there is none yet.
+/// Loads the gateway's key. Creates and stores it if there is none.
 pub(crate) fn load_or_make_key(state_dir: &Path) -> anyhow::Result<PrivateKey> {
     let path = key_path(state_dir);
     let named = format!("the key of WireGuard clients, {}", path.display());
@@ -55,7 +55,7 @@ pub(crate) fn load_or_make_key(state_dir: &Path) -> anyhow::Result<PrivateKey> {
     }
 }
 
-/// The fault of a key that others than its owner can read: they may be a gateway to our clients.
+/// The fault of a key file that other users can read: they could impersonate this gateway.
 pub(crate) fn exposed(state_dir: &Path) -> Option<Fault> {
     let path = key_path(state_dir);
     let mode = open_to_others(&path.metadata().ok()?)?;
@@ -81,7 +81,7 @@ pub(crate) fn new_key() -> anyhow::Result<PrivateKey> {
 }
 
 impl ClientDevice {
-    /// Creates it, and leaves it down.
+    /// Creates the device. It stays down.
     pub(crate) fn create(wireguard: &WireGuard) -> anyhow::Result<ClientDevice> {
         Ok(ClientDevice {
             device: create_plain_tun(&wireguard.tun, MTU)?,
@@ -90,14 +90,14 @@ impl ClientDevice {
         })
     }
 
-    /// Brings it up.
+    /// Brings the device up.
     pub(crate) fn raise(&self) -> anyhow::Result<()> {
         self.index
             .store(raise_tun(&self.name, &self.device)?, Relaxed);
         Ok(())
     }
 
-    /// What serves the clients behind it.
+    /// Everything that the service needs.
     fn parts(
         self,
         key: PrivateKey,
@@ -122,8 +122,8 @@ impl ClientDevice {
                 Ok(device)
             }),
             tables,
-            // With a full queue it comes again in a second.
-            present: Box::new(move |clients| {
+            // If the queue is full, the service repeats the report in a second.
+            on_activity: Box::new(move |clients| {
                 let event = watch::Event::WireGuard(clients);
                 events.try_send(event).is_ok()
             }),
@@ -131,13 +131,13 @@ impl ClientDevice {
     }
 }
 
-/// Why clients cannot be served yet, and what to do.
+/// Why clients cannot be served yet, and how to fix it.
 struct Refusal {
     error: anyhow::Error,
     fix: &'static str,
 }
 
-/// The gateway's key, and its socket for clients. Blocks for a moment.
+/// Loads the gateway's key and opens the socket for clients. Blocks.
 fn open(config: &Config, wireguard: &WireGuard) -> Result<(PrivateKey, TunnelSocket), Refusal> {
     let key = load_or_make_key(&config.state_dir).map_err(|error| Refusal {
         error,

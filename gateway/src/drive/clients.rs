@@ -1,4 +1,5 @@
-//! WireGuard clients in the report: as the other attached nodes, as far as they are alike.
+//! WireGuard clients in the report. They share its form with other attached nodes, as far as it
+//! applies.
 
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};

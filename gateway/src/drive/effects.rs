@@ -45,7 +45,7 @@ impl Drive {
 
             Effect::Packets(effect) => self.perform_on_packets(effect),
 
-            Effect::Role(standing) => self.ha.follow(standing, self.in_force.config()),
+            Effect::Role(standing) => self.ha.set_role(standing, self.in_force.config()),
             Effect::SyncRoutes(plan) => self.kernel.sync_routes(plan, &self.jobs),
             Effect::ApplyGuard { change, spec } => {
                 self.kernel.apply_guard(change, *spec, &self.jobs);
@@ -211,9 +211,9 @@ impl Drive {
         // The site's prefixes may be others.
         self.in_force.set_arrivals(&self.shell.current().links);
         self.adopt_names(membership);
-        self.ha.adopt(self.in_force.config());
+        self.ha.set_config(self.in_force.config());
         if let Some(wireguard) = &self.wireguard {
-            wireguard.follow(&self.in_force.config().nodes.list);
+            wireguard.set_nodes(&self.in_force.config().nodes.list);
         }
 
         // Last, since these are verified by the trust that was just put in force.

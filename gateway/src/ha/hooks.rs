@@ -1,16 +1,17 @@
-//! [`Calls`]: runs the operator's commands `on-active` and `on-standby`, one at a time.
+//! [`HookRunner`]: runs the operator's commands `on-active` and `on-standby`, one at a time.
 //!
 //! The contract:
-//! * A command is a program and its arguments; no shell takes part.
+//! * A command is a program with arguments. No shell interprets it.
 //! * It runs once for each role that this gateway gets: at the start, at each takeover, and
-//!   `on-standby` when the daemon ends. `on-active` runs again if the gateway stays active in a
-//!   new epoch: a sibling may have run its own meanwhile.
-//! * The newest role wins: a command of an earlier role is ended (SIGTERM, then SIGKILL) before the
-//!   next one begins. Of several roles in the meantime, only the last one's runs.
-//! * It may take 120 seconds, 10 at the end of the daemon. If it fails, it is tried again, after 1,
-//!   2, 4 … 60 seconds, as long as the role stays.
-//! * Its output is cut off after 4 KiB and goes to the log. It learns the role from its
-//!   environment: see [`Call`].
+//!   `on-standby` when the daemon stops. `on-active` runs again if the gateway stays active in a
+//!   new epoch, because a sibling may have run its own command in between.
+//! * The newest role wins. A command of an earlier role is terminated (SIGTERM, then SIGKILL)
+//!   before the next one starts. If the role changes several times meanwhile, only the last one's
+//!   command runs.
+//! * Its time limit is 120 seconds, and 10 when the daemon stops. If it fails, it is retried after
+//!   1, 2, 4 … 60 seconds, as long as the role stays.
+//! * Its output is cut off after 4 KiB and goes to the log. Its environment describes the role: see
+//!   [`Call`].
 
 mod child;
 
@@ -22,93 +23,94 @@ use ringway_core::{SiteRole, Standing};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::Done;
+use super::HaStatus;
 use crate::admin::daemon::rfc3339;
 use crate::admin::report::HookReport;
 use crate::attention::Attention;
 use child::{Child, HookError};
 
 /// How long a command may take. Clouds take up to a minute to move a route or an address.
-const LIMIT: Duration = Duration::from_secs(120);
-/// The same at the end of the daemon, for which the service manager waits.
-const LAST_LIMIT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// Time limit when the daemon stops: the service manager waits for it.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pauses before the next attempt: the first, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Delay before a retry: the first one, and the maximum.
+const MIN_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// The name of what needs attention.
+/// Name of the finding for a command that failed.
 const FAILED: &str = "ha hook";
 
-/// A command that is to run, and what it learns.
+/// A command to run, with its environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// The command; `None`: there is none for this role.
+    /// The command; `None` if this role has none.
     hook: Option<Hook>,
     /// `RINGWAY_ROLE` (`active` or `standby`), `RINGWAY_REASON` (one word), `RINGWAY_EPOCH`,
-    /// `RINGWAY_ORG`, `RINGWAY_SITE`, `RINGWAY_GATEWAY`, `RINGWAY_SIBLING` (that the reason is
-    /// about; may be empty), `RINGWAY_INTERFACE` and `RINGWAY_ADDRESSES` (separated by blanks).
+    /// `RINGWAY_ORG`, `RINGWAY_SITE`, `RINGWAY_GATEWAY`, `RINGWAY_SIBLING` (the gateway that the
+    /// reason refers to; may be empty), `RINGWAY_INTERFACE` and `RINGWAY_ADDRESSES` (separated by
+    /// blanks).
     environment: Vec<(&'static str, String)>,
-    /// What it runs for: with the same, it is not run again.
-    occasion: Occasion,
+    /// Why it runs. The same command does not run twice for the same trigger.
+    trigger: Trigger,
 }
 
-/// What a command runs for.
+/// The event that a command runs for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Occasion {
-    /// Nothing is known yet.
+enum Trigger {
+    /// The role is not known yet.
     None,
     /// This gateway is active in this epoch.
     Active(u64),
-    /// It is not.
+    /// This gateway is standby.
     Standby,
-    /// The daemon ends.
+    /// The daemon stops.
     Shutdown,
 }
 
 impl Call {
-    /// Nothing to run.
+    /// No command.
     pub fn none() -> Call {
         Call {
             hook: None,
             environment: Vec::new(),
-            occasion: Occasion::None,
+            trigger: Trigger::None,
         }
     }
 
-    /// What follows from `config` and a role.
+    /// The command for the role in `standing`.
     pub fn of(config: &Config, standing: &Standing) -> Call {
-        let (hook, occasion) = match standing.role {
-            SiteRole::Active => (&config.ha.on_active, Occasion::Active(standing.epoch)),
-            SiteRole::Standby => (&config.ha.on_standby, Occasion::Standby),
+        let (hook, trigger) = match standing.role {
+            SiteRole::Active => (&config.ha.on_active, Trigger::Active(standing.epoch)),
+            SiteRole::Standby => (&config.ha.on_standby, Trigger::Standby),
         };
 
         Call {
             hook: hook.clone(),
             environment: environment(config, standing, standing.reason.word()),
-            occasion,
+            trigger,
         }
     }
 
-    /// What runs last.
+    /// The command that runs when the daemon stops.
     pub fn of_shutdown(config: &Config, standing: &Standing) -> Call {
         Call {
             hook: config.ha.on_standby.clone(),
             environment: environment(config, standing, "shutdown"),
-            occasion: Occasion::Shutdown,
+            trigger: Trigger::Shutdown,
         }
     }
 
     fn limit(&self) -> Duration {
-        match self.occasion {
-            Occasion::Shutdown => LAST_LIMIT,
-            _ => LIMIT,
+        match self.trigger {
+            Trigger::Shutdown => SHUTDOWN_TIMEOUT,
+            _ => TIMEOUT,
         }
     }
 
-    /// True if what has run for `other` need not run for this.
-    fn is_done_with(&self, other: &Call) -> bool {
-        self.hook == other.hook && self.occasion == other.occasion
+    /// True if `other` has the same command and trigger, so that this one need not run after it.
+    fn is_same_run(&self, other: &Call) -> bool {
+        self.hook == other.hook && self.trigger == other.trigger
     }
 }
 
@@ -129,33 +131,33 @@ fn environment(config: &Config, standing: &Standing, reason: &str) -> Vec<(&'sta
     ]
 }
 
-/// Runs what the newest call asks for.
-pub struct Calls {
+/// Runs the command of the newest [`Call`].
+pub struct HookRunner {
     attention: Attention,
-    done: Arc<Done>,
-    /// What has run to its end without a fault last.
+    status: Arc<HaStatus>,
+    /// The last call that succeeded.
     finished: Call,
-    /// Before the next attempt.
-    pause: Duration,
+    /// Delay before the next attempt.
+    backoff: Duration,
 }
 
-impl Calls {
-    /// Nothing has run yet.
-    pub fn new(attention: Attention, done: Arc<Done>) -> Calls {
-        Calls {
+impl HookRunner {
+    /// A runner that has run no command yet.
+    pub fn new(attention: Attention, status: Arc<HaStatus>) -> HookRunner {
+        HookRunner {
             attention,
-            done,
+            status,
             finished: Call::none(),
-            pause: FIRST_PAUSE,
+            backoff: MIN_BACKOFF,
         }
     }
 
-    /// Runs the commands until there are no more calls, and the last one is done.
+    /// Runs the commands until the sender of `calls` is dropped and the last command has ended.
     pub async fn run(mut self, mut calls: watch::Receiver<Call>) {
         loop {
             let call = calls.borrow_and_update().clone();
-            let retry = self.settle(&call, &mut calls).await;
-            let is_last = call.occasion == Occasion::Shutdown;
+            let retry = self.run_if_due(&call, &mut calls).await;
+            let is_last = call.trigger == Trigger::Shutdown;
 
             tokio::select! {
                 changed = calls.changed() => if changed.is_err() {
@@ -166,12 +168,16 @@ impl Calls {
         }
     }
 
-    /// Runs the command of `call`, unless it has; when to try again.
-    async fn settle(&mut self, call: &Call, calls: &mut watch::Receiver<Call>) -> Option<Instant> {
-        if call.is_done_with(&self.finished) {
+    /// Runs the command of `call`, unless it has already succeeded. Returns when to retry.
+    async fn run_if_due(
+        &mut self,
+        call: &Call,
+        calls: &mut watch::Receiver<Call>,
+    ) -> Option<Instant> {
+        if call.is_same_run(&self.finished) {
             return None;
         }
-        // What an earlier role had run counts no more.
+        // The role has no command. Finish it all the same, so that the next role's command runs.
         let Some(hook) = &call.hook else {
             self.finish(call);
             return None;
@@ -181,14 +187,15 @@ impl Calls {
         match self.run_one(hook, call, calls).await {
             Ok(()) => {
                 tracing::info!(%hook, elapsed = ?began.elapsed(), "Command of the role has run");
-                self.note(call, "done");
+                self.report(call, "done");
                 self.finish(call);
                 None
             }
-            // Nothing is known of what it has done: even the same role needs it again.
+            // How far the command got is not known, so it must run again even if the old role
+            // returns.
             Err(HookError::Superseded) => {
                 self.finished = Call::none();
-                self.pause = FIRST_PAUSE;
+                self.backoff = MIN_BACKOFF;
                 None
             }
             Err(error) => Some(self.failed(hook, call, &error)),
@@ -201,16 +208,16 @@ impl Calls {
         call: &Call,
         calls: &mut watch::Receiver<Call>,
     ) -> Result<(), HookError> {
-        self.note(call, "running");
+        self.report(call, "running");
         let mut child = Child::start(hook, &call.environment)?;
 
         let newer = async {
             loop {
-                // Without a sender there is nothing newer: the command may end.
+                // The sender is dropped: no newer call can come, so let the command finish.
                 if calls.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
-                if !calls.borrow().is_done_with(call) {
+                if !calls.borrow().is_same_run(call) {
                     return;
                 }
             }
@@ -219,8 +226,8 @@ impl Calls {
             ended = child.wait(call.limit()) => return ended,
             () = newer => {}
         }
-        child.end().await;
-        // The loop must see what is newer.
+        child.terminate().await;
+        // `changed` above consumed the notification, but `run` must still see the newer call.
         calls.mark_changed();
         Err(HookError::Superseded)
     }
@@ -229,27 +236,27 @@ impl Calls {
         let what = format!("the command of this gateway's role has failed: {hook}: {error}");
         self.attention
             .raise(FAILED, &what, "correct it: it is tried again by itself");
-        self.note(call, "failed");
+        self.report(call, "failed");
 
-        let next = Instant::now() + self.pause;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        let next = Instant::now() + self.backoff;
+        self.backoff = (self.backoff * 2).min(MAX_BACKOFF);
         next
     }
 
     fn finish(&mut self, call: &Call) {
         self.attention.clear(FAILED);
         self.finished = call.clone();
-        self.pause = FIRST_PAUSE;
+        self.backoff = MIN_BACKOFF;
     }
 
-    fn note(&self, call: &Call, state: &str) {
+    fn report(&self, call: &Call, state: &str) {
         let hook = call.hook.as_ref().map(|hook| HookReport {
             command: hook.to_string(),
             state: state.to_owned(),
             at: rfc3339(SystemTime::now()),
         });
 
-        self.done.hook.store(Arc::new(hook));
+        self.status.hook.store(Arc::new(hook));
     }
 }
 

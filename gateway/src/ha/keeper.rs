@@ -1,16 +1,18 @@
-//! [`Keeper`]: the virtual addresses of this host, as the [`Order`] of the moment wants them.
+//! [`Keeper`]: sets and removes the virtual addresses of this host, according to the current
+//! [`Order`].
 //!
 //! ```text
 //!                order: active            probes unanswered
 //!     away ──────────────────────► probing ───────────────► held
-//!      ▲  ▲                            │ somebody has it      │
+//!      ▲  ▲                            │ in use elsewhere     │
 //!      │  └──── a second later ────────┘                      │
 //!      └───────────────── order: standby, or another interface┘
-//!            a sibling has left them to us: held at once
+//!            a sibling has handed them over: held at once
 //! ```
-//! While they are held, each pulse of an order renews them; what another program has removed is
-//! back with that. They are announced at once and again for some seconds: a gateway that was killed
-//! has its addresses, and answers for them, until its kernel ends them.
+//! While they are held, each pulse of an order renews them, which also restores addresses that
+//! another program has removed. They are announced at once, and repeatedly for some seconds: a
+//! gateway that was killed keeps its addresses, and answers ARP for them, until its kernel removes
+//! them.
 
 mod attempt;
 mod fight;
@@ -27,27 +29,28 @@ use ringway_host::virtual_address::{Interface, VirtualAddresses};
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 
-use super::Done;
+use super::HaStatus;
 use super::order::Order;
 use crate::admin::report::VirtualAddressReport;
 use crate::attention::Attention;
-use attempt::Attempt;
+use attempt::AddressProbe;
 use fight::Fight;
-use held::{HANDING_OVER, Held, PROBE, REFRESH};
+use held::{HANDOVER, Held, PROBE, REFRESH};
 
-/// With an older pulse nothing is announced: the daemon hangs.
-const LEASE: Duration = Duration::from_millis(1500);
+/// If the last pulse is older than this, the daemon hangs: nothing is announced.
+const PULSE_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// After a longer pause the kernel may have ended the addresses: it was no other program.
-const LAPSE: Duration = Duration::from_secs(2);
+/// Lifetime of the addresses in the kernel. After a longer pause the kernel, and not another
+/// program, may have removed them.
+const LIFETIME: Duration = Duration::from_secs(2);
 
-/// So long after such a pause, nothing is taken that somebody else answers for.
-const DISTRUST: Duration = Duration::from_secs(10);
+/// For this long after such a pause, the addresses are probed before they are taken.
+const PROBE_AFTER_STALL: Duration = Duration::from_secs(10);
 
-/// How long the kernel may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Deadline for the kernel's answers.
+const KERNEL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Names of what needs attention.
+/// Names of the findings.
 const KERNEL: &str = "ha address";
 const MISSING: &str = "ha interface";
 const SILENT: &str = "ha announce";
@@ -57,53 +60,53 @@ const FOREIGN: &str = "ha foreign";
 /// See the head of this file.
 pub struct Keeper {
     attention: Attention,
-    done: Arc<Done>,
+    status: Arc<HaStatus>,
     kernel: Option<VirtualAddresses>,
     state: State,
-    /// When the daemon was found to have stood still: a sibling may have taken over, and what the
-    /// shell says before it has heard of that counts for little.
-    lapsed: Option<Instant>,
-    /// When this task last had anything to do.
-    followed: Instant,
+    /// When the daemon was found to have been stopped. A sibling may have taken over since, and the
+    /// shell's order may predate its knowledge of that.
+    stalled: Option<Instant>,
+    /// When [`Keeper::update`] last ran.
+    last_update: Instant,
     fight: Fight,
 }
 
 enum State {
-    /// This host has none of them.
+    /// This host has none of the addresses.
     Away {
-        /// Not before then are they tried for again.
+        /// Earliest time of the next attempt to take them.
         until: Option<Instant>,
     },
-    /// It is asked who has them.
-    Probing(Order, Attempt),
-    /// This host has them.
+    /// Asks the network whether another host has them.
+    Probing(Order, AddressProbe),
+    /// This host has the addresses.
     Held(Held),
 }
 
 impl Keeper {
-    /// Nothing is held yet.
-    pub fn new(attention: Attention, done: Arc<Done>) -> Keeper {
+    /// A keeper that holds no addresses.
+    pub fn new(attention: Attention, status: Arc<HaStatus>) -> Keeper {
         Keeper {
             attention,
-            done,
+            status,
             kernel: None,
             state: State::Away { until: None },
-            lapsed: None,
-            followed: Instant::now(),
+            stalled: None,
+            last_update: Instant::now(),
             fight: Fight::default(),
         }
     }
 
-    /// Follows the orders until there are no more; has nothing then.
-    pub async fn keep(mut self, mut orders: watch::Receiver<Order>) {
+    /// Follows the orders. Removes the addresses once the sender of `orders` is dropped.
+    pub async fn run(mut self, mut orders: watch::Receiver<Order>) {
         loop {
             let order = orders.borrow_and_update().clone();
-            let wake = self.follow(&order, Instant::now()).await;
+            let wake = self.update(&order, Instant::now()).await;
 
             tokio::select! {
                 changed = orders.changed() => if changed.is_err() {
                     let last = Order { is_active: false, ..order };
-                    self.follow(&last, Instant::now()).await;
+                    self.update(&last, Instant::now()).await;
                     return;
                 },
                 () = sleep_until(wake.into()) => {}
@@ -111,41 +114,42 @@ impl Keeper {
         }
     }
 
-    /// Does what is due; returns when something is again.
-    async fn follow(&mut self, order: &Order, now: Instant) -> Instant {
+    /// Does what is due. Returns when to call again.
+    async fn update(&mut self, order: &Order, now: Instant) -> Instant {
         let far = now + REFRESH;
-        // While they are held, there is something to do with each pulse.
-        if matches!(self.state, State::Held(_)) && now > self.followed + LAPSE {
-            self.lapsed = Some(now);
+        // While addresses are held, a pulse comes every 500 ms. A longer pause means that this
+        // process did not run.
+        if matches!(self.state, State::Held(_)) && now > self.last_update + LIFETIME {
+            self.stalled = Some(now);
         }
-        self.followed = now;
+        self.last_update = now;
         if order.addresses.is_empty() && matches!(self.state, State::Away { .. }) {
             self.report(order, "");
             return far;
         }
 
-        // A deadline, since the daemon waits for this task when it ends.
-        match timeout(PATIENCE, self.turn(order, now)).await {
+        // The daemon waits for this task when it stops, so the kernel gets a deadline.
+        match timeout(KERNEL_TIMEOUT, self.step(order, now)).await {
             Ok(wake) => wake.unwrap_or(far),
             Err(_) => {
                 self.attention
                     .raise(KERNEL, "the kernel does not answer for its addresses", "");
-                now + LEASE
+                now + PULSE_TIMEOUT
             }
         }
     }
 
-    async fn turn(&mut self, order: &Order, now: Instant) -> Option<Instant> {
+    async fn step(&mut self, order: &Order, now: Instant) -> Option<Instant> {
         let before = match &self.state {
             State::Away { .. } => None,
             State::Probing(before, _) => Some(before),
             State::Held(held) => Some(&held.order),
         };
-        // What is held elsewhere goes first.
+        // First remove what the new order no longer includes.
         if let Some(before) = before
-            && (!order.is_active || !before.has_the_place_of(order))
+            && (!order.is_active || !before.has_same_addresses(order))
         {
-            let before = before.without_what_stays(order);
+            let before = before.released_by(order);
             self.state = State::Away { until: None };
             self.remove(&before).await;
         }
@@ -159,24 +163,24 @@ impl Keeper {
         }
         match &self.state {
             State::Away { until } if until.is_some_and(|until| now < until) => *until,
-            State::Away { .. } => self.begin(order, now).await,
+            State::Away { .. } => self.acquire(order, now).await,
             State::Probing(..) => self.probe(order, now).await,
             State::Held(_) => self.hold(order, now).await,
         }
     }
 
-    /// Takes the addresses, or asks first who has them.
-    async fn begin(&mut self, order: &Order, now: Instant) -> Option<Instant> {
+    /// Takes the addresses, after a probe if another host may have them.
+    async fn acquire(&mut self, order: &Order, now: Instant) -> Option<Instant> {
         let Some(interface) = self.interface(order).await else {
             self.report(order, "refused");
-            return self.try_again(now);
+            return self.retry_later(now);
         };
         let announcer = self.open_announcer(interface, order);
 
         match announcer {
             Some(announcer) if self.must_probe(order, now) && interface.is_running => {
                 self.report(order, "probing");
-                let attempt = Attempt::new(interface, announcer, now);
+                let attempt = AddressProbe::new(interface, announcer, now);
                 self.state = State::Probing(order.clone(), attempt);
                 self.probe(order, now).await
             }
@@ -185,7 +189,10 @@ impl Keeper {
     }
 
     fn must_probe(&self, order: &Order, now: Instant) -> bool {
-        order.must_probe || self.lapsed.is_some_and(|lapsed| now < lapsed + DISTRUST)
+        order.must_probe
+            || self
+                .stalled
+                .is_some_and(|stalled| now < stalled + PROBE_AFTER_STALL)
     }
 
     async fn probe(&mut self, order: &Order, now: Instant) -> Option<Instant> {
@@ -194,11 +201,12 @@ impl Keeper {
         };
         let others = attempt.announcer().others(&order.addresses);
         if !others.is_empty() {
-            self.say_taken(&others);
+            self.report_conflict(&others);
             self.report(order, "taken");
-            return self.try_again(now);
+            return self.retry_later(now);
         }
-        // A sibling that is heard of meanwhile has nothing to do with who has them now.
+        // Whether a sibling is heard from meanwhile does not matter: the answers to the probes
+        // decide.
         if let Some(next) = attempt.probe(&order.addresses, now) {
             return Some(next);
         }
@@ -206,7 +214,7 @@ impl Keeper {
         let State::Probing(_, attempt) = std::mem::replace(&mut self.state, away()) else {
             return None;
         };
-        let (interface, announcer) = attempt.conclude();
+        let (interface, announcer) = attempt.into_parts();
         self.attention.clear(TAKEN);
         self.take(order, interface, Some(announcer), now).await
     }
@@ -225,10 +233,10 @@ impl Keeper {
             since: now,
             announced: 0,
             next_announcement: now,
-            next_probe: now + HANDING_OVER,
-            heard: None,
+            next_probe: now + HANDOVER,
+            conflict_at: None,
             is_new: true,
-            // Whatever the last pulse was, it counts.
+            // In the past, so that the first pulse is never older and the addresses are set now.
             renewed: now.checked_sub(REFRESH).unwrap_or(now),
         });
         tracing::info!(interface = order.interface, "Virtual addresses taken");
@@ -236,77 +244,77 @@ impl Keeper {
         self.hold(order, now).await
     }
 
-    /// Renews, announces and asks, each when it is due.
+    /// Renews, announces and probes the addresses, each when it is due.
     async fn hold(&mut self, order: &Order, now: Instant) -> Option<Instant> {
         if let State::Held(held) = &mut self.state
             && held.order.epoch != order.epoch
         {
-            // A sibling may have had them meanwhile.
+            // A new epoch: a sibling may have had the addresses in between, so announce them again.
             held.order = order.clone();
             held.since = now;
             held.announced = 0;
             held.next_announcement = now;
         }
-        // The loop hangs, or the whole machine stood still until now: nothing is said before it is
-        // alive again.
-        if now > order.pulse + LEASE {
-            return Some(now + LEASE);
+        // The loop hangs, or the machine was suspended. Announce nothing until the next pulse.
+        if now > order.pulse + PULSE_TIMEOUT {
+            return Some(now + PULSE_TIMEOUT);
         }
-        if self.is_lapsing(order) {
-            // To announce them again would take the hosts from a sibling that carries them now.
-            tracing::warn!("The daemon stood still: the virtual addresses are given up");
-            self.lapsed = Some(now);
+        if self.has_lapsed(order) {
+            // A sibling may carry the addresses now. Announcing them again would take the hosts
+            // away from it.
+            tracing::warn!("The daemon was stopped: the virtual addresses are given up");
+            self.stalled = Some(now);
             self.remove(order).await;
             self.report(order, "away");
-            return self.try_again(now);
+            return self.retry_later(now);
         }
         if !self.renew(order, now).await {
             self.report(order, "refused");
-            return self.try_again(now);
+            return self.retry_later(now);
         }
 
         let State::Held(held) = &mut self.state else {
             return None;
         };
         held.announce(order, now);
-        let others = held.ask(order, now);
+        let others = held.probe(order, now);
         let wake = held.next_announcement.min(held.next_probe);
         if !others.is_empty() {
-            held.heard = Some(now);
-            self.say_taken(&others);
+            held.conflict_at = Some(now);
+            self.report_conflict(&others);
         } else if held
-            .heard
-            .is_none_or(|heard| now > heard + PROBE + HANDING_OVER)
+            .conflict_at
+            .is_none_or(|at| now > at + PROBE + HANDOVER)
         {
-            // Nobody has answered the last question.
+            // The last probe had no answer.
             self.attention.clear(TAKEN);
         }
         self.report(order, "held");
         Some(wake)
     }
 
-    /// True if there was no pulse for so long that the kernel may have ended the addresses.
-    fn is_lapsing(&self, order: &Order) -> bool {
+    /// True if no pulse came for so long that the kernel may have removed the addresses.
+    fn has_lapsed(&self, order: &Order) -> bool {
         match &self.state {
-            State::Held(held) => !held.is_new && order.pulse > held.renewed + LAPSE,
+            State::Held(held) => !held.is_new && order.pulse > held.renewed + LIFETIME,
             _ => false,
         }
     }
 
-    /// Renews the addresses if the daemon's loop was alive since the last time. False if this host
-    /// cannot have them.
+    /// Renews the addresses if there was a pulse since the last renewal. False if this host cannot
+    /// have them.
     async fn renew(&mut self, order: &Order, now: Instant) -> bool {
         let State::Held(held) = &self.state else {
             return false;
         };
         let (renewed, index) = (held.renewed, held.interface.index);
         let is_new = held.is_new;
-        // Only an announcement was due.
+        // No new pulse: only an announcement was due.
         if order.pulse <= renewed {
             return true;
         }
 
-        // It may have been created again, with another index.
+        // The interface may have been created again, with another index.
         let interface = self.interface(order).await;
         if interface.map(|interface| interface.index) != Some(index) {
             return false;
@@ -321,7 +329,7 @@ impl Keeper {
                     self.fight.restored(&missing, &self.attention, now);
                     self.announce_again(now);
                 }
-                self.fight.look(&self.attention, now);
+                self.fight.expire(&self.attention, now);
                 if let State::Held(held) = &mut self.state {
                     held.renewed = order.pulse;
                     held.is_new = false;
@@ -364,19 +372,19 @@ impl Keeper {
                 None => self.attention.clear(FOREIGN),
             },
             Err(error) => {
-                // They end by themselves within seconds.
+                // The kernel removes them by itself after [`LIFETIME`].
                 tracing::warn!(%error, "Virtual addresses are not removed");
             }
         }
     }
 
-    /// The interface of `order`; says what is wrong if there is none.
+    /// The interface of `order`. Raises a finding if there is none.
     async fn interface(&mut self, order: &Order) -> Option<Interface> {
         if self.kernel.is_none() {
             self.kernel = VirtualAddresses::open().ok();
         }
         let name = &order.interface;
-        // Nothing is to be set or removed.
+        // There is nothing to set or remove.
         if order.addresses.is_empty() {
             return None;
         }
@@ -419,7 +427,7 @@ impl Keeper {
         }
     }
 
-    fn say_taken(&self, others: &BTreeMap<IpAddr, Hardware>) {
+    fn report_conflict(&self, others: &BTreeMap<IpAddr, Hardware>) {
         let Some((address, hardware)) = others.first_key_value() else {
             return;
         };
@@ -433,7 +441,7 @@ impl Keeper {
         self.attention.raise(TAKEN, &what, remedy);
     }
 
-    fn try_again(&mut self, now: Instant) -> Option<Instant> {
+    fn retry_later(&mut self, now: Instant) -> Option<Instant> {
         let until = Some(now + Duration::from_secs(1));
 
         self.state = State::Away { until };
@@ -447,11 +455,11 @@ impl Keeper {
             state: state.to_owned(),
         });
 
-        self.done.addresses.store(Arc::new(addresses.collect()));
+        self.status.addresses.store(Arc::new(addresses.collect()));
     }
 }
 
-/// How a daemon gets the right to announce addresses, and to send fragments: CAP_NET_RAW.
+/// How to give the daemon CAP_NET_RAW, to announce addresses and to send fragments.
 pub const RAW_REMEDY: &str = "install -D -t /etc/systemd/system/ringway.service.d \
      /usr/share/ringway/systemd/ha.conf && systemctl daemon-reload && \
      systemctl restart ringway   # or give it CAP_NET_RAW otherwise";

@@ -6,25 +6,25 @@ use std::time::Instant;
 use ringway_config::Config;
 use ringway_core::{RoleReason, SiteRole, Standing};
 
-/// What the keeper has to see to.
+/// The addresses that the keeper must set or remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// The interface that has the addresses.
+    /// The interface for the addresses.
     pub interface: String,
-    /// The addresses.
+    /// The virtual addresses.
     pub addresses: Vec<IpAddr>,
-    /// This host has them; else it must not.
+    /// True if this host must have them, false if it must not.
     pub is_active: bool,
-    /// The epoch of this role: with another one, they are announced again.
+    /// The epoch of the role. In a new one the addresses are announced again.
     pub epoch: u64,
-    /// No sibling has left them to us: somebody else may have them.
+    /// No sibling has handed the addresses over, so another host may still have them.
     pub must_probe: bool,
-    /// When the daemon's loop was last known to be alive.
+    /// When the daemon's loop was last alive.
     pub pulse: Instant,
 }
 
 impl Order {
-    /// What follows from `config` and a role.
+    /// The addresses of `config` for the role in `standing`.
     pub fn of(config: &Config, standing: &Standing, now: Instant) -> Order {
         Order {
             interface: config.ha.interface.clone(),
@@ -39,9 +39,8 @@ impl Order {
         }
     }
 
-    /// This order, about those of its addresses alone that `next` takes away: the hosts go on using
-    /// the others meanwhile.
-    pub fn without_what_stays(&self, next: &Order) -> Order {
+    /// The part of this order that `next` gives up. The hosts go on using the other addresses.
+    pub fn released_by(&self, next: &Order) -> Order {
         let mut gone = self.clone();
         if next.is_active && next.interface == self.interface {
             gone.addresses
@@ -50,8 +49,8 @@ impl Order {
         gone
     }
 
-    /// True if both are about the same addresses.
-    pub fn has_the_place_of(&self, other: &Order) -> bool {
+    /// True if both orders name the same addresses on the same interface.
+    pub fn has_same_addresses(&self, other: &Order) -> bool {
         self.interface == other.interface && self.addresses == other.addresses
     }
 }
@@ -74,14 +73,14 @@ mod tests {
     #[test]
     fn an_address_that_stays_is_not_removed_with_those_that_go() {
         let before = order("lan0", &["10.1.0.3", "10.1.0.4"], true);
-        let gone = |next: &Order| before.without_what_stays(next).addresses;
+        let gone = |next: &Order| before.released_by(next).addresses;
 
         let more = order("lan0", &["10.1.0.3", "10.1.0.4", "10.1.0.5"], true);
         assert_eq!(gone(&more), [] as [IpAddr; 0]);
         let other = order("lan0", &["10.1.0.4", "10.1.0.5"], true);
         assert_eq!(gone(&other), ["10.1.0.3".parse::<IpAddr>().unwrap()]);
 
-        // Another interface, or the end of the role, takes all of them away.
+        // Another interface, or the end of the role, gives up all of them.
         let elsewhere = order("lan1", &["10.1.0.3", "10.1.0.4"], true);
         assert_eq!(gone(&elsewhere), before.addresses);
         let standby = order("lan0", &["10.1.0.3", "10.1.0.4"], false);

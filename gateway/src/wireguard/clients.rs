@@ -1,6 +1,5 @@
-//! [`Clients`]: the service of WireGuard clients, from the moment at which it can begin.
-//! A port that is taken, or a key that cannot be read or stored, is tried again: the gateway runs
-//! without it.
+//! [`Clients`]: starts the service of WireGuard clients. If their port is taken, or the key cannot
+//! be read or stored, it raises a finding and retries: the gateway runs meanwhile.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,48 +15,48 @@ use super::{ClientDevice, Refusal, open};
 use crate::attention::Attention;
 use crate::watch;
 
-/// The finding while clients are not served.
+/// Name of the finding while clients are not served.
 const FINDING: &str = "wireguard";
 
-/// How long until it is tried again.
+/// Delay before a retry.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// See the head of this file.
 #[derive(Clone, Default)]
 pub(crate) struct Clients {
-    /// Those that are to be served.
+    /// The attached nodes in force.
     nodes: Arc<ArcSwap<Vec<Node>>>,
     service: Arc<OnceLock<Service>>,
 }
 
 impl Clients {
-    /// To serve the clients among `nodes`.
+    /// The service for the clients among `nodes`, not started yet.
     pub(crate) fn of(nodes: &[Node]) -> Clients {
         let clients = Clients::default();
         clients.nodes.store(Arc::new(nodes.to_vec()));
         clients
     }
 
-    /// These are the attached nodes from now on.
-    pub(crate) fn follow(&self, nodes: &[Node]) {
+    /// Replaces the attached nodes.
+    pub(crate) fn set_nodes(&self, nodes: &[Node]) {
         self.nodes.store(Arc::new(nodes.to_vec()));
-        self.follow_stored();
+        self.update_service();
     }
 
-    fn follow_stored(&self) {
+    fn update_service(&self) {
         if let Some(service) = self.service.get() {
-            service.follow(self.nodes.load().to_vec());
+            service.set_nodes(self.nodes.load().to_vec());
         }
     }
 
-    /// What is known of them; nothing while they are not served.
+    /// Status of the clients; empty until the service has started.
     pub(crate) fn report(&self) -> Arc<Report> {
         self.service
             .get()
             .map_or_else(Arc::default, Service::report)
     }
 
-    /// Begins to serve, as soon as that is possible.
+    /// Starts the service as soon as the key and the socket are available.
     pub(crate) async fn serve(
         self,
         config: Arc<Config>,
@@ -67,15 +66,15 @@ impl Clients {
         events: mpsc::Sender<watch::Event>,
         attention: Attention,
     ) {
-        let (key, socket) = opened(config, &settings, &attention).await;
+        let (key, socket) = open_until_ready(config, &settings, &attention).await;
         let parts = device.parts(key, socket, tables, events);
 
         match Service::start(parts, self.nodes.load().to_vec()) {
             Ok(service) => {
-                // Nobody else sets it.
+                // `set` fails only if it is called twice, and only this task calls it.
                 let _ = self.service.set(service);
-                // They may have changed in between.
-                self.follow_stored();
+                // The nodes may have changed while the service started.
+                self.update_service();
                 tracing::info!(listen = %settings.listen, "WireGuard clients are served");
             }
             Err(error) => attention.raise(
@@ -87,7 +86,7 @@ impl Clients {
     }
 }
 
-async fn opened(
+async fn open_until_ready(
     config: Arc<Config>,
     settings: &WireGuard,
     attention: &Attention,
@@ -106,7 +105,7 @@ async fn opened(
                 &format!("WireGuard clients are not served: {error:#}"),
                 fix,
             ),
-            // A panic has said so.
+            // A panic was already logged by the panic hook. Retry.
             Err(_) => {}
         }
         tokio::time::sleep(RETRY).await;

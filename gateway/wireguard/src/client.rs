@@ -1,4 +1,4 @@
-//! [`Client`]: one WireGuard client, its sessions and where it is.
+//! [`Client`]: the session state and the current endpoint of one WireGuard client.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,42 +11,42 @@ use ringway_dataplane::Path;
 
 use crate::counts::Counts;
 
-/// A client that is silent for so long has no session any more (the WireGuard paper, section 6:
+/// Lifetime of a session without a packet from the client (the WireGuard paper, section 6:
 /// Reject-After-Time).
-pub(crate) const SILENT: Duration = Duration::from_secs(180);
+pub(crate) const SESSION_LIFETIME: Duration = Duration::from_secs(180);
 
 pub(crate) struct Client {
     pub(crate) key: WireGuardKey,
     pub(crate) tunn: Tunn,
-    /// Where its last authenticated packet came from, and to which address of ours.
+    /// Source of its last authenticated packet, and the local address that it was sent to.
     path: Option<Path>,
-    /// When that was.
-    heard: Option<Instant>,
-    /// When it last sent more than keep-alives, or began a session.
-    used: Option<Instant>,
-    /// Since when it is heard without long silence.
+    /// When that packet arrived.
+    last_received: Option<Instant>,
+    /// When it last sent anything other than a keep-alive.
+    last_used: Option<Instant>,
+    /// When it came up.
     since: Option<Instant>,
     received: u64,
     sent: u64,
     pub(crate) counts: Counts,
 }
 
-/// What is known of one client, for operators.
+/// State of one client, for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientStatus {
-    /// The node.
+    /// Name of the attached node.
     pub name: NodeName,
-    /// It was heard of in the last three minutes.
+    /// True if a packet arrived in the last three minutes.
     pub is_up: bool,
-    /// Since when it is so; none if it was never heard of.
+    /// When it came up or went down; none if it has never been up.
     pub since: Option<Instant>,
-    /// When it was heard of last.
-    pub heard: Option<Instant>,
-    /// Where its packets come from.
+    /// When its last packet arrived.
+    pub last_received: Option<Instant>,
+    /// Its current endpoint.
     pub remote: Option<SocketAddr>,
-    /// Bytes of WireGuard's datagrams that were received.
+    /// Bytes of WireGuard datagrams received.
     pub received: u64,
-    /// Bytes of WireGuard's datagrams that were sent.
+    /// Bytes of WireGuard datagrams sent.
     pub sent: u64,
     /// Packets dropped, by reason.
     pub counts: Counts,
@@ -58,8 +58,8 @@ impl Client {
             key,
             tunn,
             path: None,
-            heard: None,
-            used: None,
+            last_received: None,
+            last_used: None,
             since: None,
             received: 0,
             sent: 0,
@@ -67,32 +67,33 @@ impl Client {
         }
     }
 
-    /// An authenticated datagram of `len` bytes came along `path`.
-    pub(crate) fn heard(&mut self, path: Path, len: usize, now: Instant) {
+    /// Records an authenticated datagram of `len` bytes that arrived along `path`.
+    pub(crate) fn on_received(&mut self, path: Path, len: usize, now: Instant) {
         if !self.is_up(now) {
             self.since = Some(now);
-            self.used = Some(now);
+            self.last_used = Some(now);
         }
         self.path = Some(path);
-        self.heard = Some(now);
+        self.last_received = Some(now);
         self.received += len as u64;
     }
 
-    /// It was no keep-alive.
-    pub(crate) fn used(&mut self, now: Instant) {
-        self.used = Some(now);
+    /// Records that the client sent anything other than a keep-alive.
+    pub(crate) fn on_used(&mut self, now: Instant) {
+        self.last_used = Some(now);
     }
 
-    /// When it used this gateway last, if it still has a session.
+    /// When it last used this gateway, if it still has a session.
     pub(crate) fn last_use(&self, now: Instant) -> Option<Instant> {
-        self.used.filter(|_| self.is_up(now))
+        self.last_used.filter(|_| self.is_up(now))
     }
 
     pub(crate) fn is_up(&self, now: Instant) -> bool {
-        self.heard.is_some_and(|heard| now < heard + SILENT)
+        self.last_received
+            .is_some_and(|heard| now < heard + SESSION_LIFETIME)
     }
 
-    /// Where it is reached.
+    /// The path to its current endpoint; none before its first packet.
     pub(crate) fn path(&self) -> Option<Path> {
         self.path
     }
@@ -101,9 +102,9 @@ impl Client {
         self.sent += len as u64;
     }
 
-    /// What waits for a session, if there is one now.
-    pub(crate) fn waiting(&mut self, mtu: &mut MtuWatcher) -> Vec<WgKind> {
-        // Without one, gotatun would begin a handshake beside that of the client.
+    /// Packets that waited for a session, sealed, if there is one now.
+    pub(crate) fn take_queued(&mut self, mtu: &mut MtuWatcher) -> Vec<WgKind> {
+        // Without a session, gotatun would start a second handshake beside the client's own.
         if !self.tunn.has_active_session() {
             return Vec::new();
         }
@@ -111,7 +112,7 @@ impl Client {
         self.tunn.get_queued_packets(mtu).collect()
     }
 
-    /// Seals `packet`, or begins the handshake that it waits for.
+    /// Seals `packet`. Without a session, gotatun queues it and returns a handshake initiation.
     pub(crate) fn seal(&mut self, packet: &[u8], mtu: &mut MtuWatcher) -> Option<WgKind> {
         self.tunn
             .handle_outgoing_packet(Packet::copy_from(packet), Some(mtu))
@@ -126,9 +127,9 @@ impl Client {
             since: if is_up {
                 self.since
             } else {
-                self.heard.map(|heard| heard + SILENT)
+                self.last_received.map(|heard| heard + SESSION_LIFETIME)
             },
-            heard: self.heard,
+            last_received: self.last_received,
             remote: self.path.map(|path| path.remote()),
             received: self.received,
             sent: self.sent,

@@ -1,8 +1,8 @@
-//! [`Counts`]: datagrams and packets that were dropped, by reason.
+//! [`Counts`]: dropped datagrams and packets, by reason.
 
 use std::collections::BTreeMap;
 
-/// The reasons are words of this crate and of the data plane, so that there are few.
+/// Reasons are constants of this crate and of the data plane, so their number is bounded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts(BTreeMap<&'static str, u64>);
 
@@ -17,13 +17,13 @@ impl Counts {
         }
     }
 
-    /// Every reason that occurred, and how often.
+    /// Every reason that occurred, with its count.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.0.iter().map(|(reason, count)| (*reason, *count))
     }
 
-    /// How often `reason` occurred.
-    pub fn of(&self, reason: &str) -> u64 {
+    /// The count of `reason`.
+    pub fn count(&self, reason: &str) -> u64 {
         self.0.get(reason).copied().unwrap_or_default()
     }
 }

@@ -1,5 +1,5 @@
-//! [`Engine`]: the clients, and what becomes of each datagram and each packet. No I/O: what leaves
-//! goes to [`Ends`].
+//! [`Engine`]: all clients; processes each datagram from the socket and each packet from the TUN
+//! device. Does no I/O: results go to an [`Output`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -21,8 +21,8 @@ use crate::key::PrivateKey;
 use crate::sources::Sources;
 use crate::{MTU, counts};
 
-/// Where packets leave.
-pub trait Ends {
+/// Takes what the engine sends.
+pub trait Output {
     /// Sends a datagram.
     fn send(&mut self, path: &Path, datagram: &[u8]);
     /// Writes a packet to the TUN device.
@@ -36,18 +36,19 @@ pub struct Engine {
     clients: BTreeMap<NodeName, Client>,
     prefixes: BTreeMap<NodeName, Vec<Prefix>>,
     by_key: HashMap<WireGuardKey, NodeName>,
-    /// Whose session or handshake has an index. At most as many as gotatun holds.
+    /// The client of each session or handshake index. At most as many entries as gotatun has
+    /// indices.
     by_index: HashMap<u32, NodeName>,
     sources: Sources,
     indices: IndexTable,
     handshakes: Handshakes,
-    /// What belongs to no client.
+    /// Drops that belong to no client.
     counts: Counts,
     mtu: MtuWatcher,
 }
 
 impl Engine {
-    /// A gateway with this key, and no clients yet.
+    /// An engine with the gateway's key, without clients.
     pub fn new(key: PrivateKey, now: Instant) -> Engine {
         let public = PublicKey::from(key.secret());
 
@@ -66,9 +67,9 @@ impl Engine {
         }
     }
 
-    /// These are the attached nodes from now on. Clients that are not among them, or have another
-    /// key there, lose their sessions.
-    pub fn follow(&mut self, nodes: &[Node]) {
+    /// Replaces the attached nodes. A client that is gone, or whose key has changed, loses its
+    /// session.
+    pub fn set_nodes(&mut self, nodes: &[Node]) {
         self.sources = Sources::of(nodes);
         let keys: BTreeMap<&NodeName, WireGuardKey> = nodes
             .iter()
@@ -101,7 +102,8 @@ impl Engine {
     }
 
     fn session(&self, key: &WireGuardKey) -> Tunn {
-        // `Handshakes` judges before gotatun would; this one is never asked.
+        // `Handshakes` limits the rate before gotatun sees a datagram, so this limiter never
+        // applies.
         let unused = RateLimiter::new(&self.public, u64::MAX);
 
         Tunn::new(
@@ -114,25 +116,25 @@ impl Engine {
         )
     }
 
-    /// A datagram came along `path`.
-    pub fn datagram(
+    /// Handles a datagram that arrived along `path`.
+    pub fn handle_datagram(
         &mut self,
         tables: &Snapshot,
         path: Path,
         datagram: &[u8],
         now: Instant,
-        ends: &mut impl Ends,
+        output: &mut impl Output,
     ) {
         let packet = Packet::copy_from(datagram);
         let kind = match self.handshakes.judge(path.remote(), packet, now) {
             Verdict::Passed(kind) => kind,
             Verdict::Cookie(cookie) => {
                 self.counts.add("handshake_cookie");
-                return ends.send(&path, &Packet::from(cookie));
+                return output.send(&path, &Packet::from(cookie));
             }
             Verdict::Dropped(reason) => return self.counts.add(reason),
         };
-        let name = match self.sender(&kind) {
+        let name = match self.claimed_sender(&kind) {
             Ok(name) => name,
             Err(reason) => return self.counts.add(reason),
         };
@@ -145,24 +147,24 @@ impl Engine {
         if matches!(opened, TunnResult::Err(_)) {
             return client.counts.add("auth");
         }
-        // From here on it is the client's.
-        client.heard(path, datagram.len(), now);
+        // Only now is the datagram authenticated: the path and the counts are the client's.
+        client.on_received(path, datagram.len(), now);
         if is_handshake {
-            client.used(now);
+            client.on_used(now);
         }
         match opened {
-            TunnResult::WriteToNetwork(answer) => self.send(&name, answer, ends),
+            TunnResult::WriteToNetwork(answer) => self.send(&name, answer, output),
             TunnResult::WriteToTunnel(packet) if !packet.is_empty() => {
-                client.used(now);
-                self.arrived(tables, &name, packet, ends);
+                client.on_used(now);
+                self.deliver(tables, &name, packet, output);
             }
             TunnResult::WriteToTunnel(_) | TunnResult::Done | TunnResult::Err(_) => {}
         }
-        self.send_waiting(&name, ends);
+        self.send_queued(&name, output);
     }
 
-    /// The client that a message is of, by what it says: not proved yet.
-    fn sender(&self, kind: &WgKind) -> Result<NodeName, &'static str> {
+    /// The client that a message claims to be from. Not authenticated yet.
+    fn claimed_sender(&self, kind: &WgKind) -> Result<NodeName, &'static str> {
         let index = match kind {
             WgKind::HandshakeInit(init) => {
                 let half = parse_handshake_anon(self.key.secret(), &self.public, init);
@@ -178,18 +180,18 @@ impl Engine {
         self.by_index.get(&index).cloned().ok_or("unknown_index")
     }
 
-    /// An opened packet of client `name`.
-    fn arrived(
+    /// Writes an opened packet of client `name` to the TUN device, if the client may send it.
+    fn deliver(
         &mut self,
         tables: &Snapshot,
         name: &NodeName,
         packet: Packet,
-        ends: &mut impl Ends,
+        output: &mut impl Output,
     ) {
         let checked = check_source(&self.sources, tables, name, packet);
 
         match checked {
-            Ok(packet) => ends.write(&packet),
+            Ok(packet) => output.write(&packet),
             Err(reason) => {
                 if let Some(client) = self.clients.get_mut(name) {
                     client.counts.add(reason);
@@ -198,8 +200,8 @@ impl Engine {
         }
     }
 
-    /// A packet came out of the TUN device: the kernel has routed it to a client.
-    pub fn packet(&mut self, tables: &Snapshot, packet: &[u8], ends: &mut impl Ends) {
+    /// Handles a packet from the TUN device, which the kernel has routed to a client.
+    pub fn handle_packet(&mut self, tables: &Snapshot, packet: &[u8], output: &mut impl Output) {
         let destination = match route_to_node(tables, packet) {
             Ok(destination) => destination,
             Err(reason) => return self.counts.add(reason.name()),
@@ -209,24 +211,24 @@ impl Engine {
         let (Some(name), Some(client)) = (name, client) else {
             return self.counts.add("no_route");
         };
-        // Where it is, it says first.
+        // The client's endpoint is unknown until its first packet: it has to start the session.
         if client.path().is_none() {
             return client.counts.add("no_session");
         }
 
         if let Some(sealed) = client.seal(packet, &mut self.mtu) {
-            self.send(&name, sealed, ends);
+            self.send(&name, sealed, output);
         }
     }
 
-    /// What gotatun's timers want; to be called several times a second.
-    pub fn tick(&mut self, ends: &mut impl Ends) {
+    /// Sends what gotatun's timers demand. Call it several times a second.
+    pub fn handle_timers(&mut self, output: &mut impl Output) {
         let names: Vec<NodeName> = self.clients.keys().cloned().collect();
         for name in names {
             let client = self.clients.get_mut(&name);
             let due = client.and_then(|client| client.tunn.update_timers().ok().flatten());
             if let Some(message) = due {
-                self.send(&name, message, ends);
+                self.send(&name, message, output);
             }
         }
         self.forget_indices();
@@ -238,16 +240,16 @@ impl Engine {
         self.by_index.retain(|index, _| indices.in_use(*index));
     }
 
-    fn send_waiting(&mut self, name: &NodeName, ends: &mut impl Ends) {
+    fn send_queued(&mut self, name: &NodeName, output: &mut impl Output) {
         let Some(client) = self.clients.get_mut(name) else {
             return;
         };
-        for message in client.waiting(&mut self.mtu) {
-            self.send(name, message, ends);
+        for message in client.take_queued(&mut self.mtu) {
+            self.send(name, message, output);
         }
     }
 
-    fn send(&mut self, name: &NodeName, message: WgKind, ends: &mut impl Ends) {
+    fn send(&mut self, name: &NodeName, message: WgKind, output: &mut impl Output) {
         let index = match &message {
             WgKind::HandshakeInit(init) => Some(init.sender_idx.get()),
             WgKind::HandshakeResp(response) => Some(response.sender_idx.get()),
@@ -265,11 +267,11 @@ impl Engine {
         };
         let datagram = Packet::from(message);
         client.sent(datagram.len());
-        ends.send(&path, &datagram);
+        output.send(&path, &datagram);
     }
 
-    /// The prefixes of the clients that have a session here, and when each used it last.
-    pub fn present(&self, now: Instant) -> BTreeMap<Prefix, Instant> {
+    /// Prefixes of the clients that are up, with the time of each client's last use.
+    pub fn active(&self, now: Instant) -> BTreeMap<Prefix, Instant> {
         let mut present = BTreeMap::new();
         for (name, client) in &self.clients {
             let Some(used) = client.last_use(now) else {
@@ -281,7 +283,7 @@ impl Engine {
         present
     }
 
-    /// What is known of each client, by name.
+    /// Status of each client, by name.
     pub fn status(&self, now: Instant) -> Vec<ClientStatus> {
         let clients = self.clients.iter();
 
@@ -290,21 +292,21 @@ impl Engine {
             .collect()
     }
 
-    /// What was dropped and belongs to no client.
+    /// Drops that belong to no client.
     pub fn counts(&self) -> &counts::Counts {
         &self.counts
     }
 }
 
-/// Our own check, whatever gotatun has let pass: the packet is well-formed, its source is an
-/// address of this very node, and its destination is one that an attached node may reach.
+/// Checks an opened packet, independently of gotatun's own check: it is well-formed, its source is
+/// an address of this very node, and its destination is one that an attached node may reach.
 fn check_source(
     sources: &Sources,
     tables: &Snapshot,
     name: &NodeName,
     packet: Packet,
 ) -> Result<Packet, &'static str> {
-    // Cuts off what the client has padded the packet with.
+    // Cuts off the padding that WireGuard adds.
     let packet = packet.try_into_ipvx().map_err(|_| "malformed")?;
     let packet: Packet = packet.either(Packet::from, Packet::from);
 

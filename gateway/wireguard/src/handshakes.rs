@@ -1,14 +1,14 @@
-//! [`Handshakes`]: how many handshakes are computed. Each costs several multiplications on the
-//! curve, and anyone who knows the gateway's public key can ask for one.
+//! [`Handshakes`]: limits the rate of handshakes. Each costs several multiplications on the curve,
+//! and anyone who knows the gateway's public key can start one.
 //!
 //! ```text
-//!   a second's handshakes     with the right MAC
-//!   up to EASY                are computed
-//!   up to MOST                if they bring the cookie that was sent to their address, and at most
-//!                             PER_ADDRESS of one address
-//!   more                      are dropped
+//!   handshakes in this second   with a valid MAC
+//!   up to UNCONDITIONAL         pass
+//!   up to MAX_PASSED            pass with the cookie that was sent to their address, and at most
+//!                               MAX_PER_ADDRESS of one address
+//!   beyond                      are dropped
 //! ```
-//! More than LOOKED_AT are dropped unseen.
+//! Beyond MAX_VERIFIED, they are dropped before their MAC is verified.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -19,50 +19,50 @@ use gotatun::noise::rate_limiter::RateLimiter;
 use gotatun::packet::{Packet, WgKind};
 use gotatun::x25519::PublicKey;
 
-const EASY: u32 = 64;
-const MOST: u32 = 1024;
-const PER_ADDRESS: u32 = 128;
-const LOOKED_AT: u32 = 20_000;
+const UNCONDITIONAL: u32 = 64;
+const MAX_PASSED: u32 = 1024;
+const MAX_PER_ADDRESS: u32 = 128;
+const MAX_VERIFIED: u32 = 20_000;
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(crate) struct Handshakes {
-    /// Never asks for cookies.
+    /// Never demands a cookie.
     easy: RateLimiter,
-    /// Always does.
+    /// Always demands a cookie.
     strict: RateLimiter,
     since: Instant,
-    looked_at: u32,
-    computed: u32,
-    /// At most [`MOST`].
+    verified: u32,
+    passed: u32,
+    /// Handshakes passed in this second, by source. At most [`MAX_PASSED`] entries.
     by_address: HashMap<IpAddr, u32>,
 }
 
-/// What becomes of a datagram.
+/// Decision about a datagram.
 pub(crate) enum Verdict {
-    /// It is a packet of WireGuard, and if it begins a handshake, that is computed.
+    /// A WireGuard message to hand to gotatun. A handshake is within the limits.
     Passed(WgKind),
-    /// This is sent back.
+    /// The cookie reply to send back.
     Cookie(WgKind),
-    /// Dropped, for this reason.
+    /// Dropped, with the reason.
     Dropped(&'static str),
 }
 
 impl Handshakes {
-    /// For the gateway with this key.
+    /// Limits for the gateway with this public key.
     pub(crate) fn new(public: &PublicKey, now: Instant) -> Handshakes {
         Handshakes {
             easy: RateLimiter::new(public, u64::MAX),
             strict: RateLimiter::new(public, 0),
             since: now,
-            looked_at: 0,
-            computed: 0,
+            verified: 0,
+            passed: 0,
             by_address: HashMap::new(),
         }
     }
 
-    /// Judges a datagram from `from`.
+    /// Decides about a datagram from `from`.
     pub(crate) fn judge(&mut self, from: SocketAddr, packet: Packet, now: Instant) -> Verdict {
-        // The type, and three zero bytes (the WireGuard paper, section 5.4).
+        // The type, then three zero bytes (the WireGuard paper, section 5.4).
         if packet.get(1..4) != Some(&[0; 3]) {
             return Verdict::Dropped("malformed");
         }
@@ -74,32 +74,32 @@ impl Handshakes {
         }
 
         self.begin_second(now);
-        self.looked_at += 1;
-        if self.looked_at > LOOKED_AT {
+        self.verified += 1;
+        if self.verified > MAX_VERIFIED {
             return Verdict::Dropped("handshake_load");
         }
-        let limiter = match self.computed < EASY {
+        let limiter = match self.passed < UNCONDITIONAL {
             true => &self.easy,
             false => &self.strict,
         };
         match limiter.verify_packet(from, packet) {
-            Ok(kind) => self.take(from.ip(), kind),
+            Ok(kind) => self.pass(from.ip(), kind),
             Err(TunnResult::WriteToNetwork(cookie)) => Verdict::Cookie(cookie),
             Err(_) => Verdict::Dropped("handshake_mac"),
         }
     }
 
-    fn take(&mut self, from: IpAddr, kind: WgKind) -> Verdict {
-        if self.computed >= MOST {
+    fn pass(&mut self, from: IpAddr, kind: WgKind) -> Verdict {
+        if self.passed >= MAX_PASSED {
             return Verdict::Dropped("handshake_load");
         }
         let count = self.by_address.entry(from).or_default();
-        if *count >= PER_ADDRESS {
+        if *count >= MAX_PER_ADDRESS {
             return Verdict::Dropped("handshake_load");
         }
 
         *count += 1;
-        self.computed += 1;
+        self.passed += 1;
         Verdict::Passed(kind)
     }
 
@@ -109,8 +109,8 @@ impl Handshakes {
         }
 
         self.since = now;
-        self.looked_at = 0;
-        self.computed = 0;
+        self.verified = 0;
+        self.passed = 0;
         self.by_address.clear();
         self.easy.try_reset_count();
         self.strict.try_reset_count();

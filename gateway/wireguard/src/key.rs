@@ -1,15 +1,15 @@
-//! [`PrivateKey`]: a private key of WireGuard, as `wg genkey` makes them.
+//! [`PrivateKey`]: a WireGuard private key, in the format of `wg genkey`.
 
 use std::fmt;
 
 use gotatun::x25519::{PublicKey, StaticSecret};
 use ringway_config::WireGuardKey;
 
-/// It is never shown but by [`PrivateKey::text`].
+/// Only [`PrivateKey::text`] shows it.
 #[derive(Clone)]
 pub struct PrivateKey(StaticSecret);
 
-/// Why a text is no private key. It does not repeat the text.
+/// The text is not a private key. The error does not repeat the text, which may be secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyError;
 
@@ -22,34 +22,35 @@ impl fmt::Display for KeyError {
 impl std::error::Error for KeyError {}
 
 impl PrivateKey {
-    /// The key of these random bytes.
+    /// Makes a key of these random bytes.
     pub fn new(mut random: [u8; 32]) -> PrivateKey {
-        // RFC 7748, section 5, as `wg genkey` stores it.
+        // Clamped as in RFC 7748, section 5; `wg genkey` stores it so.
         random[0] &= 248;
         random[31] = (random[31] & 127) | 64;
 
         PrivateKey(StaticSecret::from(random))
     }
 
-    /// Reads what [`PrivateKey::text`] gives.
+    /// Parses the format of [`PrivateKey::text`].
     pub fn parse(text: &str) -> Result<PrivateKey, KeyError> {
-        // The same 32 bytes in base64.
+        // A public key has the same form, 32 bytes in base64.
         let key: WireGuardKey = text.trim().parse().map_err(|_| KeyError)?;
 
         Ok(PrivateKey::new(*key.bytes()))
     }
 
-    /// In base64.
+    /// The key in base64.
     pub fn text(&self) -> String {
         WireGuardKey::new(self.0.to_bytes()).to_string()
     }
 
-    /// The public key that belongs to it.
+    /// The corresponding public key.
     pub fn public(&self) -> WireGuardKey {
         WireGuardKey::new(PublicKey::from(&self.0).to_bytes())
     }
 
-    /// False if the secret that both share is known to everybody: no client has such a key.
+    /// False if `other` is a point of small order: the shared secret would be public, so no real
+    /// client has such a key.
     pub fn agrees_with(&self, other: &WireGuardKey) -> bool {
         let shared = self.0.diffie_hellman(&PublicKey::from(*other.bytes()));
 

@@ -6,13 +6,13 @@
 //!                                                       then admit       ▼
 //!                                                                      site, or the TUN of tunnels
 //! ```
-//! gotatun owns the protocol: handshakes, sessions, timers. Which client a packet is of, and what
-//! it may reach, is decided here ([`Engine`]): an address belongs to the node whose prefix holds it
-//! most specifically ([`Sources`]), and the data plane's tables judge where it may go, as for every
-//! attached node. The policy judges between clients and members where the packet enters or leaves a
-//! tunnel, as for hosts of the site.
+//! gotatun owns the protocol: handshakes, sessions and timers. [`Engine`] decides which client a
+//! packet belongs to and what that client may reach. An address belongs to the node with the most
+//! specific prefix for it ([`Sources`]). Where its packets may go is decided by the data plane's
+//! tables, as for every attached node. The policy applies where a packet enters or leaves a tunnel,
+//! as for hosts of the site.
 //!
-//! One thread ([`Service`]) does everything. No packet ends it, whatever is in it.
+//! One thread ([`Service`]) does everything. No packet, whatever its content, ends it.
 
 mod client;
 mod counts;
@@ -24,11 +24,11 @@ mod sources;
 
 pub use client::ClientStatus;
 pub use counts::Counts;
-pub use engine::{Ends, Engine};
+pub use engine::{Engine, Output};
 pub use key::{KeyError, PrivateKey};
-pub use service::{Parts, Reopen, Report, Service, Tell};
+pub use service::{OnActivity, Parts, Reopen, Report, Service};
 pub use sources::Sources;
 
-/// Bytes of the longest packet in a client's tunnel: 1500, less the IPv6, UDP and WireGuard
+/// Bytes of the largest packet in a client's tunnel: 1500, minus the IPv6, UDP and WireGuard
 /// headers.
 pub const MTU: u16 = 1420;

@@ -17,57 +17,57 @@ use tun_rs::SyncDevice;
 
 use crate::client::ClientStatus;
 use crate::counts::Counts;
-use crate::engine::{Ends, Engine};
+use crate::engine::{Engine, Output};
 use crate::key::PrivateKey;
 
-/// Timers are looked after, and a new configuration is seen, at least so often.
+/// Interval of gotatun's timers, and the longest delay until a new configuration is seen.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How often the use of clients is reported, unless one has come or gone.
-const REPORT: Duration = Duration::from_secs(1);
+/// Interval of the reports. A client that comes up or goes down is reported at once.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Least time between two attempts to re-create the device.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Minimum time between two attempts to re-create the device.
+const REOPEN_PAUSE: Duration = Duration::from_secs(1);
 
-/// Receives, and packets of the device, between two looks at the other.
-const TURN: usize = 64;
+/// Maximum of datagrams before the device gets its turn, and of packets before the socket does.
+const BUDGET: usize = 64;
 
-/// Bytes of a buffer: the kernel joins datagrams up to this.
+/// Size of the buffer: GRO joins datagrams up to 64 KiB.
 const BUFFER: usize = 0xffff;
 
-/// What the thread works with.
+/// Everything that the thread works with.
 pub struct Parts {
-    /// The gateway's key.
+    /// The gateway's private key.
     pub key: PrivateKey,
-    /// Bound to the port of WireGuard clients.
+    /// The socket, bound to the port for WireGuard clients.
     pub socket: TunnelSocket,
-    /// The device of WireGuard clients.
+    /// The TUN device for WireGuard clients.
     pub device: SyncDevice,
-    /// Makes the device again, after somebody has removed it.
+    /// Re-creates the device after another program has removed it.
     pub reopen: Reopen,
     /// The data plane's tables.
     pub tables: Arc<ArcSwap<Snapshot>>,
-    /// Hears which clients are here, by prefix, and when they used it last.
-    /// False: it did not hear, and the report is repeated.
-    pub present: Tell,
+    /// Receives the prefixes of the clients that are up, with the time of their last use. If it
+    /// returns false (its queue is full), the report is repeated.
+    pub on_activity: OnActivity,
 }
 
-/// Takes the clients that are here.
-pub type Tell = Box<dyn FnMut(BTreeMap<Prefix, Instant>) -> bool + Send>;
+/// Callback for [`Parts::on_activity`].
+pub type OnActivity = Box<dyn FnMut(BTreeMap<Prefix, Instant>) -> bool + Send>;
 
-/// Makes the device.
+/// Callback that creates the device.
 pub type Reopen = Box<dyn FnMut() -> io::Result<SyncDevice> + Send>;
 
-/// What the thread knows, once a second.
+/// Status of the service, updated once a second.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// Each client.
+    /// Status of each client.
     pub clients: Vec<ClientStatus>,
-    /// What was dropped and belongs to none.
+    /// Drops that belong to no client.
     pub counts: Counts,
 }
 
-/// The running thread. It ends when this is dropped.
+/// Handle of the running thread. Dropping it ends the thread.
 pub struct Service {
     nodes: Arc<ArcSwap<Vec<Node>>>,
     report: Arc<ArcSwap<Report>>,
@@ -84,16 +84,16 @@ impl Service {
         let stop = Arc::new(AtomicBool::new(false));
         let worker = Worker {
             engine: Engine::new(parts.key, Instant::now()),
-            ends: Kernel {
+            kernel: Kernel {
                 socket: parts.socket,
                 device: Some(parts.device),
                 counts: Counts::default(),
             },
             tables: parts.tables,
             reopen: parts.reopen,
-            present: parts.present,
+            on_activity: parts.on_activity,
             nodes: nodes.clone(),
-            followed: None,
+            applied: None,
             report: report.clone(),
             reported: BTreeMap::new(),
             next_tick: Instant::now(),
@@ -113,12 +113,12 @@ impl Service {
         })
     }
 
-    /// These are the attached nodes from now on; the thread follows within a tenth of a second.
-    pub fn follow(&self, nodes: Vec<Node>) {
+    /// Replaces the attached nodes. The thread applies them within a tenth of a second.
+    pub fn set_nodes(&self, nodes: Vec<Node>) {
         self.nodes.store(Arc::new(nodes));
     }
 
-    /// What the thread knew a moment ago.
+    /// The latest status.
     pub fn report(&self) -> Arc<Report> {
         self.report.load_full()
     }
@@ -128,26 +128,26 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
 
-        // A thread that panicked has said so.
+        // A panic of the thread was already logged by the panic hook.
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-/// The kernel's ends.
+/// The socket and the device.
 struct Kernel {
     socket: TunnelSocket,
-    /// None after it was removed.
+    /// None after another program removed it.
     device: Option<SyncDevice>,
     counts: Counts,
 }
 
-impl Ends for Kernel {
+impl Output for Kernel {
     fn send(&mut self, path: &Path, datagram: &[u8]) {
         let mut sent = self.socket.send(path, datagram, None);
 
-        // The address that the client knows us by may have gone.
+        // The local address that the client used may be gone: let the kernel choose one.
         if sent.is_err() && path.local().is_some() {
             let any = Path::new(path.remote(), None);
             sent = self.socket.send(&any, datagram, None);
@@ -168,15 +168,15 @@ impl Ends for Kernel {
 
 struct Worker {
     engine: Engine,
-    ends: Kernel,
+    kernel: Kernel,
     tables: Arc<ArcSwap<Snapshot>>,
     reopen: Reopen,
-    present: Tell,
+    on_activity: OnActivity,
     nodes: Arc<ArcSwap<Vec<Node>>>,
-    /// The nodes that the engine has.
-    followed: Option<Arc<Vec<Node>>>,
+    /// The nodes that the engine works with.
+    applied: Option<Arc<Vec<Node>>>,
     report: Arc<ArcSwap<Report>>,
-    /// What was told last.
+    /// The activity that was last reported.
     reported: BTreeMap<Prefix, Instant>,
     next_tick: Instant,
     next_report: Instant,
@@ -188,7 +188,7 @@ impl Worker {
         let mut buffer = vec![0; BUFFER];
 
         while !stop.load(Relaxed) {
-            self.follow();
+            self.apply_nodes();
             self.wait();
 
             self.receive(&mut buffer);
@@ -197,49 +197,49 @@ impl Worker {
             let now = Instant::now();
             if self.next_tick <= now {
                 self.next_tick = now + TICK;
-                self.engine.tick(&mut self.ends);
+                self.engine.handle_timers(&mut self.kernel);
             }
-            self.tell(now);
-            if self.ends.device.is_none() {
-                self.restore(now);
+            self.report_activity(now);
+            if self.kernel.device.is_none() {
+                self.reopen_device(now);
             }
         }
     }
 
-    fn follow(&mut self) {
+    fn apply_nodes(&mut self) {
         let nodes = self.nodes.load_full();
         let is_known = self
-            .followed
+            .applied
             .as_ref()
-            .is_some_and(|followed| Arc::ptr_eq(followed, &nodes));
+            .is_some_and(|applied| Arc::ptr_eq(applied, &nodes));
 
         if !is_known {
-            self.engine.follow(&nodes);
-            self.followed = Some(nodes);
+            self.engine.set_nodes(&nodes);
+            self.applied = Some(nodes);
         }
     }
 
-    /// Until something comes, or a tick is due.
+    /// Waits until the socket or the device is readable, or a tick is due.
     fn wait(&self) {
-        let socket = PollFd::from_borrowed_fd(self.ends.socket.as_fd(), PollFlags::IN);
-        let device = self.ends.device.as_ref();
+        let socket = PollFd::from_borrowed_fd(self.kernel.socket.as_fd(), PollFlags::IN);
+        let device = self.kernel.device.as_ref();
         let device = device.map(|device| PollFd::from_borrowed_fd(device.as_fd(), PollFlags::IN));
-        let mut ends: Vec<PollFd<'_>> = [socket].into_iter().chain(device).collect();
+        let mut fds: Vec<PollFd<'_>> = [socket].into_iter().chain(device).collect();
 
         let left = self.next_tick.saturating_duration_since(Instant::now());
         let left = Timespec {
             tv_sec: 0,
             tv_nsec: left.min(TICK).subsec_nanos().into(),
         };
-        // Interrupted, or the device has gone: the next read finds out.
-        let _ = poll(&mut ends, Some(&left));
+        // On an error (interrupted, or the device is gone) the following reads fail and handle it.
+        let _ = poll(&mut fds, Some(&left));
     }
 
     fn receive(&mut self, buffer: &mut [u8]) {
         let tables = self.tables.load();
 
-        for _ in 0..TURN {
-            let Ok(received) = self.ends.socket.receive(buffer) else {
+        for _ in 0..BUDGET {
+            let Ok(received) = self.kernel.socket.receive(buffer) else {
                 return;
             };
             let path = Path::new(received.from, received.to);
@@ -248,7 +248,7 @@ impl Worker {
             let size = received.segment.unwrap_or(received.len).max(1);
             for datagram in all.chunks(size) {
                 self.engine
-                    .datagram(&tables, path, datagram, now, &mut self.ends);
+                    .handle_datagram(&tables, path, datagram, now, &mut self.kernel);
             }
         }
     }
@@ -256,56 +256,58 @@ impl Worker {
     fn read(&mut self, buffer: &mut [u8]) {
         let tables = self.tables.load();
 
-        for _ in 0..TURN {
-            let Some(device) = &self.ends.device else {
+        for _ in 0..BUDGET {
+            let Some(device) = &self.kernel.device else {
                 return;
             };
             match device.recv(buffer) {
-                Ok(len) => self.engine.packet(&tables, &buffer[..len], &mut self.ends),
+                Ok(len) => self
+                    .engine
+                    .handle_packet(&tables, &buffer[..len], &mut self.kernel),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     warn!(%error, "The device of WireGuard clients has gone");
-                    self.ends.device = None;
+                    self.kernel.device = None;
                     return;
                 }
             }
         }
     }
 
-    /// Tells who is here: at once if that has changed, else from time to time.
-    fn tell(&mut self, now: Instant) {
+    /// Reports activity: at once if a client came up or went down, else once a second.
+    fn report_activity(&mut self, now: Instant) {
         let is_due = self.next_report <= now;
-        let present = self.engine.present(now);
+        let present = self.engine.active(now);
         let is_same = present.keys().eq(self.reported.keys());
         if !is_due && is_same {
             return;
         }
 
-        self.next_report = now + REPORT;
+        self.next_report = now + REPORT_INTERVAL;
         let mut counts = self.engine.counts().clone();
-        counts.add_all(&self.ends.counts);
+        counts.add_all(&self.kernel.counts);
         self.report.store(Arc::new(Report {
             clients: self.engine.status(now),
             counts,
         }));
-        if present != self.reported && (self.present)(present.clone()) {
+        if present != self.reported && (self.on_activity)(present.clone()) {
             self.reported = present;
         }
     }
 
-    fn restore(&mut self, now: Instant) {
+    fn reopen_device(&mut self, now: Instant) {
         if now < self.next_device {
             return;
         }
-        self.next_device = now + PAUSE;
+        self.next_device = now + REOPEN_PAUSE;
 
         let device = (self.reopen)();
         let device = device.and_then(|device| device.set_nonblocking(true).map(|()| device));
         match device {
             Ok(device) => {
                 info!("The device of WireGuard clients is there again");
-                self.ends.device = Some(device);
+                self.kernel.device = Some(device);
             }
             Err(error) => warn!(%error, "Cannot re-create the device of WireGuard clients"),
         }

@@ -1,24 +1,24 @@
-//! [`Sources`]: which attached node an address is of.
+//! [`Sources`]: maps an address to the attached node that owns it.
 
 use std::net::IpAddr;
 
 use ringway_config::{Node, NodeName};
 use ringway_dataplane::PrefixTable;
 
-/// The prefixes of all attached nodes, of those that are no WireGuard clients, too: a nested range
-/// belongs to the node that has the narrower prefix.
+/// The prefixes of all attached nodes. It includes nodes that are not WireGuard clients, because a
+/// nested range belongs to the node with the narrower prefix.
 #[derive(Default)]
 pub struct Sources(PrefixTable<Holder>);
 
-/// Who holds a prefix.
+/// The owner of a prefix.
 enum Holder {
     Node(NodeName),
-    /// Two nodes have it: neither holds it.
+    /// Two nodes list it: it belongs to neither.
     Disputed,
 }
 
 impl Sources {
-    /// Those of `nodes`.
+    /// The prefixes of `nodes`.
     pub fn of(nodes: &[Node]) -> Sources {
         let mut sources = Sources::default();
         for node in nodes {
@@ -34,7 +34,7 @@ impl Sources {
         sources
     }
 
-    /// The node whose prefix holds `address` most specifically.
+    /// The node with the most specific prefix for `address`.
     pub fn node(&self, address: IpAddr) -> Option<&NodeName> {
         match self.0.lookup(address)? {
             Holder::Node(name) => Some(name),

@@ -1,5 +1,5 @@
-//! [`Child`]: one command while it runs, in a process group of its own, so that what it starts ends
-//! with it.
+//! [`Child`]: a running command, in a process group of its own, so that its descendants are
+//! terminated with it.
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -13,36 +13,36 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Bytes of each output that are kept; the rest is read and dropped.
+/// Bytes kept of each output; the rest is read and dropped.
 const OUTPUT: usize = 4096;
 
-/// How long a command may take to end after SIGTERM.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a command may take to end after SIGTERM, and after SIGKILL.
+const TERM_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often it is looked whether it has.
-const LOOK: Duration = Duration::from_millis(20);
+/// Interval at which the command is polled after SIGTERM.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long what it has started may hold its output open.
-const REST: Duration = Duration::from_millis(200);
+/// How long descendants of an ended command may keep its output open.
+const OUTPUT_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Why a command has not done what it should.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HookError {
     /// It did not start.
     #[error("it does not start: {0}")]
     Start(#[source] std::io::Error),
-    /// It ended with a code, or by a signal.
+    /// It ended with a code other than 0, or by a signal.
     #[error("{0}{1}")]
     Failed(ExitStatus, String),
-    /// It took too long.
+    /// It exceeded its time limit.
     #[error("it has not ended within {} s", .0.as_secs())]
     Slow(Duration),
-    /// Its role is over.
+    /// The role changed while it ran.
     #[error("another role came meanwhile")]
     Superseded,
 }
 
-/// A command that runs.
+/// A running command.
 pub(super) struct Child {
     process: tokio::process::Child,
     group: Option<Pid>,
@@ -76,10 +76,10 @@ impl Child {
         })
     }
 
-    /// Waits for its end, and ends it if it takes longer than `limit`.
+    /// Waits for the command to end. Terminates it after `limit`.
     pub(super) async fn wait(&mut self, limit: Duration) -> Result<(), HookError> {
         let Ok(ended) = timeout(limit, self.process.wait()).await else {
-            self.end().await;
+            self.terminate().await;
             return Err(HookError::Slow(limit));
         };
         let status = ended.map_err(HookError::Start)?;
@@ -89,59 +89,60 @@ impl Child {
             tracing::debug!(
                 name = "output",
                 found = text,
-                "A command has said something"
+                "A command has printed something"
             );
             return Ok(());
         }
-        let said = if text.is_empty() {
+        let output = if text.is_empty() {
             String::new()
         } else {
             format!(": {text}")
         };
-        Err(HookError::Failed(status, said))
+        Err(HookError::Failed(status, output))
     }
 
-    /// Ends it, and what it has started.
-    pub(super) async fn end(&mut self) {
+    /// Terminates the command and its descendants.
+    pub(super) async fn terminate(&mut self) {
         self.signal(Signal::SIGTERM);
-        let until = Instant::now() + FAREWELL;
+        let until = Instant::now() + TERM_TIMEOUT;
         while !self.has_ended() && Instant::now() < until {
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
 
-        // What it has started may take no notice of SIGTERM, and outlive it.
+        // Descendants may ignore SIGTERM and outlive the command itself.
         self.signal(Signal::SIGKILL);
-        // A killed process ends, but for one in the middle of a broken disk's request.
-        _ = timeout(FAREWELL, self.process.wait()).await;
+        // SIGKILL ends every process, except one that is stuck in a request to a broken disk.
+        _ = timeout(TERM_TIMEOUT, self.process.wait()).await;
     }
 
-    /// Looks without waiting for it in the sense of wait(2): from that on, another process may get
-    /// its number, and its group's.
+    /// Polls without reaping the process (WNOWAIT): once it is reaped, the kernel may give its
+    /// process id, and its group's, to another process.
     fn has_ended(&self) -> bool {
         let Some(id) = self.group.filter(|_| self.process.id().is_some()) else {
             return true;
         };
-        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
 
-        waitid(Id::Pid(id), look) != Ok(WaitStatus::StillAlive)
+        waitid(Id::Pid(id), options) != Ok(WaitStatus::StillAlive)
     }
 
-    /// Its number is its own until it was waited for.
+    /// Sends `signal` to the group. Safe as long as the process is not reaped: its id is not
+    /// reused.
     fn signal(&self, signal: Signal) {
         if self.process.id().is_some()
             && let Some(group) = self.group
         {
-            // It may be ending just now.
+            // Fails if the process is just ending.
             _ = killpg(group, signal);
         }
     }
 
-    /// What it has said, as one line that has no effect on a terminal.
+    /// The output as one line, escaped for a terminal.
     async fn output(&mut self) -> String {
         let mut text = Vec::new();
         for output in self.outputs.drain(..) {
             let abort = output.abort_handle();
-            match timeout(REST, output).await {
+            match timeout(OUTPUT_TIMEOUT, output).await {
                 Ok(Ok(bytes)) => text.extend(bytes),
                 _ => abort.abort(),
             }
@@ -161,13 +162,13 @@ impl Drop for Child {
     }
 }
 
-/// The first bytes of an output, once it is closed.
+/// Reads an output to its end and returns the first [`OUTPUT`] bytes.
 async fn read(mut output: impl AsyncRead + Unpin) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut buffer = [0; 1024];
 
     while let Ok(length @ 1..) = output.read(&mut buffer).await {
-        // Read to its end all the same: a full pipe would stop the command.
+        // Read on after the limit: a full pipe would block the command.
         let room = OUTPUT - kept.len();
         kept.extend_from_slice(&buffer[..length.min(room)]);
     }

@@ -66,9 +66,9 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-fn call(hook: &Hook, occasion: Occasion) -> Call {
-    let (role, epoch) = match occasion {
-        Occasion::Active(epoch) => ("active", epoch),
+fn call(hook: &Hook, trigger: Trigger) -> Call {
+    let (role, epoch) = match trigger {
+        Trigger::Active(epoch) => ("active", epoch),
         _ => ("standby", 0),
     };
 
@@ -79,26 +79,26 @@ fn call(hook: &Hook, occasion: Occasion) -> Call {
             ("RINGWAY_REASON", "silent".to_owned()),
             ("RINGWAY_EPOCH", epoch.to_string()),
         ],
-        occasion,
+        trigger,
     }
 }
 
 struct Started {
     calls: watch::Sender<Call>,
     attention: Attention,
-    done: Arc<Done>,
+    status: Arc<HaStatus>,
     task: tokio::task::JoinHandle<()>,
 }
 
 fn start() -> Started {
     let attention = Attention::default();
-    let done = Arc::new(Done::default());
+    let status = Arc::new(HaStatus::default());
     let (calls, receiver) = watch::channel(Call::none());
-    let task = tokio::spawn(Calls::new(attention.clone(), done.clone()).run(receiver));
+    let task = tokio::spawn(HookRunner::new(attention.clone(), status.clone()).run(receiver));
     Started {
         calls,
         attention,
-        done,
+        status,
         task,
     }
 }
@@ -117,21 +117,19 @@ async fn each_role_runs_its_command_once_with_its_arguments_as_they_are() {
     let standby = stub.program("standby", "");
     let running = start();
 
-    running
-        .calls
-        .send_replace(call(&standby, Occasion::Standby));
+    running.calls.send_replace(call(&standby, Trigger::Standby));
     stub.wait_for_calls(1).await;
     running
         .calls
-        .send_replace(call(&active, Occasion::Active(7)));
+        .send_replace(call(&active, Trigger::Active(7)));
     stub.wait_for_calls(2).await;
     // PeerVerdict again, with nothing new; then in a new epoch.
     running
         .calls
-        .send_replace(call(&active, Occasion::Active(7)));
+        .send_replace(call(&active, Trigger::Active(7)));
     running
         .calls
-        .send_replace(call(&active, Occasion::Active(8)));
+        .send_replace(call(&active, Trigger::Active(8)));
     let calls = stub.wait_for_calls(3).await;
 
     let argument = "1 one argument; $(not two)";
@@ -162,19 +160,15 @@ async fn the_newest_role_ends_a_command_that_hangs_with_all_that_it_has_started(
 
     running
         .calls
-        .send_replace(call(&active, Occasion::Active(1)));
+        .send_replace(call(&active, Trigger::Active(1)));
     let number = || fs::read_to_string(&started).unwrap_or_default();
     until("what it starts", || number().ends_with('\n')).await;
     // Of these, the last one counts.
+    running.calls.send_replace(call(&standby, Trigger::Standby));
     running
         .calls
-        .send_replace(call(&standby, Occasion::Standby));
-    running
-        .calls
-        .send_replace(call(&active, Occasion::Active(1)));
-    running
-        .calls
-        .send_replace(call(&standby, Occasion::Standby));
+        .send_replace(call(&active, Trigger::Active(1)));
+    running.calls.send_replace(call(&standby, Trigger::Standby));
     let calls = stub.wait_for_calls(2).await;
 
     assert!(calls[1].starts_with("standby "), "{calls:?}");
@@ -193,16 +187,14 @@ async fn a_role_that_comes_back_runs_again_after_another_one_was_cut_short() {
 
     running
         .calls
-        .send_replace(call(&active, Occasion::Active(1)));
+        .send_replace(call(&active, Trigger::Active(1)));
     stub.wait_for_calls(1).await;
     until("the first to end", || state(&running) == "done").await;
-    running
-        .calls
-        .send_replace(call(&standby, Occasion::Standby));
+    running.calls.send_replace(call(&standby, Trigger::Standby));
     stub.wait_for_calls(2).await;
     running
         .calls
-        .send_replace(call(&active, Occasion::Active(1)));
+        .send_replace(call(&active, Trigger::Active(1)));
     let calls = stub.wait_for_calls(3).await;
 
     assert!(calls[2].starts_with("active "), "{calls:?}");
@@ -221,7 +213,7 @@ async fn a_command_that_fails_is_said_and_tried_again_until_it_succeeds() {
 
     running
         .calls
-        .send_replace(call(&active, Occasion::Active(1)));
+        .send_replace(call(&active, Trigger::Active(1)));
     until("it to be said", || {
         running.attention.list().contains_key(FAILED)
     })
@@ -251,7 +243,7 @@ async fn a_program_that_is_missing_is_said() {
 
     running
         .calls
-        .send_replace(call(&missing, Occasion::Active(1)));
+        .send_replace(call(&missing, Trigger::Active(1)));
     until("it to be said", || {
         running.attention.list().contains_key(FAILED)
     })
@@ -300,14 +292,14 @@ async fn the_last_call_is_done_before_the_task_ends() {
 
     running
         .calls
-        .send_replace(call(&standby, Occasion::Shutdown));
+        .send_replace(call(&standby, Trigger::Shutdown));
     drop(running.calls);
     running.task.await.expect("it ends");
     assert_eq!(stub.calls().last().map(String::as_str), Some("over"));
 }
 
 fn state(running: &Started) -> String {
-    let hook = running.done.hook.load();
+    let hook = running.status.hook.load();
     hook.as_ref()
         .as_ref()
         .map(|hook| hook.state.clone())

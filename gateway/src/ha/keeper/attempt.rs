@@ -1,4 +1,5 @@
-//! [`Attempt`]: whether somebody else has the virtual addresses, before this host takes them.
+//! [`AddressProbe`]: asks the network whether another host has the virtual addresses, before this
+//! one takes them.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -6,26 +7,26 @@ use std::time::{Duration, Instant};
 use ringway_host::virtual_address::Interface;
 use ringway_host::virtual_address::announce::Announcer;
 
-/// Questions. RFC 5227, section 2.1.1, asks as often, over some seconds; hosts of one network
-/// answer within milliseconds, and there is no gateway meanwhile.
-const QUESTIONS: usize = 3;
-/// Between two of them, and after the last.
-const PAUSE: Duration = Duration::from_millis(80);
+/// Number of probes. RFC 5227, section 2.1.1, sends as many, but over some seconds. Hosts of one
+/// network answer within milliseconds, and the site has no gateway while we wait.
+const PROBES: usize = 3;
+/// Time between two probes, and after the last.
+const INTERVAL: Duration = Duration::from_millis(80);
 
-/// Some questions, one after the other.
-pub(super) struct Attempt {
+/// A sequence of probes for the same addresses.
+pub(super) struct AddressProbe {
     interface: Interface,
     announcer: Announcer,
-    asked: usize,
+    sent: usize,
     next: Instant,
 }
 
-impl Attempt {
-    pub(super) fn new(interface: Interface, announcer: Announcer, now: Instant) -> Attempt {
-        Attempt {
+impl AddressProbe {
+    pub(super) fn new(interface: Interface, announcer: Announcer, now: Instant) -> AddressProbe {
+        AddressProbe {
             interface,
             announcer,
-            asked: 0,
+            sent: 0,
             next: now,
         }
     }
@@ -34,26 +35,27 @@ impl Attempt {
         &self.announcer
     }
 
-    /// Asks, if it is time; when there is something to do again. `None`: nobody has answered.
+    /// Sends the next probe if it is due. Returns when to call again, or `None` if no host has
+    /// answered all probes.
     pub(super) fn probe(&mut self, addresses: &[IpAddr], now: Instant) -> Option<Instant> {
         if now < self.next {
             return Some(self.next);
         }
-        if self.asked == QUESTIONS {
+        if self.sent == PROBES {
             return None;
         }
 
         for address in addresses {
             if let Err(error) = self.announcer.probe(*address) {
-                tracing::debug!(%error, %address, "Nobody was asked for a virtual address");
+                tracing::debug!(%error, %address, "Cannot probe for a virtual address");
             }
         }
-        self.asked += 1;
-        self.next = now + PAUSE;
+        self.sent += 1;
+        self.next = now + INTERVAL;
         Some(self.next)
     }
 
-    pub(super) fn conclude(self) -> (Interface, Announcer) {
+    pub(super) fn into_parts(self) -> (Interface, Announcer) {
         (self.interface, self.announcer)
     }
 }

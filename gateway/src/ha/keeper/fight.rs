@@ -1,5 +1,5 @@
-//! [`Fight`]: another program removes the virtual addresses; once, as a restart of the network
-//! does, or again and again.
+//! [`Fight`]: counts how often another program removes the virtual addresses. Once is harmless (the
+//! network was restarted); again and again is a finding.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use crate::attention::Attention;
 
-/// So many restorations in a minute are a fight.
+/// Restorations in a minute from which on it is a finding.
 const MOST: u32 = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 
 const NAME: &str = "fight virtual addresses";
 
-/// Restorations of the last minute.
+/// Restorations in the current minute.
 #[derive(Debug, Default)]
 pub(super) struct Fight {
     count: u32,
@@ -21,7 +21,7 @@ pub(super) struct Fight {
 }
 
 impl Fight {
-    /// These were gone, and are there again.
+    /// Counts one restoration of the addresses in `missing`.
     pub(super) fn restored(
         &mut self,
         missing: &BTreeSet<IpAddr>,
@@ -40,8 +40,8 @@ impl Fight {
         }
     }
 
-    /// A minute later it may be over.
-    pub(super) fn look(&mut self, attention: &Attention, now: Instant) {
+    /// Begins a new minute if the last one is over. Clears the finding if it had few restorations.
+    pub(super) fn expire(&mut self, attention: &Attention, now: Instant) {
         if self.began.is_none_or(|began| now < began + MINUTE) {
             return;
         }

@@ -1,5 +1,5 @@
-//! [`Held`]: the virtual addresses while this host has them: when they are announced, and when it
-//! is asked who else has them.
+//! [`Held`]: the schedule of the virtual addresses while this host has them: when to announce them,
+//! and when to probe for another host that has them too.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,14 +10,14 @@ use ringway_host::virtual_address::announce::{Announcer, Hardware};
 
 use crate::ha::order::Order;
 
-/// After a takeover, when the addresses are announced, in milliseconds.
+/// When the addresses are announced, in milliseconds after a takeover.
 const ANNOUNCEMENTS: [u64; 11] = [0, 50, 100, 200, 400, 800, 1600, 2400, 3200, 4800, 9600];
-/// After that, so often: for those that were not there to hear it.
+/// Interval of the announcements after those, for hosts that missed them.
 pub(super) const REFRESH: Duration = Duration::from_secs(60);
 
-/// So long after a takeover, another gateway may still answer for the addresses.
-pub(super) const HANDING_OVER: Duration = Duration::from_secs(5);
-/// After that, so often it is asked whether somebody else has them.
+/// For this long after a takeover, the previous gateway may still answer for the addresses.
+pub(super) const HANDOVER: Duration = Duration::from_secs(5);
+/// Interval of the probes after that.
 pub(super) const PROBE: Duration = Duration::from_secs(30);
 
 /// See the head of this file.
@@ -26,20 +26,20 @@ pub(super) struct Held {
     pub(super) interface: Interface,
     pub(super) announcer: Option<Announcer>,
     pub(super) since: Instant,
-    /// How many of [`ANNOUNCEMENTS`] are over.
+    /// Number of [`ANNOUNCEMENTS`] done.
     pub(super) announced: usize,
     pub(super) next_announcement: Instant,
     pub(super) next_probe: Instant,
-    /// When somebody else said last that it has one of them.
-    pub(super) heard: Option<Instant>,
-    /// The pulse with which they were renewed.
+    /// When another host last answered for one of the addresses.
+    pub(super) conflict_at: Option<Instant>,
+    /// The pulse at which the addresses were last renewed.
     pub(super) renewed: Instant,
-    /// They were not set yet.
+    /// The addresses are not yet set in the kernel.
     pub(super) is_new: bool,
 }
 
 impl Held {
-    /// Tells the hosts, if it is time.
+    /// Announces the addresses if it is due.
     pub(super) fn announce(&mut self, order: &Order, now: Instant) {
         if now < self.next_announcement {
             return;
@@ -47,7 +47,7 @@ impl Held {
 
         if let Some(announcer) = &self.announcer {
             for address in &order.addresses {
-                // The interface may be down: it is repeated.
+                // Fails while the interface is down. The next announcement repeats it.
                 if let Err(error) = announcer.announce(*address, &order.interface) {
                     tracing::debug!(%error, %address, "A virtual address was not announced");
                 }
@@ -60,8 +60,8 @@ impl Held {
         };
     }
 
-    /// Asks who else has the addresses, if it is time; who has answered.
-    pub(super) fn ask(&mut self, order: &Order, now: Instant) -> BTreeMap<IpAddr, Hardware> {
+    /// Probes the addresses if it is due. Returns the hosts that have answered.
+    pub(super) fn probe(&mut self, order: &Order, now: Instant) -> BTreeMap<IpAddr, Hardware> {
         let Some(announcer) = &self.announcer else {
             self.next_probe = now + PROBE;
             return BTreeMap::new();
@@ -72,12 +72,12 @@ impl Held {
             self.next_probe = now + PROBE;
             for address in &order.addresses {
                 if let Err(error) = announcer.probe(*address) {
-                    tracing::debug!(%error, %address, "Nobody was asked for a virtual address");
+                    tracing::debug!(%error, %address, "Cannot probe for a virtual address");
                 }
             }
         }
-        // The gateway that had them before may not have lost them yet.
-        if now < self.since + HANDING_OVER {
+        // The previous gateway may not have removed the addresses yet: its answers do not count.
+        if now < self.since + HANDOVER {
             return BTreeMap::new();
         }
         others

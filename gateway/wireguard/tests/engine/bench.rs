@@ -11,7 +11,7 @@ use gotatun::packet::{Packet, WgKind};
 use gotatun::x25519::{PublicKey, StaticSecret};
 use ringway_config::{Node, Place, PlacedPrefix};
 use ringway_dataplane::{Path, SiteNo, Snapshot, SnapshotBuilder};
-use ringway_wireguard::{Ends, Engine, PrivateKey};
+use ringway_wireguard::{Engine, Output, PrivateKey};
 
 /// What leaves the gateway.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(crate) struct Left {
     pub(crate) packets: Vec<Vec<u8>>,
 }
 
-impl Ends for Left {
+impl Output for Left {
     fn send(&mut self, path: &Path, datagram: &[u8]) {
         self.datagrams.push((path.remote(), datagram.to_owned()));
     }
@@ -69,7 +69,7 @@ impl Bench {
         let now = Instant::now();
         let key = key(200);
         let mut engine = Engine::new(key.clone(), now);
-        engine.follow(nodes);
+        engine.set_nodes(nodes);
 
         Bench {
             engine,
@@ -80,8 +80,8 @@ impl Bench {
     }
 
     /// Puts other nodes in force.
-    pub(crate) fn follow(&mut self, nodes: &[Node]) {
-        self.engine.follow(nodes);
+    pub(crate) fn set_nodes(&mut self, nodes: &[Node]) {
+        self.engine.set_nodes(nodes);
         self.tables = tables(nodes);
     }
 
@@ -130,7 +130,7 @@ impl Bench {
         let path = Path::new(from, None);
 
         self.engine
-            .datagram(&self.tables, path, datagram, self.now, &mut left);
+            .handle_datagram(&self.tables, path, datagram, self.now, &mut left);
         left
     }
 
@@ -148,7 +148,7 @@ impl Bench {
     pub(crate) fn route(&mut self, packet: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
         let mut left = Left::default();
 
-        self.engine.packet(&self.tables, packet, &mut left);
+        self.engine.handle_packet(&self.tables, packet, &mut left);
         left.datagrams
     }
 
@@ -157,7 +157,7 @@ impl Bench {
         let status = self.engine.status(self.now);
         let status = status.iter().find(|status| status.name.as_str() == name);
 
-        status.unwrap().counts.of(reason)
+        status.unwrap().counts.count(reason)
     }
 }
 

@@ -15,13 +15,13 @@ fn bench() -> Bench {
 /// Handshakes of a stranger, each from another address, and how many were answered by a cookie.
 fn flood(bench: &mut Bench, count: u32) -> u64 {
     let mut stranger = bench.stranger(&key(9), 1);
-    let before = bench.engine.counts().of("handshake_cookie");
+    let before = bench.engine.counts().count("handshake_cookie");
     for number in 0..count {
         let init = stranger.tunn.format_handshake_initiation(true).unwrap();
         let from = SocketAddr::from((number.to_be_bytes(), 1));
         bench.arrive(from, &Packet::from(WgKind::HandshakeInit(init)));
     }
-    bench.engine.counts().of("handshake_cookie") - before
+    bench.engine.counts().count("handshake_cookie") - before
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_flood_of_handshakes_is_asked_for_cookies_and_a_client_comes_in_all_the_same
     let mut bench = bench();
     assert_eq!(flood(&mut bench, 500), 500 - 64);
     assert_eq!(
-        bench.engine.counts().of("unknown_key"),
+        bench.engine.counts().count("unknown_key"),
         64,
         "the computed ones"
     );
@@ -50,8 +50,8 @@ fn a_flood_of_handshakes_is_asked_for_cookies_and_a_client_comes_in_all_the_same
         bench.exchange(&mut stranger, WgKind::HandshakeInit(init));
     }
     // The client is at the same address.
-    assert_eq!(bench.engine.counts().of("unknown_key"), 64 + 127);
-    assert!(bench.engine.counts().of("handshake_load") > 0);
+    assert_eq!(bench.engine.counts().count("unknown_key"), 64 + 127);
+    assert!(bench.engine.counts().count("handshake_load") > 0);
 
     bench.now += Duration::from_secs(1);
     assert_eq!(flood(&mut bench, 64), 0, "another second");

@@ -82,34 +82,34 @@ fn a_replaced_key_and_a_removed_node_end_at_once() {
     let mut phone = bench.client(&key(1), 1);
     let mut laptop = bench.client(&key(2), 2);
     let [from_phone, from_laptop] = [PHONE, LAPTOP].map(|from| packet(from, MEMBER));
-    assert_eq!(bench.engine.present(bench.now).len(), 2);
+    assert_eq!(bench.engine.active(bench.now).len(), 2);
 
     // Neither the former session nor a new handshake with the former key.
     let mut changed = nodes();
     changed[0] = node("phone", &["10.1.77.5/32"], Some(&key(3)));
-    bench.follow(&changed);
+    bench.set_nodes(&changed);
     assert!(bench.send(&mut phone, &from_phone).is_empty());
     let mut stranger = bench.stranger(&key(1), 1);
     let init = stranger.tunn.format_handshake_initiation(true).unwrap();
     assert!(!bench.exchange(&mut stranger, WgKind::HandshakeInit(init)));
-    assert_eq!(bench.engine.counts().of("unknown_key"), 1);
-    assert_eq!(bench.engine.present(bench.now).len(), 1);
+    assert_eq!(bench.engine.counts().count("unknown_key"), 1);
+    assert_eq!(bench.engine.active(bench.now).len(), 1);
     let mut phone = bench.client(&key(3), 1);
     assert_eq!(bench.send(&mut phone, &from_phone).len(), 1);
 
     // The other one has kept its session; with fewer prefixes, it has no address.
     assert_eq!(bench.send(&mut laptop, &from_laptop).len(), 1);
     changed[1] = node("laptop", &["10.1.77.8/32"], Some(&key(2)));
-    bench.follow(&changed);
+    bench.set_nodes(&changed);
     assert!(bench.send(&mut laptop, &from_laptop).is_empty());
     changed.truncate(1);
-    bench.follow(&changed);
+    bench.set_nodes(&changed);
     assert!(
         bench
             .send(&mut laptop, &packet("10.1.77.8", MEMBER))
             .is_empty()
     );
-    assert_eq!(bench.engine.present(bench.now).len(), 1);
+    assert_eq!(bench.engine.active(bench.now).len(), 1);
 }
 
 #[test]
