@@ -1,6 +1,6 @@
-//! What an operator may ask a running gateway: one request a line on a unix socket, one document as
-//! the answer: JSON, or metrics as text. The drive makes the [`Report`]; the command line renders
-//! it.
+//! The operator's interface of a running gateway: a unix socket that takes one request a line and
+//! answers with one document, JSON or metrics as text. The drive makes the [`Report`]; the command
+//! line renders it.
 
 pub mod announcement;
 pub mod attention;
@@ -20,27 +20,27 @@ pub use report::{ReloadReport, Report, RoleReport};
 pub use requests::Requests;
 pub use rules::RulesReport;
 
-/// What a client wants. It may give up before it is answered.
+/// A client's request. The client may disconnect before it is answered.
 #[derive(Debug)]
 pub enum Request {
     /// A report.
     Status(oneshot::Sender<Report>),
-    /// The gateway's role alone: load balancers ask for it every second.
+    /// The role alone: cheap enough for load balancers, which ask every second.
     Role(oneshot::Sender<RoleReport>),
-    /// The files read again, and what became of it.
+    /// Reloads the files and reports the result.
     Reload(oneshot::Sender<ReloadReport>),
     /// What the rules of both ends say about a connection.
     Rules {
         /// The connection.
         opening: Opening,
-        /// For the report.
+        /// Takes the answer.
         reply: oneshot::Sender<RulesReport>,
     },
-    /// The site handed over to a sibling, or not any more, and a report.
+    /// Hands the site over to a sibling, or takes it back; answered with a report.
     Drain {
-        /// To be handed over.
+        /// True to hand over.
         on: bool,
-        /// For the report.
+        /// Takes the answer.
         reply: oneshot::Sender<Report>,
     },
 }

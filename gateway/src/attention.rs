@@ -1,47 +1,47 @@
-//! [`Attention`]: what an operator should look at while the gateway goes on: one list for `status`
-//! and the log. The part that finds something raises it under its name, and clears it when it is
-//! over.
+//! [`Attention`]: the findings that an operator should look at while the gateway goes on. It is one
+//! list for `status` and the log. The part of the daemon that detects a problem raises a finding
+//! under a name, and clears it when the problem is over.
 //!
-//! Each is logged once when it is raised, again if its text changes, and once when it is over.
+//! A finding is logged when it is raised, when its text changes, and when it is cleared.
 
 use ringway_intent::Remedy;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-/// Findings that are kept. Names come from our own code, so that only a fault there fills the list;
-/// more are logged and left out.
-const MOST: usize = 256;
+/// Maximum number of findings. Names come from our own code, so only a bug can fill the list; more
+/// are logged and left out.
+const MAX_FINDINGS: usize = 256;
 
-/// The list. Clones share it.
+/// The list of findings. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Attention(Arc<Mutex<BTreeMap<String, Item>>>);
 
-/// One finding.
+/// A finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// What is wrong, for an operator.
+    /// The problem, for an operator.
     pub what: String,
-    /// What fixes it.
+    /// How to fix it.
     pub remedy: Remedy,
-    /// When it was raised.
+    /// When the finding was raised.
     pub since: SystemTime,
 }
 
 impl Attention {
-    /// Puts `what` on the list under `name`, such as `forward-drop ip filter FORWARD`.
+    /// Raises the finding `name`, such as `forward-drop ip filter FORWARD`.
     pub fn raise(&self, name: &str, what: &str, remedy: impl Into<Remedy>) {
         let remedy = remedy.into();
         let mut items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
 
-        // It is the same finding as long as it has the name, whatever is said about it.
+        // A new text under the same name is the same finding: `since` stays.
         let since = match items.get(name) {
             Some(known) if known.what == what && known.remedy == remedy => return,
             Some(known) => known.since,
             None => SystemTime::now(),
         };
-        // Logged also when the list is full: it must not be lost altogether.
-        if items.len() < MOST || items.contains_key(name) {
+        // Logged even if the list is full, so that it is not lost.
+        if items.len() < MAX_FINDINGS || items.contains_key(name) {
             let item = Item {
                 what: what.to_owned(),
                 remedy: remedy.clone(),
@@ -49,12 +49,12 @@ impl Attention {
             };
             items.insert(name.to_owned(), item);
         }
-        // Without a remedy, the log has no such field.
+        // The log line has this field only if there is a remedy.
         let remedy = Some(remedy.to_string()).filter(|remedy| !remedy.is_empty());
         tracing::warn!(name, reason = what, remedy, "Something needs attention");
     }
 
-    /// Takes `name` off the list.
+    /// Clears the finding `name`.
     pub fn clear(&self, name: &str) {
         let mut items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
 
@@ -63,7 +63,7 @@ impl Attention {
         }
     }
 
-    /// The names that begin with `prefix`.
+    /// The names of all findings that begin with `prefix`.
     pub fn names(&self, prefix: &str) -> Vec<String> {
         let items = self.0.lock().unwrap_or_else(PoisonError::into_inner);
 
@@ -74,7 +74,7 @@ impl Attention {
             .collect()
     }
 
-    /// Everything on the list, by name.
+    /// All findings, by name.
     pub fn list(&self) -> BTreeMap<String, Item> {
         self.0
             .lock()
@@ -107,9 +107,9 @@ mod tests {
     #[test]
     fn the_list_has_an_end() {
         let attention = Attention::default();
-        for number in 0..2 * MOST {
+        for number in 0..2 * MAX_FINDINGS {
             attention.raise(&number.to_string(), "wrong", "");
         }
-        assert_eq!(attention.list().len(), MOST);
+        assert_eq!(attention.list().len(), MAX_FINDINGS);
     }
 }

@@ -1,5 +1,5 @@
-//! The executor of the [`Shell`]: the events of every port go in as inputs, and each effect is
-//! carried out by one call of a port. Decides nothing; packets never pass here.
+//! The executor of the [`Shell`]: turns the events of every port into inputs and carries out each
+//! effect with one call of a port. Decides nothing; packets never pass here.
 //!
 //! ```text
 //!   data plane's events ─┐                             ┌─► links     connections, control streams
@@ -8,9 +8,9 @@
 //!   links               ─┤             ▲               ├─► jobs      read files, build the zone
 //!   clock, signals      ─┘             └─── answers ───┴─► in force  trust, identity, names, zones
 //! ```
-//! The queues are polled in this order. The data plane's events come first: no flood of messages
-//! may hide that other peers are alive. Links come last, because members can flood them: the queues
-//! before them are seldom full, and an operator's request is answered all the same.
+//! The queues are polled in this order. The data plane's events come first: a flood of messages
+//! must not hide that other peers are alive. Links come last because members can flood them; the
+//! queues before them are seldom full, so that an operator's request is always answered.
 
 mod clients;
 mod effects;
@@ -64,12 +64,12 @@ use crate::watch;
 use crate::wireguard::Clients;
 use crate::zones::Replicator;
 
-/// How long links may take to close.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// Time limit for closing the links.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The shell and its ports. Made by [`crate::run`].
+/// The shell and its ports. [`crate::run`] makes it.
 pub struct Drive {
-    /// Decides.
+    /// Makes every decision.
     pub shell: Shell,
     /// Connections.
     pub links: Links,
@@ -79,25 +79,25 @@ pub struct Drive {
     pub kernel: KernelPort,
     /// Work off the loop.
     pub jobs: Jobs,
-    /// Trust, identity and names.
+    /// The trust, identity and names in force.
     pub in_force: InForce,
-    /// Names of the other gateways, and ours as they are offered to them.
+    /// Replicates names: other gateways' fragments here, ours to them.
     pub replicator: Replicator,
-    /// Which addresses of our hosts accept connections.
+    /// Checks which addresses of our hosts accept connections.
     pub health: Health,
-    /// What follows this gateway's role among those of its site.
+    /// Carries out this gateway's role in its site.
     pub ha: Ha,
-    /// Serves WireGuard clients, if there are to be any.
+    /// WireGuard clients, if the file has `[wireguard]`.
     pub(crate) wireguard: Option<Clients>,
-    /// What an operator should look at.
+    /// The findings for the operator.
     pub attention: Attention,
-    /// When the members' revocation lists were looked at last.
+    /// When the members' revocation lists were last checked for age.
     pub lists_seen: UnixTime,
-    /// Who waits for a reload.
+    /// Clients that wait for a reload.
     pub reloads: Reloads,
-    /// Questions about rules that wait for a peer.
+    /// Questions about rules that wait for a peer's answer.
     pub questions: Questions,
-    /// What the service manager hears.
+    /// Reports to the service manager.
     pub heartbeat: Heartbeat,
     /// When the daemon started.
     pub started: SystemTime,
@@ -106,22 +106,22 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// Runs until `stop`, then until every session is closed.
+    /// Runs until `stop` is cancelled, then until every session is closed.
     pub async fn run(mut self, mut queues: Queues, stop: CancellationToken) {
         let mut is_stopping = false;
-        // A new shell has effects already.
+        // A new shell already has effects.
         self.carry_out();
 
         while !self.shell.is_stopped() {
             let wake = self.wake();
 
             tokio::select! {
-                // In this order, for the reasons at the head of this file.
+                // In the order of the file's head, and for the reasons there.
                 biased;
                 () = stop.cancelled(), if !is_stopping => {
                     is_stopping = true;
                     self.heartbeat.service().stops();
-                    // First: a sibling takes over while the sessions are closed.
+                    // Before the sessions are closed, so that a sibling takes over meanwhile.
                     self.ha.shut_down(self.in_force.config());
                     self.in_force.withdraw_resolver();
                     self.handle(Input::Shutdown);
@@ -139,9 +139,9 @@ impl Drive {
             }
         }
 
-        // A link that still reports must not wait for this loop.
+        // A link that still sends an event must not wait for this loop.
         drop(queues);
-        if !self.links.close(FAREWELL).await {
+        if !self.links.close(CLOSE_TIMEOUT).await {
             tracing::warn!("Some peers did not acknowledge our last message");
         }
 
@@ -166,9 +166,9 @@ impl Drive {
         self.handle(watch_input(event));
     }
 
-    /// When the shell or the zones have something to do although nothing happens.
+    /// When the shell or another part is due, even without an event.
     fn wake(&self) -> Instant {
-        // `sleep_until` needs some time; waking up once an hour for nothing costs nothing.
+        // `sleep_until` needs a time. Waking up once an hour costs nothing.
         let far = Instant::now() + Duration::from_secs(3600);
 
         let timeouts = [
@@ -185,21 +185,21 @@ impl Drive {
 
     fn tick(&mut self) {
         self.ha.pulse(Instant::now());
-        // Time since boot includes suspension, the monotonic clock does not: by the difference the
-        // shell sees that the machine slept.
+        // Time since boot includes suspension, the monotonic clock does not. From the difference
+        // the shell sees that the machine was suspended.
         let boot = boot_time();
-        // Certificates end by the wall clock, which may be set at any time.
+        // Certificates expire by the wall clock, which can be set at any time.
         let wall = wall_time();
         self.handle(Input::Tick { boot, wall });
 
-        self.look_after_lists();
+        self.check_lists();
         logging::say_left_out();
         let now = Moment::now();
-        let look = self.replicator.look(now);
-        if let Some(heard) = look.heard {
+        let update = self.replicator.update_ages(now);
+        if let Some(heard) = update.heard {
             self.in_force.store_heard(heard, &self.jobs);
         }
-        self.reply_all(look.replies);
+        self.reply_all(update.replies);
         for reply in self.replicator.handle_timeout(now.monotonic) {
             self.reply(reply);
         }
@@ -207,14 +207,14 @@ impl Drive {
         if let Some(round) = self.health.look(now.monotonic) {
             self.jobs.spawn(async { Event::Probed(round.run().await) });
         }
-        // Last: by now all of the tick has been done.
+        // Last, so that a beat means that the whole tick was done.
         self.beat(Instant::now());
     }
 
     fn answer(&mut self, request: Request) {
         match request {
             Request::Status(reply) => {
-                // The client may have given up.
+                // The client may have disconnected.
                 let _ = reply.send(self.report());
             }
             Request::Role(reply) => {
@@ -226,7 +226,7 @@ impl Drive {
             }
             Request::Rules { opening, reply } => self.ask_rules(&opening, reply),
             Request::Reload(reply) => {
-                self.reloads.wait(self.shell.last_change(), reply);
+                self.reloads.add_waiting(self.shell.last_change(), reply);
                 self.handle(Input::Reload);
             }
         }
@@ -264,8 +264,8 @@ fn watch_input(event: watch::Event) -> Input {
     }
 }
 
-/// 64 bits that no stranger can guess. Without a random number, the tokens of challenges are not
-/// secret: aws-lc then aborts the process by itself.
+/// 64 random bits that an attacker cannot guess: tokens of challenges depend on it. If there is no
+/// randomness, aws-lc aborts the process.
 fn random() -> u64 {
     let mut bytes = [0; 8];
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has random bytes");

@@ -1,11 +1,11 @@
-//! Why a connection works or does not: each [`Step`] of its way, in both directions, with the cause
-//! where something is in the way. For `ringway explain`.
+//! Explains why a connection works or does not: checks each [`Step`] of its path, in both
+//! directions, and names the cause where a step fails. For `ringway explain`.
 //!
 //! ```text
-//!   Report, RulesReport ─► Way ─► steps: prefix, tunnel, rules of both ends, host, connection
+//!   Report, RulesReport ─► Diagnosis ─► steps: prefix, tunnel, rules of both ends, host, probe
 //! ```
-//! Nothing here asks or tries anything: what is known comes in. A step that is bad is a cause; what
-//! cannot be known because of it is not blamed.
+//! Only evaluates its inputs; it asks and tries nothing. A step that fails is a cause. Steps that
+//! depend on it and cannot be judged are left out.
 
 mod probe;
 #[cfg(test)]
@@ -25,49 +25,49 @@ use crate::admin::rules::{PeerVerdict, RulesReport};
 
 pub use probe::Probe;
 
-/// One step of the way.
+/// The result of one step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
-    /// Which one.
+    /// Name of the step.
     pub name: &'static str,
-    /// How it is.
+    /// Result.
     pub state: State,
-    /// The same for an operator.
+    /// The result as a sentence, for an operator.
     pub text: String,
-    /// What to do, mostly a command; empty if there is nothing to do.
+    /// How to fix it, usually a command; empty if nothing is wrong.
     pub remedy: String,
-    /// The same in its parts.
+    /// `remedy` in parts.
     #[serde(skip)]
     pub fix: Remedy,
 }
 
-/// How a step is.
+/// Result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// All right.
+    /// The step does not prevent the connection.
     Good,
-    /// In the way.
+    /// The step prevents the connection.
     Bad,
-    /// Not known.
+    /// Not enough is known to judge the step.
     Unknown,
 }
 
-/// What is known of the way between two addresses.
+/// What is known about the path of a connection.
 #[derive(Debug, Clone, Copy)]
-pub struct Way<'a> {
+pub struct Diagnosis<'a> {
     /// The connection.
     pub opening: Opening,
-    /// Towards this site, or away from it.
+    /// Direction: towards this site, or away from it.
     pub arrives: bool,
-    /// The gateway.
+    /// Status of this gateway.
     pub report: &'a Report,
-    /// The rules of both ends.
+    /// What the rules of both ends say.
     pub rules: &'a RulesReport,
 }
 
 impl Step {
-    /// A step that is all right.
+    /// A step that passes.
     pub fn good(name: &'static str, text: impl Into<String>) -> Step {
         Step {
             name,
@@ -78,7 +78,7 @@ impl Step {
         }
     }
 
-    /// A step that is in the way.
+    /// A step that prevents the connection.
     pub fn bad(name: &'static str, text: impl Into<String>, fix: impl Into<Remedy>) -> Step {
         let fix = fix.into();
         Step {
@@ -90,7 +90,7 @@ impl Step {
         }
     }
 
-    /// A step of which nothing is known.
+    /// A step that cannot be judged.
     pub fn unknown(name: &'static str, text: impl Into<String>, fix: impl Into<Remedy>) -> Step {
         Step {
             state: State::Unknown,
@@ -99,8 +99,8 @@ impl Step {
     }
 }
 
-impl Way<'_> {
-    /// Every step but the probe.
+impl Diagnosis<'_> {
+    /// Every step except the probe.
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         steps.extend(self.role());
@@ -126,7 +126,7 @@ impl Way<'_> {
         steps
     }
 
-    /// The end in another site.
+    /// The address in the other site.
     pub fn far(&self) -> IpAddr {
         if self.arrives {
             self.opening.source
@@ -135,19 +135,19 @@ impl Way<'_> {
         }
     }
 
-    /// The most specific prefix that has the far end.
+    /// The most specific prefix that contains the far end.
     fn route(&self) -> Option<&RouteReport> {
         let routes = self.report.routes.iter();
         let parsed = routes.filter_map(|route| Some((route.prefix.parse::<Prefix>().ok()?, route)));
         let holding = parsed.filter(|(prefix, _)| prefix.contains(self.far()));
 
         holding
-            // Of two records with one prefix, the one whose claim stands counts.
+            // If two records list the same prefix, use the one whose claim is admitted.
             .max_by_key(|(prefix, route)| (prefix.len(), route.verdict == "available"))
             .map(|(_, route)| route)
     }
 
-    /// Where a site has several gateways, its hosts use the active one.
+    /// On a standby, points to the active gateway: the site's hosts use that one.
     fn role(&self) -> Option<Step> {
         let role = self.report.role.as_ref()?;
         let active =
@@ -190,7 +190,7 @@ impl Way<'_> {
         }
     }
 
-    /// Why nobody serves a prefix.
+    /// Why no gateway serves a prefix.
     fn no_route(&self, route: &RouteReport) -> Step {
         let org = serving_org(route);
         let tunnels = self.report.tunnels.iter();
@@ -307,7 +307,7 @@ impl Way<'_> {
         let ours = items.filter(|item| kinds.contains(&Kind::named(&item.kind)));
 
         ours.map(|item| {
-            // Some of them are about one prefix: those of other prefixes are not in this way.
+            // A finding that names our prefix is about this path. Another one may not be.
             let step = if item.what.contains(&route.prefix) {
                 Step::bad
             } else {
@@ -318,7 +318,7 @@ impl Way<'_> {
         .collect()
     }
 
-    /// Whether the host at this end accepts connections, where its name has a check.
+    /// The failed check of the host at this end, if its name has a check.
     fn check(&self) -> Option<Step> {
         let Asked::Tcp(port) = self.opening.service else {
             return None;
@@ -366,7 +366,7 @@ fn prefix(route: &RouteReport) -> Step {
     }
 }
 
-/// The organization whose gateways serve a prefix.
+/// The organization whose gateways serve the prefix: that of `via`, if there is one.
 fn serving_org(route: &RouteReport) -> String {
     let via = route.via.as_deref().and_then(|via| via.split_once('/'));
 

@@ -1,8 +1,7 @@
-//! Metrics and health over HTTP/1.1, for Prometheus, load balancers and Kubernetes. A client can
-//! read everything, and change nothing.
+//! Metrics and health over HTTP/1.1, for Prometheus, load balancers and Kubernetes. Read-only.
 //!
-//! One request a connection: a scraper or a probe has no more, and an idle connection would hold
-//! one of few places.
+//! One request per connection: a scraper or a probe sends only one, and an idle connection would
+//! occupy one of few places.
 
 mod answers;
 
@@ -29,25 +28,25 @@ use crate::admin::socket;
 use crate::attention::Attention;
 use crate::run::sockets::allow_missing_address;
 
-/// Clients that are served at once; more wait in the kernel's queue.
-const CLIENTS: usize = 32;
+/// Clients served at once; more wait in the kernel's queue.
+const MAX_CLIENTS: usize = 32;
 
-/// How long a client may take to ask.
-const ASKING: Duration = Duration::from_secs(5);
+/// Time limit for a client's request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection may last.
-const CONNECTION: Duration = Duration::from_secs(15);
+/// Maximum duration of a connection.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Longest head of a request, bytes: hyper takes no buffer below 8 KiB.
-const HEAD: usize = 8192;
+/// Maximum size of a request's head, bytes. hyper accepts no buffer below 8 KiB.
+const MAX_HEAD: usize = 8192;
 
-/// How long an address in use is waited for before it is tried again.
+/// Delay before an address in use is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The finding about a socket that cannot be opened.
+/// The name of the finding about a socket that cannot be opened.
 const FINDING: &str = "http";
 
-/// Where it is served.
+/// Where to serve.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// An address, or a socket file.
@@ -56,8 +55,8 @@ pub struct Place {
     pub group: Option<String>,
 }
 
-/// Serves until it is cut off. A place that is in use, or lacks a directory, is tried again: the
-/// gateway runs without it.
+/// Serves until the task is aborted. If the address is in use, or its directory is missing, it
+/// retries: the gateway runs without it.
 pub async fn serve(place: Place, answers: Answers, attention: Attention) {
     let listener = open(&place, &attention).await;
     tracing::info!(listen = %place.listen, "Metrics and health are served");
@@ -99,7 +98,7 @@ async fn bind(place: &Place) -> anyhow::Result<Listener> {
 }
 
 async fn bind_unix(path: PathBuf, group: Option<String>) -> anyhow::Result<Listener> {
-    // The same rights as the admin socket's. Files take a while.
+    // With the permissions of the admin socket. On a blocking thread, since it accesses files.
     let bound = tokio::task::spawn_blocking(move || socket::bind(&path, group.as_deref()));
     Ok(Listener::Unix(bound.await??))
 }
@@ -111,7 +110,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
         Some(Protocol::TCP),
     )?;
 
-    // Connections of an earlier process that are still closing do not hold the port.
+    // Connections of an earlier process that are still closing must not hold the port.
     socket.set_reuse_address(true)?;
     allow_missing_address(&socket, address)?;
     socket.bind(&address.into())?;
@@ -124,7 +123,7 @@ enum Listener {
     Unix(UnixListener),
 }
 
-/// A connection, whatever it came by.
+/// A connection, over TCP or a unix socket.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
@@ -138,17 +137,17 @@ impl Listener {
     }
 }
 
-/// The next client, once fewer than [`CLIENTS`] are `served`.
+/// Accepts the next client, once fewer than [`MAX_CLIENTS`] are `served`.
 async fn accept(listener: &Listener, served: usize) -> Box<dyn Stream> {
-    if served >= CLIENTS {
+    if served >= MAX_CLIENTS {
         return pending().await;
     }
 
     loop {
         match listener.next().await {
             Ok(client) => return client,
-            // Without a descriptor left, it fails at once, again and again.
-            Err(_) => sleep(ASKING / 50).await,
+            // Without a free file descriptor, `accept` fails at once; do not spin.
+            Err(_) => sleep(REQUEST_TIMEOUT / 50).await,
         }
     }
 }
@@ -159,13 +158,13 @@ async fn answer(client: Box<dyn Stream>, answers: &Answers) {
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(ASKING)
-        .max_buf_size(HEAD)
+        .header_read_timeout(REQUEST_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(client), service);
 
-    // A client that leaves, is slow or speaks something else is no matter.
-    match timeout(CONNECTION, connection).await {
+    // A client that disconnects, is slow or speaks another protocol is not a problem of ours.
+    match timeout(CONNECTION_TIMEOUT, connection).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "HTTP client left"),
         Err(_) => tracing::debug!("HTTP client was too slow"),

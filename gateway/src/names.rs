@@ -1,5 +1,5 @@
-//! The private DNS of this gateway: which zones are served, to which clients, and where they are
-//! stored. Answers are `ringway-dns`'s; how zones travel between gateways is [`crate::zones`]'.
+//! The private DNS of this gateway: which zones it serves, to which clients, and where they are
+//! stored. `ringway-dns` answers queries; [`crate::zones`] replicates zones between gateways.
 
 mod arrivals;
 pub mod lint;
@@ -22,32 +22,32 @@ use crate::attention::Attention;
 use crate::state::{REMEDY, chain};
 use arrivals::arrivals;
 
-/// The zones' serials, as something that needs attention.
+/// The name of the finding about serials.
 const SERIAL: &str = "state serial";
 
-/// Everything the server answers from.
+/// Everything that the DNS server answers from.
 pub struct Names {
     /// The published zones.
     pub zones: Arc<Zones>,
     /// Which clients are answered.
     pub acl: Arc<ArcSwap<Acl>>,
-    /// Last good copies of the other gateways' fragments.
+    /// Stored copies of the other gateways' fragments.
     pub copies: Arc<FragmentStore>,
-    /// Asks resolvers for names outside the consortium.
+    /// Forwards queries for names outside the consortium.
     pub forwarder: Arc<Forwarder>,
-    /// Logs a sample of the questions.
+    /// Logs a sample of the queries.
     pub query_log: Arc<QueryLog>,
-    /// Limits the responses.
+    /// The rate limits of responses.
     pub rate: Arc<ArcSwap<Rate>>,
-    /// Numbers the zones.
+    /// Assigns serials to zones.
     pub serials: ZoneSerials,
-    /// What this gateway contributes to our organization's zone, with serial 0. Rules that use
-    /// names mean these.
+    /// This gateway's fragment of our organization's zone, with serial 0. Policy rules with names
+    /// use its addresses.
     pub fragment: Arc<Zone>,
 }
 
-/// Gives the zones their serials, and remembers them: each gateway numbers its own unions. Clones
-/// share them: it is done off the loop.
+/// Assigns serials to zones and stores them: each gateway numbers its own unions. Clones share the
+/// state, so that it can run off the loop.
 #[derive(Clone)]
 pub struct ZoneSerials {
     state_dir: PathBuf,
@@ -57,7 +57,7 @@ pub struct ZoneSerials {
 }
 
 impl ZoneSerials {
-    /// Serials in `state_dir`. `own` is our organization's zone.
+    /// Keeps serials in `state_dir`. `own` is our organization's zone.
     pub fn new(state_dir: PathBuf, own: ZoneName, attention: Attention) -> ZoneSerials {
         ZoneSerials {
             state_dir,
@@ -67,13 +67,13 @@ impl ZoneSerials {
         }
     }
 
-    /// `zone`, whose name is `apex`, with the serial that its content has, ready to be published.
-    /// Changes nothing that is served. Blocks; a large zone takes some 100 ms.
+    /// Gives `zone`, with the name `apex`, the serial for its content. Nothing is published yet.
+    /// Blocks; a large zone takes some 100 ms.
     pub fn number(&self, apex: &ZoneName, zone: Zone) -> Zone {
         let serial = self.serial(apex, Digest::of(&zone.encode()));
         let zone = zone.with_serial(serial);
 
-        // Here, on a thread that may block: the loop publishes the zone.
+        // Done here, on a blocking thread, because the loop publishes the zone.
         zone.derive_pointers();
         zone
     }
@@ -93,8 +93,8 @@ impl ZoneSerials {
             Err(error) => {
                 let what = format!("the serial of {apex} is not stored: {}", chain(&error));
                 self.attention.raise(SERIAL, &what, REMEDY);
-                // The zone is served all the same. After a crash its serial could repeat only if
-                // the clock was set back.
+                // Serve the zone all the same. After a crash its serial could repeat only if the
+                // clock was set back.
                 store.unstored_serial_for(content, now)
             }
         }
@@ -121,7 +121,7 @@ impl std::fmt::Debug for ZoneSerials {
     }
 }
 
-/// Removes the stored copies of gateways that are in no record any more.
+/// Removes the stored copies of gateways that are in no record.
 pub struct Removal {
     copies: Arc<FragmentStore>,
     gateways: Vec<GatewayId>,
@@ -137,9 +137,9 @@ impl Removal {
 }
 
 impl Names {
-    /// Opens what is remembered about names. What cannot be read or stored is reported to
-    /// `attention`. No zone has content before a [`Replicator`](crate::zones::Replicator) is
-    /// opened. Blocks.
+    /// Opens the stored state of names. What cannot be read or stored becomes a finding in
+    /// `attention`. No zone has content until a [`Replicator`](crate::zones::Replicator) is opened.
+    /// Blocks.
     pub fn open(
         config: &Config,
         membership: &Membership,
@@ -155,7 +155,7 @@ impl Names {
 
         let mut names = Names {
             zones: Arc::new(Zones::new()),
-            // No query is answered until we know by which interfaces clients' packets come.
+            // Answer no query until the interfaces of the clients are known.
             acl: Arc::new(ArcSwap::from_pointee(
                 Acl::default().arriving(Arrivals::default()),
             )),
@@ -177,19 +177,19 @@ impl Names {
         names
     }
 
-    /// Serves our zone, to which we contribute `fragment`, and the members' zones, to clients in
+    /// Serves our zone, with `fragment` as our part of it, and the members' zones, to clients in
     /// this site and in the members' sites.
     pub fn publish(&mut self, config: &Config, membership: &Membership, fragment: Arc<Zone>) {
         self.fragment = fragment;
-        self.follow(config, membership);
+        self.republish(config, membership);
     }
 
-    /// As [`Names::publish`], and we contribute what we did before.
-    pub fn follow(&self, config: &Config, membership: &Membership) {
+    /// As [`Names::publish`], with the same fragment as before.
+    pub fn republish(&self, config: &Config, membership: &Membership) {
         self.zones.set_expected(&own_apex(config), &others(config));
         self.zones.set_reverse(owners(config, membership));
 
-        // Prefixes in conflict are left out: their addresses could be another organization's.
+        // Prefixes in conflict are left out: their addresses could belong to another organization.
         let arrivals = self.acl.load().arrivals().cloned().unwrap_or_default();
         let acl = Acl::new(membership.authorized.values().flatten().copied())
             .with_site(membership.local_prefixes().iter().copied())
@@ -202,7 +202,7 @@ impl Names {
         self.rate.store(Arc::new(Rate::of(site, members)));
     }
 
-    /// Answers for the names below the domain that belong to no organization, or forwards them.
+    /// Answers or forwards names below the domain that belong to no organization.
     fn publish_domain(&self, config: &Config) {
         let (zone, own) = match config.dns.apex {
             ApexMode::Closed => (Zone::of_domain(config), vec![config.own.domain.clone()]),
@@ -217,7 +217,7 @@ impl Names {
         self.forwarder.set(&own, &config.dns.forward);
     }
 
-    /// Clients are answered whose packets come by the interfaces of `links` that lead to them.
+    /// Answers clients whose packets arrive by the interfaces of `links` that lead to them.
     pub fn set_arrivals(&self, config: &Config, links: &Links) {
         let arrivals = arrivals(config, links);
         let acl = self.acl.load();
@@ -229,7 +229,7 @@ impl Names {
         }
     }
 
-    /// The removal of copies that `config` has no use for.
+    /// The removal of copies that `config` does not use.
     pub fn removal(&self, config: &Config) -> Removal {
         Removal {
             copies: self.copies.clone(),
@@ -237,7 +237,7 @@ impl Names {
         }
     }
 
-    /// Names with several addresses are answered with those that can be reached: all but the
+    /// Answers names with several addresses with those that can be reached: all but the
     /// `unreachable` ones.
     pub fn set_reach(&self, own: Vec<Prefix>, unreachable: BTreeSet<Prefix>) {
         let reach = Reach::new(own, unreachable);
@@ -255,12 +255,12 @@ fn nodes(config: &Config) -> impl Iterator<Item = Prefix> {
         .map(|placed| placed.prefix)
 }
 
-/// The name of our zone.
+/// The apex of our zone.
 pub fn own_apex(config: &Config) -> ZoneName {
     config.own.domain.zone_of(&config.own.org)
 }
 
-/// The names of the other members' zones.
+/// The apexes of the other members' zones.
 pub fn others(config: &Config) -> Vec<ZoneName> {
     config
         .members
@@ -269,7 +269,7 @@ pub fn others(config: &Config) -> Vec<ZoneName> {
         .collect()
 }
 
-/// Every gateway of the member records that is not revoked.
+/// Every gateway in the member records that is not revoked.
 pub fn gateways(config: &Config) -> Vec<GatewayId> {
     config
         .records()
@@ -285,8 +285,8 @@ pub fn gateways(config: &Config) -> Vec<GatewayId> {
         .collect()
 }
 
-/// Each organization's zone, and its prefixes that are not in conflict: names of addresses in them
-/// are answered from that zone.
+/// Each organization's zone, with its prefixes that are not in conflict. Reverse names of these are
+/// answered from that zone.
 fn owners(config: &Config, membership: &Membership) -> Vec<(ZoneName, Vec<Prefix>)> {
     config
         .records()
@@ -297,11 +297,12 @@ fn owners(config: &Config, membership: &Membership) -> Vec<(ZoneName, Vec<Prefix
         .collect()
 }
 
-/// The prefixes of an organization that are not in conflict, served by its gateways or by others.
+/// The prefixes of an organization that are not in conflict, whichever gateways serve them.
 pub fn prefixes_of(membership: &Membership, org: &OrgId) -> Vec<Prefix> {
     let passing = membership.passing.iter();
     let (ours, others): (Vec<_>, Vec<_>) = passing.partition(|((owner, _), _)| owner == org);
-    // What its gateways serve for another organization is not the place of its names.
+    // Prefixes that its gateways serve for another organization have their names in that one's
+    // zone.
     let foreign: BTreeSet<Prefix> = others
         .into_iter()
         .flat_map(|(_, passing)| passing.prefixes.iter().copied())

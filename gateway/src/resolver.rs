@@ -62,12 +62,12 @@ struct Rank {
 
 impl Resolver {
     /// A gateway answers at these addresses.
-    pub fn offered(&self, gateway: &GatewayName, servers: BTreeSet<IpAddr>) {
+    pub fn set_offer(&self, gateway: &GatewayName, servers: BTreeSet<IpAddr>) {
         self.known().offered.insert(gateway.clone(), servers);
     }
 
     /// A tunnel leads to this gateway, or none does any more.
-    pub fn reaches(&self, gateway: &GatewayName, is_reached: bool) {
+    pub fn set_reachable(&self, gateway: &GatewayName, is_reached: bool) {
         let mut known = self.known();
         if is_reached {
             known.lost.remove(gateway);
@@ -132,7 +132,7 @@ fn set(config: &Config, servers: &[IpAddr], attention: &Attention) {
 
     let result = match &attach.resolver {
         NodeResolver::None => Ok(()),
-        NodeResolver::SystemdResolved => tell_resolved(config, servers),
+        NodeResolver::SystemdResolved => configure_resolved(config, servers),
         NodeResolver::File(path) => write(path, &servers[..servers.len().min(IN_A_FILE)]),
     };
     match result {
@@ -154,7 +154,7 @@ fn is_taken(config: &Config, server: IpAddr) -> bool {
 }
 
 /// resolvectl(1): the settings of a link.
-fn tell_resolved(config: &Config, servers: &[IpAddr]) -> anyhow::Result<()> {
+fn configure_resolved(config: &Config, servers: &[IpAddr]) -> anyhow::Result<()> {
     let device = config.tun.as_str();
     if servers.is_empty() {
         return resolvectl(&["revert", device]);
@@ -254,18 +254,18 @@ mod tests {
         let resolver = Resolver::default();
         let [first, second] = ["gw1", "gw2"].map(|name| name.parse::<GatewayName>().unwrap());
         let servers = |texts: [&str; 2]| texts.map(|text| text.parse().unwrap()).into();
-        resolver.offered(&first, servers(["10.1.0.1", "10.1.0.3"]));
-        resolver.offered(&second, servers(["10.1.0.2", "10.1.0.3"]));
+        resolver.set_offer(&first, servers(["10.1.0.1", "10.1.0.3"]));
+        resolver.set_offer(&second, servers(["10.1.0.2", "10.1.0.3"]));
         let ranked = || -> Vec<String> {
             let servers = resolver.known().servers(|_| true, |_| true);
             servers.iter().map(IpAddr::to_string).collect()
         };
 
         assert_eq!(ranked(), ["10.1.0.3", "10.1.0.1", "10.1.0.2"]);
-        resolver.reaches(&first, false);
+        resolver.set_reachable(&first, false);
         assert_eq!(ranked(), ["10.1.0.3", "10.1.0.2", "10.1.0.1"]);
-        resolver.reaches(&second, false);
-        resolver.reaches(&first, true);
+        resolver.set_reachable(&second, false);
+        resolver.set_reachable(&first, true);
         assert_eq!(ranked(), ["10.1.0.3", "10.1.0.1", "10.1.0.2"]);
 
         let virtual_address: IpAddr = "10.1.0.3".parse().unwrap();

@@ -4,10 +4,10 @@
 //!   prepare ─► TUN, down ─► guard ─► forwarding ─► TUN, up ─► routes ─► sockets, data plane
 //!           ─► QUIC ─► DNS ─► drive
 //! ```
-//! The order fails closed: the device's name is the lock against a second daemon; the guard is in
-//! place before anything is forwarded and before the device is up; and the routes keep private
-//! traffic off the default route before the first tunnel is up. A gateway that waits for the right
-//! time has guard and routes already. At the end the device goes; guard, forwarding and the
+//! The order fails closed. The device's name is the lock against a second daemon. The guard is in
+//! place before anything is forwarded and before the device is up. The routes keep private traffic
+//! off the default route before the first tunnel is up. A gateway that waits for the right time
+//! already has guard and routes. At the end the device is removed; guard, forwarding and the
 //! `unreachable` routes stay.
 
 mod gateway;
@@ -43,12 +43,12 @@ use pid_file::PidFile;
 use signals::{Outside, Signals};
 use waiting::prepare_in_time;
 
-/// Why a gateway ended or never began.
+/// Why a gateway ended or did not start.
 #[derive(Debug)]
 pub enum RunError {
-    /// Its files are wrong.
+    /// Its files have faults.
     Faults(Faults),
-    /// Something failed that is no file's fault.
+    /// An error that is not the fault of a file.
     Failed(anyhow::Error),
 }
 
@@ -58,20 +58,20 @@ impl From<anyhow::Error> for RunError {
     }
 }
 
-/// How a gateway is run.
+/// Options of a run.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// Holds the process number while the gateway runs.
+    /// File that holds the process id while the gateway runs.
     pub pid_file: Option<PathBuf>,
-    /// A change of the files is a reason to reload.
+    /// Reload after a change of the files.
     pub watches_files: bool,
 }
 
-/// Runs the gateway of `path` until SIGTERM or SIGINT.
+/// Runs the gateway of the file `path` until SIGTERM or SIGINT.
 pub async fn run(path: &Path, options: Options) -> Result<(), RunError> {
     let begin = SystemTime::now();
     let service = ServiceManager::of_this_process();
-    // First: a signal that comes from here on waits, and ends the gateway in order.
+    // First, so that a signal during the start is not lost and ends the gateway in order.
     let mut signals = Signals::listen().map_err(|error| RunError::Failed(error.into()))?;
     let prepared = tokio::select! {
         prepared = prepare_in_time(path, &service) => prepared?,
@@ -117,7 +117,8 @@ async fn run_prepared(
     if let Some(absent) = absent_listen(&prepared.config, &kernel.links) {
         tracing::warn!(reason = absent.what, "The tunnel's address is missing");
     }
-    // Only now: the device is the lock against a second daemon, which must not take the file.
+    // Only now: the device is the lock, and a second daemon must not overwrite the file of the
+    // first.
     let pid_file = pid_file.map(PidFile::write).transpose()?;
     let reporting = Reporting { service, attention };
     serve(prepared, kernel, outside, reporting, files).await?;
@@ -126,14 +127,14 @@ async fn run_prepared(
     Ok(())
 }
 
-/// Who hears how the gateway is.
+/// Where the gateway reports its state.
 struct Reporting {
     service: ServiceManager,
     attention: Attention,
 }
 
-/// Everything that follows stores something there: kernel settings, records, keys, zones. What
-/// cannot be stored stays in memory.
+/// Creates the state directory. All later steps store something there: kernel settings, records,
+/// keys, zones. What cannot be stored stays in memory.
 async fn make_state_directory(dir: PathBuf, files: &Arc<StateFiles>) -> anyhow::Result<()> {
     let files = files.clone();
 
@@ -148,7 +149,8 @@ async fn make_state_directory(dir: PathBuf, files: &Arc<StateFiles>) -> anyhow::
     .await
 }
 
-/// Strangers can find a server that listens on such an address, although only members are answered.
+/// Warns of a DNS server on a public address: anyone can find it, although only members get
+/// answers.
 fn warn_of_public_dns(config: &Config) {
     let listen = config.dns.listen.iter().map(SocketAddr::ip);
 
@@ -160,8 +162,8 @@ fn warn_of_public_dns(config: &Config) {
     }
 }
 
-/// As many open files as the service manager allows: DNS clients and resolvers may take a socket
-/// each.
+/// Raises the limit of open files to what the service manager allows: DNS clients and resolvers may
+/// need a socket each.
 fn raise_open_files() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -194,7 +196,7 @@ async fn serve(
     let state_dir = config.state_dir.clone();
     let group = config.socket_group.clone();
 
-    // Before they are in force: after a crash, the next start decides overlaps as this one.
+    // Stored before they are in force, so that the next start after a crash decides overlaps alike.
     let rules = spec(config, rulings, zone, &kernel.links);
     let current = config.clone();
     let saved = accepted.clone();
@@ -233,7 +235,7 @@ async fn serve(
     };
 
     blocking(move || {
-        // A socket file that is gone already is no loss.
+        // Fails if the file is already gone, which is fine.
         let _ = std::fs::remove_file(&socket);
         Ok(())
     })
@@ -241,8 +243,8 @@ async fn serve(
     ended
 }
 
-/// What the gateways of this site prove to be alive by. Stored at once if there are several: what
-/// this one says from now on is later than what it said before.
+/// Loads the secrets by which the gateways of this site prove to be alive. With siblings, they are
+/// stored at once, so that messages of this run count as later than those of the run before.
 async fn load_secrets(config: &Config, files: &Arc<StateFiles>) -> anyhow::Result<SiblingSecrets> {
     let dir = config.state_dir.clone();
     let files = files.clone();
@@ -260,7 +262,7 @@ async fn load_secrets(config: &Config, files: &Arc<StateFiles>) -> anyhow::Resul
     .await
 }
 
-/// Bytes that nobody can guess.
+/// Random bytes.
 fn random<const LEN: usize>() -> anyhow::Result<[u8; LEN]> {
     let mut random = [0; LEN];
     aws_lc_rs::rand::fill(&mut random)
@@ -268,7 +270,7 @@ fn random<const LEN: usize>() -> anyhow::Result<[u8; LEN]> {
     Ok(random)
 }
 
-/// Runs `job`, which reads or writes files, on a thread that may block.
+/// Runs `job`, which accesses files, on a blocking thread.
 async fn blocking<T: Send + 'static>(
     job: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {

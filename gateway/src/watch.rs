@@ -1,6 +1,6 @@
-//! What changes outside while the daemon runs: the host's addresses ([`links`]), what the daemon
-//! has set in the kernel ([`kernel`]), our certificate's files ([`certificate`]) and, if that is
-//! wanted, all others ([`files`]). Each watch reports; what follows is the shell's to decide.
+//! Watches what changes outside the daemon: the host's addresses ([`links`]), our objects in the
+//! kernel ([`kernel`]), the certificate's files ([`certificate`]) and, with `--watch`, all other
+//! files ([`files`]). Each watch only reports; the shell decides what follows.
 
 pub mod certificate;
 pub mod files;
@@ -13,15 +13,15 @@ use std::time::Instant;
 use ringway_config::Prefix;
 use ringway_intent::Links;
 
-/// Something changed outside.
+/// A change outside the daemon.
 #[derive(Debug)]
 pub enum Event {
-    /// The host's addresses, after a change.
+    /// The host's addresses after a change.
     Links(Links),
-    /// Something that the daemon may have set in the kernel.
+    /// A change in the kernel that may concern our objects.
     Kernel,
-    /// Our certificate's files.
+    /// The certificate's files changed.
     Certificate,
-    /// When WireGuard clients, by prefix, used this gateway last.
+    /// Prefixes of the WireGuard clients that are up, with the time of each one's last use.
     WireGuard(BTreeMap<Prefix, Instant>),
 }

@@ -1,8 +1,7 @@
-//! Replicates names over the control streams. An organization's zone is made of fragments, one for
-//! each of its gateways. This gateway offers its own fragment to every other one, and takes each
-//! fragment from its owner alone. How fragments are encoded, checked, united and stored is
-//! `ringway-dns`'s; this module connects it to sessions. It starts no task: [`Reply`] says what to
-//! do.
+//! Replicates names over the control streams. An organization's zone is the union of fragments, one
+//! from each of its gateways. This gateway offers its own fragment to every peer, and accepts each
+//! fragment from its owner only. `ringway-dns` encodes, checks, merges and stores fragments; this
+//! module connects that to sessions. It starts no task: a [`Reply`] says what to do.
 //!
 //! ```text
 //!   owner                                 replica
@@ -12,10 +11,10 @@
 //!     │  (what changed since, or all)      │  ─► Store, and Merge, off the loop ─► publish
 //!     │◄── FragmentVerdict ────────────────┤
 //! ```
-//! The owner is right: what it offers on its newest session replaces what we have. A fragment that
-//! is refused changes nothing; `status` shows the reason, here and at the owner, until a good one
-//! comes. Gateways that know no fragments offer and receive whole zones (`ZoneOffer` and so on):
-//! theirs count as their fragments, and they are sent our union.
+//! The owner decides: what it offers on its newest session replaces what we have. A refused
+//! fragment changes nothing; `status` shows the reason, here and at the owner, until a valid one
+//! arrives. Gateways of versions without fragments offer and receive whole zones (`ZoneOffer` and
+//! so on): theirs count as their fragments, and they receive our union.
 
 mod check;
 mod hold;
@@ -45,7 +44,7 @@ use crate::names::ZoneSerials;
 use crate::quic::link::Load;
 use check::{Begun, Checks};
 pub use check::{Check, Checked};
-use hold::Keeping;
+use hold::Contacts;
 use legacy::Legacy;
 pub use merge::{Merge, Merged};
 use organization::{Ended, Held, Organization};
@@ -57,24 +56,24 @@ pub use report::FragmentStatus;
 pub use store::{LOSS, Store};
 use verdicts::{refused_by, refused_from};
 
-/// One thing to do.
+/// Something that the caller must do.
 #[derive(Debug)]
 pub enum Reply {
     /// Send one message.
     Message(ConnId, ZoneMessage),
     /// Send our fragment, or what changed in it, in chunks, as fast as the peer reads them.
     Stream(ConnId, Load),
-    /// Run this off the loop, and give the result to [`Replicator::handle_checked`].
+    /// Run this off the loop and pass the result to [`Replicator::handle_checked`].
     Check(Check),
-    /// Run this off the loop, and give the result to [`Replicator::handle_merged`].
+    /// Run this off the loop and pass the result to [`Replicator::handle_merged`].
     Merge(Box<Merge>),
-    /// Run this off the loop, and again after an error.
+    /// Run this off the loop; retry after an error.
     Store(Store),
-    /// Offer our names on every session in use.
+    /// Offer our fragment on every session in use.
     OfferToAll,
 }
 
-/// All replication of one gateway.
+/// The replication of one gateway.
 pub struct Replicator {
     zones: Arc<Zones>,
     copies: Arc<FragmentStore>,
@@ -84,62 +83,61 @@ pub struct Replicator {
     me: GatewayId,
     domain: ZoneName,
     own: Own,
-    /// Our union as one piece; `None` unless a peer needs it.
+    /// Our union as a whole zone; `None` unless a peer without fragments needs it.
     legacy: Option<Legacy>,
     needs_legacy: bool,
     peers: BTreeMap<ConnId, Peer>,
     checks: Checks,
     orgs: BTreeMap<OrgId, Organization>,
-    /// When owners last had a session with us.
-    keeping: Keeping,
-    /// Why the last fragment of a gateway was refused.
+    /// The last contact with each owner.
+    contacts: Contacts,
+    /// Why the last fragment of each gateway was refused.
     refusals: BTreeMap<GatewayId, String>,
-    /// What other gateways think of ours.
+    /// The verdicts of other gateways about our fragment.
     answers: BTreeMap<GatewayId, Verdict>,
-    /// When a peer's fragment was last logged as refused.
+    /// When a refused fragment of each peer was last logged.
     reported: BTreeMap<GatewayId, Instant>,
 }
 
 impl Replicator {
-    /// Our fragment has changed. If it is another version than the one on offer: run this off the
-    /// loop, and give the result to [`Replicator::handle_prepared`].
+    /// Handles a change of our fragment. If it differs from the offered version, run the result off
+    /// the loop and pass its result to [`Replicator::handle_prepared`].
     pub fn prepare_own(&mut self) -> Option<Preparation> {
         self.own.prepare()
     }
 
-    /// A version of our fragment is ready to be sent.
+    /// Offers a prepared version of our fragment.
     pub fn handle_prepared(&mut self, prepared: Prepared) -> Option<Reply> {
         if !self.own.replace(prepared) {
             return None;
         }
 
-        // They were about the version before.
+        // These verdicts were about the previous version.
         for peer in std::mem::take(&mut self.answers).into_keys() {
             self.attention.clear(&refused_by(&peer));
         }
         Some(Reply::OfferToAll)
     }
 
-    /// The offer of our names for a peer with these features; `None` if there is nothing to offer
-    /// it yet.
+    /// The offer for a peer. `None` if there is nothing to offer yet.
     pub fn offer(&mut self, knows_fragments: bool) -> (Option<ZoneMessage>, Option<Reply>) {
         if knows_fragments {
             let offer = FragmentMessage::Offer {
                 digest: self.own.offer.digest,
-                // A fragment is far smaller than 4 GiB (`replica::MAX_SIZE`).
+                // Fits: a fragment is far smaller than 4 GiB (`replica::MAX_SIZE`).
                 size: self.own.offer.size as u32,
             };
             return (Some(ZoneMessage::Fragment(offer)), None);
         }
 
-        // Made when it is needed for the first time, and from then on with every change.
+        // The whole zone is made when a peer first needs it, and after each change from then on.
         let needed_before = std::mem::replace(&mut self.needs_legacy, true);
         let merge = if needed_before {
             None
         } else {
             self.changed(&self.me.org.clone())
         };
-        // A part of the zone would replace the whole one that the peer may have.
+        // An incomplete zone must not replace a complete one that the peer may have.
         let is_complete = self
             .orgs
             .get(&self.me.org)
@@ -148,22 +146,22 @@ impl Replicator {
         (offer.map(Legacy::message), merge)
     }
 
-    /// A session has ended: forgets what it was sending.
+    /// Forgets the transfers of an ended session.
     pub fn forget(&mut self, conn: ConnId) {
         let Some(peer) = self.peers.remove(&conn) else {
             return;
         };
         let id = peer.sender.id;
 
-        self.keeping.leave(&id, Moment::now());
+        self.contacts.on_disconnected(&id, Moment::now());
         if !self.has_session_with(&id) {
-            // It will be told again by the next session.
+            // The next session repeats the verdict.
             self.answers.remove(&id);
             self.attention.clear(&refused_by(&id));
         }
     }
 
-    /// A message about names came.
+    /// Handles a message about names.
     pub fn handle(&mut self, sender: Sender, message: ZoneMessage, now: Instant) -> Vec<Reply> {
         match message {
             ZoneMessage::Fragment(message) if sender.knows_fragments() => {
@@ -193,7 +191,7 @@ impl Replicator {
             FragmentMessage::Fetch { digest, have } if digest == self.own.offer.digest => {
                 vec![Reply::Stream(sender.conn, self.own.since(have))]
             }
-            // A fetch of an earlier version: the new one is on offer already.
+            // A fetch of an earlier version: the new one has already been offered.
             FragmentMessage::Fetch { .. } => Vec::new(),
             FragmentMessage::Data {
                 digest,
@@ -226,7 +224,7 @@ impl Replicator {
         }
     }
 
-    /// From a gateway that knows no fragments: its zone is its fragment.
+    /// Handles a message of a peer without fragments: its zone counts as its fragment.
     fn handle_zone(&mut self, sender: Sender, message: ZoneMessage, now: Instant) -> Vec<Reply> {
         let theirs = self.domain.zone_of(&sender.id.org);
         match message {
@@ -270,7 +268,7 @@ impl Replicator {
                     last,
                     bytes: &bytes,
                 };
-                // Differences are not asked for, so that none is taken.
+                // We never ask for a difference in this form, so make sure that none is applied.
                 let from = from.map(|_| ringway_config::Digest([0; 32]));
                 let is_awaited = |awaited: Offer| awaited.serial == serial;
                 self.handle_data(sender.conn, is_awaited, from, chunk, now)
@@ -285,7 +283,7 @@ impl Replicator {
         let Some(org) = self.orgs.get(&id.org) else {
             return Vec::new();
         };
-        // The session may be one that a reload is about to end.
+        // A reload may be about to end this session.
         if !org.admits(&id.name, &sender.keys) || self.has_newer_offer(&sender) {
             return Vec::new();
         }
@@ -296,7 +294,7 @@ impl Replicator {
         self.drop_older_transfers(&sender);
         let keys = sender.keys.clone();
         if !self.has_session_with(&id) {
-            self.keeping.arrive();
+            self.contacts.on_connected();
         }
         let peer = self
             .peers
@@ -309,11 +307,11 @@ impl Replicator {
             }
             Decision::Later => Vec::new(),
             Decision::Ignore if held.is_some_and(|(_, digest)| digest == offer.digest) => {
-                // We have what it offers: what was refused before has been corrected.
+                // The offered version is the one we have, so an earlier refusal no longer applies.
                 self.accepted(&id);
                 self.vouch(&id, keys)
                     .into_iter()
-                    .chain(self.tell_taken(conn))
+                    .chain(self.accepted_message(conn))
                     .collect()
             }
             Decision::Ignore => Vec::new(),
@@ -321,14 +319,14 @@ impl Replicator {
         }
     }
 
-    /// The owner has offered something on a session that is newer than this one.
+    /// True if the owner has offered something on a newer session than this one.
     fn has_newer_offer(&self, sender: &Sender) -> bool {
         self.peers.values().any(|peer| {
             peer.sender.id == sender.id && peer.sender.session.rank > sender.session.rank
         })
     }
 
-    /// What comes on older sessions of the same gateway counts no more.
+    /// Forgets the transfers on older sessions of the same gateway.
     fn drop_older_transfers(&mut self, sender: &Sender) {
         for peer in self.peers.values_mut() {
             if peer.sender.id == sender.id && peer.sender.conn != sender.conn {
@@ -348,7 +346,7 @@ impl Replicator {
         let Some(peer) = self.peers.get_mut(&conn) else {
             return Vec::new();
         };
-        // The rest of a transfer that was given up: another version is awaited now, or none.
+        // The rest of a transfer that was abandoned: another version is expected now, or none.
         let Some(offer) = peer.transfer.receives().filter(|offer| is_awaited(*offer)) else {
             return Vec::new();
         };
@@ -358,7 +356,7 @@ impl Replicator {
             Ok(Progress::Whole(parcel)) => match self.checks.begin(conn, parcel) {
                 Begun::Now(parcel) => vec![self.check(parcel)],
                 Begun::Waits { instead_of } => {
-                    // It is fetched again later.
+                    // The replaced parcel is fetched again later.
                     let replaced = instead_of.and_then(|conn| self.peers.get_mut(&conn));
                     if let Some(peer) = replaced {
                         peer.transfer.postpone();
@@ -380,7 +378,7 @@ impl Replicator {
         Reply::Check(Check::new((conn, parcel), held))
     }
 
-    /// A check has ended: takes a good fragment, and begins the next check, if one waits.
+    /// Handles a finished check: takes a valid fragment, and starts the next waiting check.
     pub fn handle_checked(&mut self, checked: Checked, now: Instant) -> Vec<Reply> {
         let Checked {
             conn,
@@ -392,8 +390,8 @@ impl Replicator {
         let next = self.checks.end(&apex).map(|parcel| self.check(parcel));
         let mut replies: Vec<Reply> = next.into_iter().collect();
 
-        // The session may have ended meanwhile, for reasons that concern its names too
-        // (revocation), or a newer one may have offered something.
+        // The session may have ended meanwhile, for a reason that affects its names too (such as a
+        // revocation), or a newer session may have made an offer.
         let Some(peer) = self.peers.get_mut(&conn) else {
             return replies;
         };
@@ -408,7 +406,7 @@ impl Replicator {
         replies
     }
 
-    /// Answers from `zone` from now on, as the fragment of the peer on `conn`.
+    /// Puts `zone` in force as the fragment of the peer on `conn`.
     fn take(&mut self, conn: ConnId, offer: Offer, zone: Zone, now: Instant) -> Vec<Reply> {
         let Some(peer) = self.peers.get(&conn) else {
             return Vec::new();
@@ -442,7 +440,7 @@ impl Replicator {
         replies
     }
 
-    /// The owner offers what we have: the keys of its present chain vouch for it.
+    /// The owner offers the version we have, so the keys of its current chain vouch for it.
     fn vouch(&mut self, id: &GatewayId, keys: Vec<ringway_config::Digest>) -> Option<Reply> {
         let held = self.orgs.get_mut(&id.org)?.held.get_mut(&id.name)?;
         if held.keys == keys {
@@ -460,14 +458,14 @@ impl Replicator {
         Some(Reply::Store(self.store.clone()))
     }
 
-    /// What `org`'s zone is made of has changed.
+    /// Starts a merge after the fragments of `org` have changed.
     fn changed(&mut self, org: &OrgId) -> Option<Reply> {
         let legacy = self.needs_legacy && *org == self.me.org;
         let merge = self.orgs.get_mut(org)?.changed(&self.serials, legacy)?;
         Some(Reply::Merge(Box::new(merge)))
     }
 
-    /// A merge has ended: publishes the zone.
+    /// Handles a finished merge: publishes the zone.
     pub fn handle_merged(&mut self, merged: Merged, now: Moment) -> Vec<Reply> {
         let legacy = self.needs_legacy && merged.org == self.me.org;
         let Some(org) = self.orgs.get_mut(&merged.org) else {
@@ -503,7 +501,7 @@ impl Replicator {
             stale: merged.is_stale,
             received: org.received(),
         };
-        // Fails only for a zone that is not expected: its organization was removed meanwhile.
+        // Fails only if the organization was removed meanwhile.
         if let Err(error) = self.zones.publish_union(&publication) {
             tracing::debug!(zone = %org.terms.apex, %error, "Zone not published");
         }
@@ -521,7 +519,7 @@ impl Replicator {
             .map(|(conn, _)| *conn)
             .collect();
         for conn in conns {
-            replies.extend(self.tell_taken(conn));
+            replies.extend(self.accepted_message(conn));
         }
         replies
     }
@@ -534,7 +532,7 @@ impl Replicator {
             .min()
     }
 
-    /// Gives up transfers that take too long, fetches fragments that had to wait.
+    /// Abandons transfers that take too long, and fetches fragments that had to wait.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<Reply> {
         let due: Vec<_> = self
             .peers
@@ -551,7 +549,7 @@ impl Replicator {
     fn handle_due(&mut self, conn: ConnId, now: Instant) -> Vec<Reply> {
         let mut replies = Vec::new();
 
-        // A later offer may wait for a transfer that fails now: repeat until nothing is due.
+        // When a transfer fails, a later offer that waited for it becomes due: repeat.
         while let Some(peer) = self.peers.get_mut(&conn) {
             let id = &peer.sender.id;
             let apex = self.domain.zone_of(&id.org);

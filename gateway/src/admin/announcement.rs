@@ -1,26 +1,26 @@
-//! [`AnnouncementReport`]: a site that is announced only while the host has a way to it.
+//! [`AnnouncementReport`]: a site that is announced only while the host has a route to it.
 
 use ringway_config::{Announce, AnnounceWatch};
 use ringway_intent::{Situation, Unannounced, announceable, unannounced};
 use serde::{Deserialize, Serialize};
 
-/// One `[[announce]]`, and what follows from it now.
+/// The state of one `[[announce]]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnnouncementReport {
     /// The organization.
     pub org: String,
     /// Its site.
     pub site: String,
-    /// What says whether there is a way: `kernel`.
+    /// How routes are detected: `kernel`.
     pub watch: String,
-    /// Its prefixes that this gateway claims.
+    /// The site's prefixes that this gateway claims now.
     pub announced: Vec<String>,
-    /// Those that the host has no route to: they are not announced.
+    /// The site's prefixes without a route, which are not claimed.
     pub missing: Vec<String>,
 }
 
 impl AnnouncementReport {
-    /// All of a gateway, in the order of the file.
+    /// One for each `[[announce]]`, in the order of the file.
     pub fn all(situation: &Situation<'_>) -> Vec<AnnouncementReport> {
         let unannounced = unannounced(situation);
         let announces = situation.config.announce.iter();
@@ -52,7 +52,7 @@ impl AnnouncementReport {
         }
     }
 
-    /// True if the site has this prefix, and it is not announced.
+    /// True if `prefix` belongs to the site and is not claimed now.
     pub fn lacks(&self, prefix: &str) -> bool {
         self.missing.iter().any(|missing| missing == prefix)
     }

@@ -1,17 +1,17 @@
-//! What needs attention, as one list: what parts of the daemon have raised, and what follows from
-//! the rest of the report. The text of `status` and `status --check` are made of it.
+//! What needs attention, as one list: findings that parts of the daemon have raised, and findings
+//! derived from the rest of the report. The text of `status` and `status --check` are made of it.
 //!
 //! | kind | what |
 //! |---|---|
 //! | `duplicate-identity` | two daemons use one identity, or another one uses ours |
-//! | `reload-refused` | the files are not what runs |
+//!  `reload-refused` | the files are refused, so that an earlier configuration runs |
 //! | `policy-test` | a test of the policy failed |
 //! | `certificate-refused` | our new certificate is not used, or peers refuse ours |
 //! | `certificate-expiry` | ours, a peer's or a CA's is about to expire, or has expired |
 //! | `revocation-list` | a member's list of revoked certificates is overdue |
 //! | `zone-refused`, `our-zone-refused` | names of a peer here, ours at a peer |
 //! | `zone-stale` | names fail, since their owner has been silent for too long |
-//! | `names-left-out` | names that are not answered, of others here or of ours elsewhere |
+//!  `names-left-out` | names that are left out of answers: others' names here, or ours elsewhere |
 //! | `address-failed` | addresses of our names that accept no connection |
 //! | `tunnel-down` | a tunnel is down |
 //! | `never-meet` | neither this gateway nor the peer can be dialled |
@@ -19,9 +19,9 @@
 //! | `site-refused` | a site is to be served via another one, whose gateways may not serve it |
 //! | `not-announced` | a site with `[[announce]]` to which this host has no route |
 //! | `prefix-conflict`, `prefix-refused`, `our-prefix-refused` | prefixes without a route |
-//! | `foreign-firewall`, `foreign-route` | what others have set drops or diverts packets |
-//! | `kernel-state`, `kernel-drift` | what is missing in the kernel, or changed again and again |
-//! | `state` | what cannot be stored, or could not be read; a disk that is nearly full |
+//!  `foreign-firewall`, `foreign-route` | another program's rule drops or diverts our packets |
+//! | `kernel-state`, `kernel-drift` | what is missing in the kernel, or is changed repeatedly |
+//!  `state` | state that cannot be stored or read; a disk that is nearly full |
 //! | `takeover` | the site's hosts may not follow this gateway's role |
 //! | `site-network` | this gateway's interfaces to the site's network have no carrier |
 //! | `address-missing` | this host lacks an address of ours, or another program has its port |
@@ -48,27 +48,27 @@ use super::report::{
 
 pub use kind::Kind;
 
-/// A tunnel that was never up may take so long, seconds: a start is no trouble.
-const START: u64 = 10;
+/// Seconds that the first connection of a tunnel may take before it is a finding.
+const STARTUP_SECONDS: u64 = 10;
 
-/// Days before the end of a CA's certificate at which it is worth a look, and of a peer's. Ours is
-/// when three quarters of its lifetime are over.
-const AUTHORITY: i64 = 30;
-const PEER: i64 = 7;
+/// Days before the end of a certificate at which it becomes a finding: a CA's, and a peer's. Ours
+/// does so after three quarters of its lifetime.
+const CA_DAYS: i64 = 30;
+const PEER_DAYS: i64 = 7;
 
-/// What our certificate is called.
+/// The name of our certificate in findings.
 const OURS: &str = "our certificate";
 
-/// Adds to the list of `report` what follows from the rest of it, and says how the gateway is.
+/// Adds the findings derived from the rest of `report`, and sets its state.
 pub fn complete(report: &mut Report, now: SystemTime) {
     let mut items = std::mem::take(&mut report.attention);
     for item in &mut items {
         item.kind = Kind::of(&item.name).word().to_owned();
     }
-    // What was raised says more than what follows from the report.
+    // Counters of restored kernel objects and of refused handshakes, and the role in the site.
     let raised: BTreeSet<String> = items.iter().map(|item| item.name.clone()).collect();
 
-    // A peer without endpoints is met all the same if it can dial us.
+    // A peer without endpoints can still dial us, if we have one.
     let is_dialled = !report.daemon.endpoints.is_empty();
     if !raised.contains("identity ours") {
         items.extend(report.tunnels.iter().find_map(displaced));
@@ -103,18 +103,18 @@ pub fn complete(report: &mut Report, now: SystemTime) {
         ));
     }
 
-    // Times that are not known are those of the report.
+    // A derived finding without a known time gets the time of the report.
     let asked = rfc3339(now);
     for item in items.iter_mut().filter(|item| item.since.is_empty()) {
         item.since.clone_from(&asked);
     }
-    // Stable: within a kind, the order of the report stays.
+    // A stable sort: within a kind, the order of the report stays.
     items.sort_by_key(|item| Kind::named(&item.kind).rank());
     report.attention = items;
     report.state = state(report).to_owned();
 }
 
-/// `good`, `attention` or `down`.
+/// `good`, `attention` or `down`, as [`Report::state`].
 pub fn state(report: &Report) -> &'static str {
     let mut tunnels = report.tunnels.iter();
     let is_waiting = report
@@ -122,7 +122,7 @@ pub fn state(report: &Report) -> &'static str {
         .iter()
         .any(|item| item.kind == Kind::Clock.word());
 
-    // A gateway that waits has no tunnels at all.
+    // A gateway that waits for the right time has no tunnels yet.
     if is_waiting || (!report.tunnels.is_empty() && tunnels.all(|tunnel| tunnel.state != "up")) {
         "down"
     } else if report.attention.is_empty() {
@@ -146,7 +146,7 @@ fn item(kind: Kind, about: &str, what: &str, fix: impl Into<Remedy>) -> Attentio
     }
 }
 
-/// The file of a gateway that runs is not there any more.
+/// The finding that the configuration file of a running gateway is missing.
 pub fn missing_file(path: &Path) -> AttentionReport {
     let what = format!(
         "{} is missing: this gateway runs with what it has read before, and would not start again",
@@ -160,7 +160,7 @@ pub fn missing_file(path: &Path) -> AttentionReport {
     )
 }
 
-/// A tunnel that is down because a peer has a session with another daemon that has our identity.
+/// The finding that a peer has a session with another daemon that has our identity.
 fn displaced(tunnel: &TunnelReport) -> Option<AttentionReport> {
     if tunnel.state != "down" || !tunnel.displaced {
         return None;
@@ -182,12 +182,11 @@ fn displaced(tunnel: &TunnelReport) -> Option<AttentionReport> {
     Some(found)
 }
 
-/// What is wrong with a tunnel that is not up.
+/// The finding about a tunnel that is not up.
 fn down(tunnel: &TunnelReport, gateway: &str, is_dialled: bool) -> Option<AttentionReport> {
     let peer = &tunnel.peer;
-    // The first attempts of a start are under way.
-    // An outage is trouble at once: the tunnel had been up.
-    let is_starting = tunnel.outages.is_empty() && tunnel.age_s < START;
+    // At a start, the first attempts are still under way. After an outage there is no such delay.
+    let is_starting = tunnel.outages.is_empty() && tunnel.age_s < STARTUP_SECONDS;
     if tunnel.state != "down" || is_starting {
         return None;
     }
@@ -215,9 +214,9 @@ fn down(tunnel: &TunnelReport, gateway: &str, is_dialled: bool) -> Option<Attent
     Some(found)
 }
 
-/// How our records and those of a peer differ.
+/// The finding that a peer holds other records.
 fn drift(tunnel: &TunnelReport) -> Option<AttentionReport> {
-    // A peer can invent organizations: one stands for all.
+    // A peer can invent any number of organizations, so there is one finding for all.
     let first = tunnel.record_drift.first()?;
     let more = more(tunnel.record_drift.len());
 
@@ -225,7 +224,7 @@ fn drift(tunnel: &TunnelReport) -> Option<AttentionReport> {
     Some(item(Kind::RecordsDiffer, &tunnel.peer, &what, ""))
 }
 
-/// What is wrong with a tunnel, up or not.
+/// Findings about a tunnel, whether it is up or not.
 fn of_tunnel(tunnel: &TunnelReport, now: SystemTime) -> Vec<AttentionReport> {
     let peer = &tunnel.peer;
     let mut items = Vec::new();
@@ -250,7 +249,7 @@ fn of_tunnel(tunnel: &TunnelReport, now: SystemTime) -> Vec<AttentionReport> {
     }
     let until = tunnel.certificate_until.as_deref();
     let name = format!("the certificate of {peer}");
-    items.extend(until.and_then(|until| expiry(&name, until, PEER, now)));
+    items.extend(until.and_then(|until| expiry(&name, until, PEER_DAYS, now)));
     items
 }
 
@@ -275,7 +274,7 @@ fn conflict(route: &RouteReport) -> Option<AttentionReport> {
     ))
 }
 
-/// Who can end the overlap with this.
+/// How to resolve the overlap, and who has to.
 fn agreement(kind: ConflictKind) -> Remedy {
     match kind {
         ConflictKind::Host => Remedy::command(
@@ -292,7 +291,7 @@ fn agreement(kind: ConflictKind) -> Remedy {
     }
 }
 
-/// One item for each site, whatever number of prefixes it has.
+/// One finding for each site, however many prefixes it has.
 fn refused_sites(routes: &[RouteReport]) -> Vec<AttentionReport> {
     let mut items: Vec<AttentionReport> = Vec::new();
     for route in routes {
@@ -377,34 +376,34 @@ fn of_zone(zone: &ZoneReport) -> Vec<AttentionReport> {
     items
 }
 
-/// Ours comes first in the report, the members' CAs follow.
+/// Findings about certificates. The report lists ours first, then the members' CAs.
 fn certificates(report: &Report, now: SystemTime) -> Vec<AttentionReport> {
     let certificates = report.certificates.iter().enumerate();
 
     let expiring = certificates.filter_map(|(place, certificate)| {
         let subject = &certificate.subject;
-        // By days for others, whose begin is not known here.
+        // The start of others' certificates is not known here, so they have a fixed number of days.
         let (name, days) = match place {
             0 if certificate.is_due => (ours(subject), i64::MAX),
             0 => (ours(subject), 0),
-            _ => (authority(subject), AUTHORITY),
+            _ => (authority(subject), CA_DAYS),
         };
         expiry(&name, &certificate.not_after, days, now)
     });
     expiring.collect()
 }
 
-/// What a finding calls our certificate.
+/// Our certificate, as findings name it.
 pub fn ours(subject: &str) -> String {
     format!("{OURS} ({subject})")
 }
 
-/// What a finding calls the CA certificate of a member.
+/// A member's CA certificate, as findings name it.
 pub fn authority(subject: &str) -> String {
     format!("the CA certificate {subject}")
 }
 
-/// A certificate that is valid for fewer than `days` any more.
+/// The finding that a certificate has expired, or expires in fewer than `days`.
 fn expiry(name: &str, until: &str, days: i64, now: SystemTime) -> Option<AttentionReport> {
     let end = OffsetDateTime::parse(until, &Rfc3339).ok()?;
     let left = end - OffsetDateTime::from(now);

@@ -1,4 +1,4 @@
-//! What a daemon says of itself.
+//! [`DaemonReport`]: version, process and paths of the running daemon.
 
 use std::path::Path;
 use std::process;
@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use super::report::DaemonReport;
 
 impl DaemonReport {
-    /// This process, which runs the gateway of `config` since `started`.
+    /// The report of this process, which has run the gateway of `config` since `started`.
     pub fn of(config: &Config, started: SystemTime) -> DaemonReport {
         let own = config.own.gateway(&config.id.name);
         let endpoints = own.into_iter().flat_map(|own| &own.endpoints);
@@ -37,13 +37,13 @@ impl DaemonReport {
 }
 
 fn absolute(path: &Path) -> String {
-    // An operator looks for it from another directory.
+    // The operator may read the report in another directory.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
 
     path.display().to_string()
 }
 
-/// As every report has it; empty for years after 9999, which have no such form.
+/// The time format of all reports; empty after the year 9999, which the format cannot express.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
     OffsetDateTime::from(time)
         .replace_nanosecond(0)

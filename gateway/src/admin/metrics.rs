@@ -1,5 +1,5 @@
-//! [`Metrics`]: the gateway's and the DNS server's counts in the OpenMetrics text format. Read when
-//! asked for; nothing is kept.
+//! [`Metrics`]: the gateway's and the DNS server's counters in the OpenMetrics text format. They
+//! are read when a client asks; no copy is kept.
 
 mod mesh;
 #[cfg(test)]
@@ -23,19 +23,19 @@ use super::Report;
 use super::report::{CheckReport, PolicyReport, RoleReport, ZoneReport};
 use super::site::SiteReport;
 
-/// What is counted all the time; the rest comes with each [`Report`].
+/// Counters that are not part of a [`Report`].
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// Of the DNS server.
+    /// Counters of the DNS server.
     pub counters: Arc<Counters>,
-    /// Of DNS cookies (RFC 7873).
+    /// Counters of DNS cookies (RFC 7873).
     pub cookies: Arc<CookieJar>,
-    /// Of queries for names outside the consortium.
+    /// Counters of queries for names outside the consortium.
     pub forwarder: Arc<Forwarder>,
 }
 
 impl Metrics {
-    /// These counts and those in `report`, in the OpenMetrics text format.
+    /// These counters and those in `report`, in the OpenMetrics text format.
     pub fn text(&self, report: Report) -> Result<String, Error> {
         let host = Host {
             tun_recreated: report.tun_recreated,
@@ -50,7 +50,7 @@ impl Metrics {
             checks: report.checks.clone(),
         };
 
-        // A new registry for each scrape: everything in it is read at this moment.
+        // A new registry for each scrape, because all values are read now.
         let mut registry = Registry::with_prefix("ringway");
         registry.register_collector(Box::new(host));
         let filter = registry.sub_registry_with_prefix("policy");
@@ -65,7 +65,7 @@ impl Metrics {
     }
 }
 
-/// What happened to the gateway's objects in the kernel, and who was refused.
+/// Counters of restored kernel objects and of refused handshakes, and the role in the site.
 #[derive(Debug)]
 struct Host {
     tun_recreated: u64,
@@ -88,7 +88,7 @@ impl Host {
         let epoch = i64::try_from(role.epoch).unwrap_or(i64::MAX);
         ConstGauge::new(epoch).encode(metric)?;
 
-        // Without siblings there is none, and no gap.
+        // Without siblings there is no gap, and the value is 0.
         let gap = (role.gap_s.unwrap_or_default() * 1000.0).round() as i64;
         let help = "Milliseconds for which no active gateway was heard of before the last takeover";
         let metric = out.encode_descriptor("takeover_gap", help, None, MetricType::Gauge)?;
@@ -127,7 +127,7 @@ impl Collector for Host {
     }
 }
 
-/// What the filter did. Labels are reasons, organizations and places of rules: all bounded.
+/// Counters of the filter. Labels are reasons, organizations and places of rules, all bounded.
 #[derive(Debug)]
 struct Policy(PolicyReport);
 
@@ -236,7 +236,7 @@ impl Scrape {
         )
     }
 
-    /// Queries that got no response, or a shorter one.
+    /// Queries without a response, or with a truncated one.
     fn losses(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let counters = &self.metrics.counters;
         let dropped = [
@@ -315,7 +315,7 @@ impl Scrape {
         )
     }
 
-    /// The addresses are those of our configuration.
+    /// The label is an address from our own configuration, so it is bounded.
     fn checks(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let series = self.checks.iter().map(|check| {
             let labels = [
@@ -333,7 +333,7 @@ impl Scrape {
         )
     }
 
-    /// One value for each zone that has it: a zone that was never received has no serial.
+    /// One value for each zone that has one: a zone that was never received has no serial.
     fn by_zone(&self, value: impl Fn(&ZoneReport) -> Option<u64>) -> Vec<(Labels<1>, u64)> {
         self.zones
             .iter()
@@ -342,7 +342,7 @@ impl Scrape {
     }
 }
 
-/// `what` is the label of the counted type or response code.
+/// Labels of a counted class; `what` names the class: a query type or a response code.
 fn by_class(what: &'static str, counted: Counted) -> (Labels<3>, u64) {
     let labels = [
         ("asker", counted.locality.to_owned()),
@@ -383,7 +383,7 @@ fn gauges<const N: usize>(
 ) -> Result<(), Error> {
     let mut metric = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in series {
-        // Serials and ages are far below 2^63.
+        // Serials and ages stay far below 2^63.
         ConstGauge::new(value as i64).encode(metric.encode_family(&labels)?)?;
     }
     Ok(())

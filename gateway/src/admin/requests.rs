@@ -1,4 +1,4 @@
-//! [`Requests`]: the questions of clients on their way to the drive, and its answers.
+//! [`Requests`]: sends requests of clients to the drive and waits for its answers.
 
 use std::time::Duration;
 
@@ -8,30 +8,30 @@ use tokio::time::timeout;
 
 use super::{ReloadReport, Report, Request, RoleReport, RulesReport};
 
-/// How long a reload may take.
+/// Time limit of a reload.
 pub(super) const RELOAD: Duration = Duration::from_secs(120);
 
-/// Asks the drive. Clones ask the same one. Errors: the daemon ends.
+/// A handle to the drive; clones share it. Its methods fail when the daemon stops.
 #[derive(Debug, Clone)]
 pub struct Requests(mpsc::Sender<Request>);
 
 impl Requests {
-    /// Puts its questions into `queue`.
+    /// Sends requests to `queue`.
     pub fn new(queue: mpsc::Sender<Request>) -> Requests {
         Requests(queue)
     }
 
-    /// How the gateway is.
+    /// The status of the gateway.
     pub async fn report(&self) -> anyhow::Result<Report> {
         self.ask(Request::Status).await
     }
 
-    /// What it is among the gateways of its site.
+    /// The role of the gateway in its site.
     pub async fn role(&self) -> anyhow::Result<RoleReport> {
         self.ask(Request::Role).await
     }
 
-    /// Hands the site over to a sibling, or not any more.
+    /// Hands the site over to a sibling, or takes it back.
     pub async fn drain(&self, on: bool) -> anyhow::Result<Report> {
         self.ask(|reply| Request::Drain { on, reply }).await
     }

@@ -1,4 +1,4 @@
-//! [`RulesReport`]: what the rules of both ends say about one connection, and the request for it:
+//! [`RulesReport`]: what the rules of both ends say about a connection, and the request for it:
 //! `rules <source> <destination> <service>`.
 
 use std::net::IpAddr;
@@ -7,42 +7,42 @@ use ringway_config::{Asked, Opening};
 use ringway_filter::Explanation;
 use serde::{Deserialize, Serialize};
 
-/// What the rules of both ends say about one connection.
+/// The verdicts of both ends about one connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulesReport {
-    /// The rules in force here allow it.
+    /// True if the rules in force here allow it.
     pub is_allowed: bool,
-    /// The place of the rule that does.
+    /// Place of the rule that allows it.
     pub rule: Option<String>,
-    /// Why, in an operator's words.
+    /// Reason, as a sentence for an operator.
     pub reason: String,
     /// The gateway at the far end that was asked, `<gateway>.<org>`.
     pub peer: Option<String>,
-    /// What it says.
+    /// The far end's verdict.
     pub theirs: PeerVerdict,
 }
 
-/// What the gateway at the far end says about its own rules.
+/// The far end's verdict about the connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeerVerdict {
-    /// They allow it.
+    /// Its rules allow the connection.
     Allowed,
-    /// They do not.
+    /// Its rules do not allow it.
     Denied,
-    /// It does not tell: the connection is not between its site and ours.
+    /// It does not say: the connection is not between its site and ours.
     NotTold,
     /// No tunnel leads there.
     #[default]
     NoTunnel,
-    /// It runs a version that answers no questions.
+    /// Its version answers no questions about rules.
     Older,
     /// It did not answer in time.
     NoAnswer,
 }
 
 impl RulesReport {
-    /// What our rules say; nobody was asked yet.
+    /// The verdict of our rules; the far end was not asked yet.
     pub fn of(explanation: Explanation) -> RulesReport {
         let (rule, reason) = match &explanation {
             Explanation::Rule(place) => (Some(place), "a rule allows it"),
@@ -63,7 +63,7 @@ impl RulesReport {
     }
 }
 
-/// The request about `opening`.
+/// The request line about `opening`.
 pub(super) fn request(opening: &Opening) -> String {
     let service = match opening.service {
         Asked::Tcp(port) => format!("tcp {port}"),
@@ -75,7 +75,7 @@ pub(super) fn request(opening: &Opening) -> String {
     format!("rules {} {} {service}", opening.source, opening.destination)
 }
 
-/// What a request is about; `None` if it is another one.
+/// Parses a request line; `None` if it is not one about rules.
 pub(super) fn read(request: &str) -> Option<Opening> {
     let mut words = request.strip_prefix("rules ")?.split(' ');
     let source: IpAddr = words.next()?.parse().ok()?;

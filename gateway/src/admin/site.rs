@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use ringway_core::{Contact, SiblingStatus, SiteRole, SiteStatus};
 use serde::{Deserialize, Serialize};
 
-/// A gateway among those of its site.
+/// The gateways of a site, as one of them sees them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteReport {
-    /// This gateway wants a sibling to be active in its place.
+    /// True while this gateway asks a sibling to become active in its place.
     pub hands_over: bool,
-    /// Its interfaces to the site's network, if none of them has a carrier.
+    /// The interfaces to the site's network, if none of them has a carrier.
     #[serde(default)]
     pub no_carrier: Option<String>,
-    /// Its tunnels to other sites that carry packets.
+    /// Number of tunnels to other sites that carry packets.
     pub tunnels: u16,
     /// How often it became active since its start, by reason.
     pub takeovers: BTreeMap<String, u64>,
@@ -22,29 +22,29 @@ pub struct SiteReport {
     pub siblings: Vec<SiblingReport>,
 }
 
-/// Another gateway of the site.
+/// A sibling. Role, epoch, preference, tunnels and carrier are those that it last reported.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiblingReport {
     /// `<gateway>.<org>`.
     pub gateway: String,
     /// `unknown`, `earlier version`, `heard`, `doubtful`, `apart`, `silent` or `left`.
     pub contact: String,
-    /// `active` or `standby`, as it said last.
+    /// `active` or `standby`.
     pub role: Option<String>,
-    /// As it said last.
+    /// Epoch of its claims.
     pub epoch: Option<u64>,
-    /// As it said last.
+    /// Preference from its member record.
     #[serde(default)]
     pub preference: Option<u32>,
-    /// Its tunnels to other sites, as it said last.
+    /// Number of its tunnels to other sites.
     pub tunnels: Option<u16>,
-    /// It does not reach the site's hosts, as it said last.
+    /// None of its interfaces to the site's network has a carrier.
     #[serde(default)]
     pub no_carrier: bool,
 }
 
 impl SiteReport {
-    /// What the mesh says.
+    /// Makes the report from the mesh's status.
     pub fn of(status: &SiteStatus) -> SiteReport {
         let takeovers = status.takeovers.iter();
 
@@ -63,7 +63,7 @@ impl SiteReport {
         }
     }
 
-    /// The siblings in one line for people; `None` without any.
+    /// The siblings in one line, for text output; `None` without any.
     pub fn line(&self) -> Option<String> {
         if self.siblings.is_empty() {
             return None;

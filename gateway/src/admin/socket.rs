@@ -1,6 +1,5 @@
-//! The admin socket: binds it for root, and for a group if the file names one; answers `status`,
-//! `metrics`, `reload` and questions about rules, of many clients at once. Asks the drive and the
-//! packet filter; holds no state.
+//! The admin socket: binds it for root, and for a group if the file names one; serves many clients
+//! at once. Gets its answers from the drive and from the guard; holds no state.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,34 +27,34 @@ use super::requests::{RELOAD, Requests};
 use super::rules::{self, RulesReport};
 use super::{Metrics, ReloadReport, Report, RoleReport};
 
-/// Longest request line, bytes: a question about rules has two addresses.
-const REQUEST: u64 = 160;
+/// Maximum length of a request line, bytes: a question about rules has two addresses.
+const MAX_REQUEST: u64 = 160;
 
-/// Clients that are served at once; more wait in the kernel's queue.
-const CLIENTS: usize = 32;
+/// Clients served at once; more wait in the kernel's queue.
+const MAX_CLIENTS: usize = 32;
 
-/// How long a client may take to ask, and to read the answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit for a client to send its request, and to read the answer.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the packet filter may take to give its drops.
-const FILTER: Duration = Duration::from_secs(2);
+/// Time limit for reading the guard's drop counters.
+const GUARD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Largest answer that [`ask`] takes, bytes.
-const ANSWER: u64 = 64 * 1024 * 1024;
+/// Maximum length of an answer that [`ask`] accepts, bytes.
+const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 
-/// Binds the socket, mode 0600, or 0660 for the group. The socket file of a daemon that is gone is
-/// replaced. Blocks for as long as files take, but waits for nobody.
+/// Binds the socket, mode 0600, or 0660 for the group. Replaces the socket file that a killed
+/// daemon has left. Blocks for file operations only.
 pub fn bind(path: &Path, group: Option<&str>) -> anyhow::Result<UnixListener> {
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
-    // Before the old file is touched: a wrong name must change nothing.
+    // Look the group up before the old file is removed: a wrong name must change nothing.
     let group = group.map(group_of).transpose()?;
     remove_stale(path)?;
 
     let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
-    // unix(7): the file gets the mode that the socket has, so that there is no moment at which
-    // others can connect.
+    // unix(7): the file gets the mode that the socket has, so that others cannot connect before the
+    // mode is set.
     let mode = if group.is_some() { 0o660 } else { 0o600 };
     fchmod(socket.as_fd(), Mode::from_bits_truncate(mode))?;
     socket
@@ -64,11 +63,11 @@ pub fn bind(path: &Path, group: Option<&str>) -> anyhow::Result<UnixListener> {
     if let Some(group) = group {
         chown(path, None, Some(group.gid.as_raw()))
             .with_context(|| format!("cannot give {} to group {}", path.display(), group.name))?;
-        // The mask of the process may have taken the group's rights.
+        // The umask may have removed the group's permissions.
         let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
         fs::set_permissions(path, permissions)?;
     }
-    // More wait than are served at once: a dashboard may ask in bursts.
+    // More than are served at once may wait: a dashboard can ask in bursts.
     socket.listen(128)?;
     Ok(UnixListener::from_std(socket.into())?)
 }
@@ -81,25 +80,25 @@ pub(crate) fn group_of(name: &str) -> anyhow::Result<Group> {
     })
 }
 
-/// A killed daemon leaves its socket file behind; only a connection tells whether it is in use.
+/// A killed daemon leaves its socket file behind. Only connecting tells whether it is in use.
 fn remove_stale(path: &Path) -> anyhow::Result<()> {
     let probe = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
 
     match probe.connect(&SockAddr::unix(path)?) {
         Ok(()) => bail!("{}: another ringway answers on this socket", path.display()),
-        // unix(7), EAGAIN: its queue is full. A daemon that has stopped reading it is still there.
+        // unix(7), EAGAIN: the queue is full, so a daemon exists, although it does not accept.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             bail!("{}: another ringway has this socket", path.display())
         }
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))
         }
-        // There is no file, or one that `bind` will complain of.
+        // There is no file, or `bind` will report what is wrong with it.
         Err(_) => Ok(()),
     }
 }
 
-/// Answers clients, several at once.
+/// Serves clients, at most [`MAX_CLIENTS`] at once.
 pub async fn serve(
     listener: UnixListener,
     requests: Requests,
@@ -118,7 +117,7 @@ pub async fn serve(
     }
 }
 
-/// Answers `status` with `report`, several clients at once.
+/// Serves `status` only, with a fixed `report`, while the gateway waits.
 pub async fn serve_report(listener: &UnixListener, report: &Report) {
     let mut clients = FuturesUnordered::new();
 
@@ -132,22 +131,22 @@ pub async fn serve_report(listener: &UnixListener, report: &Report) {
     }
 }
 
-/// The next client, once fewer than [`CLIENTS`] are `served`.
+/// Accepts the next client, once fewer than [`MAX_CLIENTS`] are `served`.
 async fn accept(listener: &UnixListener, served: usize) -> UnixStream {
-    if served >= CLIENTS {
+    if served >= MAX_CLIENTS {
         return pending().await;
     }
 
     loop {
         match listener.accept().await {
             Ok((client, _)) => return client,
-            // Without a descriptor left, it fails at once, again and again.
-            Err(_) => tokio::time::sleep(PATIENCE / 50).await,
+            // Without a free file descriptor, `accept` fails at once; do not spin.
+            Err(_) => tokio::time::sleep(CLIENT_TIMEOUT / 50).await,
         }
     }
 }
 
-/// A client that leaves or is slow is no matter.
+/// Logs a failure. A client that disconnects or is slow is not a problem of ours.
 fn note(served: anyhow::Result<()>) {
     if let Err(error) = served {
         tracing::debug!(%error, "Admin client left");
@@ -186,7 +185,7 @@ async fn answer(
         ),
         "status" => {
             let mut report = requests.report().await?;
-            // Asked here and not in the loop: `nft` takes a while.
+            // Read here and not in the drive's loop, because `nft` takes a while.
             report.filtered.extend(filtered(guard).await);
             serde_json::to_vec(&report)?
         }
@@ -203,8 +202,8 @@ async fn answer(
     write_reply(&mut client, &reply).await
 }
 
-/// True unless `request` changes something and `asker`, a user, is neither root nor the daemon's.
-/// The socket-group may look.
+/// False if `request` changes something and the user `asker` is neither root nor the daemon's own
+/// user. The group of the socket may only read.
 fn is_allowed(request: &str, asker: u32) -> bool {
     let is_question =
         matches!(request, "status" | "role" | "metrics") || rules::read(request).is_some();
@@ -215,13 +214,17 @@ fn is_allowed(request: &str, asker: u32) -> bool {
 async fn read_request(client: &mut BufReader<UnixStream>) -> anyhow::Result<String> {
     let mut request = String::new();
 
-    // A client that never ends its line must not fill the memory.
-    timeout(PATIENCE, client.take(REQUEST).read_line(&mut request)).await??;
+    // Bounded, so that a client that never ends its line cannot fill the memory.
+    timeout(
+        CLIENT_TIMEOUT,
+        client.take(MAX_REQUEST).read_line(&mut request),
+    )
+    .await??;
     Ok(request)
 }
 
 async fn write_reply(client: &mut BufReader<UnixStream>, reply: &[u8]) -> anyhow::Result<()> {
-    timeout(PATIENCE, client.write_all(reply)).await??;
+    timeout(CLIENT_TIMEOUT, client.write_all(reply)).await??;
 
     Ok(client.shutdown().await?)
 }
@@ -236,10 +239,10 @@ fn error_text(error: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// What the packet filter dropped. Without its numbers, the rest is still worth having.
+/// The guard's drop counters. Without them, the rest of the report is still useful.
 async fn filtered(guard: &SharedGuard) -> BTreeMap<String, u64> {
-    // A reload may hold the guard, or `nft` may hang.
-    let drops = timeout(FILTER, async { guard.lock().await.drops().await })
+    // A reload may hold the guard's lock, or `nft` may hang.
+    let drops = timeout(GUARD_TIMEOUT, async { guard.lock().await.drops().await })
         .await
         .ok()
         .and_then(Result::ok)
@@ -252,40 +255,40 @@ async fn filtered(guard: &SharedGuard) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// Asks the gateway behind the socket at `path` for its report.
+/// Requests the report of the gateway behind the socket at `path`.
 pub fn ask(path: &Path) -> anyhow::Result<Report> {
-    let reply = fetch(path, "status", PATIENCE)?;
+    let reply = fetch(path, "status", CLIENT_TIMEOUT)?;
     parse(path, &reply)
 }
 
-/// Asks the gateway behind the socket at `path` for its role. Waits no longer than `patience`.
+/// Requests the role of the gateway behind the socket at `path`, within `patience`.
 pub fn ask_role(path: &Path, patience: Duration) -> anyhow::Result<RoleReport> {
     let reply = fetch(path, "role", patience)?;
     parse(path, &reply)
 }
 
-/// Asks the gateway behind the socket at `path` what the rules of both ends say about `opening`.
+/// Requests the verdicts of both ends' rules about `opening`.
 pub fn ask_rules(path: &Path, opening: &Opening) -> anyhow::Result<RulesReport> {
-    let reply = fetch(path, &rules::request(opening), PATIENCE)?;
+    let reply = fetch(path, &rules::request(opening), CLIENT_TIMEOUT)?;
     parse(path, &reply)
 }
 
-/// Has the gateway behind the socket at `path` read its files again.
+/// Requests a reload.
 pub fn ask_reload(path: &Path) -> anyhow::Result<ReloadReport> {
     let reply = fetch(path, "reload", RELOAD)?;
     parse(path, &reply)
 }
 
-/// Has the gateway behind the socket at `path` hand its site over to a sibling, or not any more.
+/// Requests that the site is handed over to a sibling, or taken back.
 pub fn ask_drain(path: &Path, on: bool) -> anyhow::Result<Report> {
     let request = if on { "drain" } else { "drain cancel" };
-    let reply = fetch(path, request, PATIENCE)?;
+    let reply = fetch(path, request, CLIENT_TIMEOUT)?;
     parse(path, &reply)
 }
 
-/// Asks the gateway behind the socket at `path` for its metrics, in the OpenMetrics text format.
+/// Requests the metrics, in the OpenMetrics text format.
 pub fn ask_metrics(path: &Path) -> anyhow::Result<String> {
-    String::from_utf8(fetch(path, "metrics", PATIENCE)?)
+    String::from_utf8(fetch(path, "metrics", CLIENT_TIMEOUT)?)
         .with_context(|| format!("{}: not a gateway's answer", path.display()))
 }
 
@@ -295,7 +298,7 @@ fn parse<T: serde::de::DeserializeOwned>(path: &Path, reply: &[u8]) -> anyhow::R
         error: String,
     }
 
-    // A report has no such field.
+    // Try the error first: a report has no field of this name.
     if let Ok(Refused { error }) = serde_json::from_slice(reply) {
         bail!("{}: {error}", path.display());
     }
@@ -312,8 +315,8 @@ fn fetch(path: &Path, request: &str, patience: Duration) -> anyhow::Result<Vec<u
 
     let mut reply = Vec::new();
     stream
-        // Bounded, whatever it is that answers on this socket.
-        .take(ANSWER)
+        // Bounded, because any program may answer on this path.
+        .take(MAX_ANSWER)
         .read_to_end(&mut reply)
         .with_context(|| not_running(path))?;
     Ok(reply)

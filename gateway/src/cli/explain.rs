@@ -1,4 +1,4 @@
-//! `ringway explain`: why one host reaches another or does not, asked at a gateway on the way.
+//! `ringway explain`: why one host reaches another or does not, as a gateway between them knows it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::{ConfigFile, Failure, answer, answer_json};
 use crate::admin::report::ZoneReport;
 use crate::admin::rules::PeerVerdict;
 use crate::admin::{Report, socket};
-use crate::explain::{Probe, State, Step, Way};
+use crate::explain::{Diagnosis, Probe, State, Step};
 use crate::policy::ends::{Ends, Unresolved};
 use crate::policy::judge::{Asking, Judge};
 
@@ -252,14 +252,14 @@ fn follow(
     probes: bool,
 ) -> Result<Vec<Step>, Failure> {
     let rules = socket::ask_rules(socket, &found.opening)?;
-    let way = Way {
+    let diagnosis = Diagnosis {
         opening: found.opening,
         arrives: found.arrives,
         report,
         rules: &rules,
     };
 
-    let mut steps = way.steps();
+    let mut steps = diagnosis.steps();
     if steps.iter().any(|step| step.state == State::Bad) {
         // What is known to be in the way needs no proof.
         return Ok(steps);

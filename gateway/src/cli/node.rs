@@ -1,4 +1,4 @@
-//! `ringway node`: the attached nodes that a gateway serves, in its file.
+//! `ringway node`: manages the attached nodes in a gateway's file.
 
 mod add;
 mod list;

@@ -1,7 +1,7 @@
-//! `ringway recipe`: the configuration of another program of the site, with this consortium's
-//! values. Resolvers ask the gateways for the consortium's names; deploy/dns has the same with
-//! example values, and why each line is there. keepalived, BIRD and FRR have the site's hosts
-//! and routers use the gateways; strongSwan brings data centres to them (`ipsec`).
+//! `ringway recipe`: prints the configuration of another program for this site, with the values of
+//! this consortium. Resolvers forward the consortium's names to the gateways; deploy/dns explains
+//! each line, with example values. keepalived, BIRD and FRR direct the site's hosts and routers to
+//! the gateways. strongSwan connects data centres (`ipsec`).
 
 mod chaincode;
 mod cloud;
@@ -83,13 +83,13 @@ pub enum Verb {
     Chaincode(chaincode::Args),
 }
 
-/// What a recipe needs.
+/// The values in a resolver's recipe.
 struct Names {
     domain: String,
-    /// `1.10.in-addr.arpa`, for every prefix of the consortium.
+    /// The reverse zones of all prefixes, such as `1.10.in-addr.arpa`.
     reverse: Vec<String>,
     prefixes: Vec<Prefix>,
-    /// The gateways of this site.
+    /// The DNS addresses of this site's gateways.
     servers: Vec<IpAddr>,
 }
 
@@ -102,7 +102,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     }
     let config = Config::load(&args.config.path)?;
     let servers = &args.servers;
-    // Without a verb, the program is required.
+    // Without a subcommand, the program is required.
     let Some(program) = args.program else {
         return Err(Failure::Usage("name a program".into()));
     };
@@ -124,7 +124,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     })
 }
 
-/// How another program starts this one.
+/// The command by which another program starts this one.
 struct Program {
     path: String,
     config: String,
@@ -144,7 +144,7 @@ impl Program {
 
 impl Names {
     fn of(config: &Config, more: &[IpAddr]) -> Result<Names, Failure> {
-        // A resolver asks port 53 unless each recipe says otherwise.
+        // A resolver uses port 53 unless its recipe says otherwise.
         let own = config
             .dns
             .listen

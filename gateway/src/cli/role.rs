@@ -11,7 +11,7 @@ use super::{ConfigFile, Failure, answer, answer_json};
 use crate::admin::{RoleReport, socket};
 
 /// A gateway that does not answer within this time is of no use.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Arguments of `ringway role`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,7 @@ pub struct Args {
 /// Runs `ringway role`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let socket = Daemon::of(&args.config.path)?.socket;
-    let asked = socket::ask_role(&socket, PATIENCE);
+    let asked = socket::ask_role(&socket, TIMEOUT);
 
     // What does not answer is no failure of this command: it is an answer.
     let (report, code) = match asked {

@@ -1,4 +1,4 @@
-//! Carries out the shell's effects, and what the zones ask for. Each arm is one call of a port.
+//! Carries out the effects of the shell and of the zones. Each arm is one call of a port.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::policy::tests;
 use crate::zones::{Reply, Sender};
 
 impl Drive {
-    /// Carries out every effect. Answers that a port gives at once go back in before the next
+    /// Carries out every effect. If a port answers at once, the answer is handled before the next
     /// effect.
     pub(super) fn carry_out(&mut self) {
         while let Some(effect) = self.shell.poll_effect() {
@@ -81,33 +81,33 @@ impl Drive {
                 conn,
                 message,
             } => {
-                self.zone_message(peer, conn, message);
+                self.handle_zone_message(peer, conn, message);
             }
-            Effect::Offered { peer, offer } => self.in_force.offered(&peer, offer, &self.jobs),
-            Effect::Policy(letter) => self.policy_letter(&letter),
+            Effect::Offered { peer, offer } => self.in_force.handle_offer(&peer, offer, &self.jobs),
+            Effect::Policy(letter) => self.handle_policy_letter(&letter),
             Effect::OfferZone { conn } => self.offer_zone(conn),
             Effect::ForgetZone { conn } => self.replicator.forget(conn),
             Effect::ReloadEnded { change, result } => self.end_reload(change, result),
             Effect::Notify(notice) => {
                 notice.log();
-                self.follow_tunnel(&notice);
+                self.handle_notice(&notice);
             }
             Effect::Raise(finding) => {
                 self.attention
                     .raise(&finding.name, &finding.what, finding.remedy);
             }
             Effect::Clear(name) => self.attention.clear(&name),
-            // `Drive::run` sees that the shell has stopped.
+            // `Drive::run` checks for this by itself.
             Effect::Stop => {}
         }
 
         None
     }
 
-    fn follow_tunnel(&self, notice: &Notice) {
+    fn handle_notice(&self, notice: &Notice) {
         match notice {
-            Notice::TunnelUp { peer, .. } => self.in_force.reaches(peer, true, &self.jobs),
-            Notice::TunnelDown { peer, .. } => self.in_force.reaches(peer, false, &self.jobs),
+            Notice::TunnelUp { peer, .. } => self.in_force.set_reachable(peer, true, &self.jobs),
+            Notice::TunnelDown { peer, .. } => self.in_force.set_reachable(peer, false, &self.jobs),
             _ => {}
         }
     }
@@ -119,12 +119,13 @@ impl Drive {
     }
 
     fn end_reload(&mut self, change: ChangeId, result: Result<(), Faults>) {
-        self.reloads.ended(change, result);
+        self.reloads.finish(change, result);
 
         self.heartbeat.service().has_reloaded();
     }
 
-    /// Until the file is corrected, its rules are not those in force.
+    /// The finding about failed policy tests: until they pass, the rules of the file are not in
+    /// force.
     fn note_failed_tests(&self, failed: &Faults) {
         match failed.0.first() {
             Some(fault) => self.attention.raise(
@@ -138,14 +139,15 @@ impl Drive {
         }
     }
 
-    /// The result of a job: an input of the shell, or of the zones.
+    /// Handles the result of a job, as an input of the shell or of the zones.
     pub(super) fn handle_job(&mut self, event: Event) {
         match event {
             Event::Shell(input) => self.handle(input),
             Event::ConfigRead { change, result } => {
                 if let Ok(read) = &result {
                     self.note_failed_tests(read.failed_tests());
-                    self.reloads.read(read.failed_tests(), read.warnings());
+                    self.reloads
+                        .add_findings(read.failed_tests(), read.warnings());
                 }
                 let input = self.in_force.config_read(change, result);
                 self.handle(input);
@@ -183,15 +185,15 @@ impl Drive {
                 let offers = self.replicator.handle_prepared(*prepared);
 
                 self.reply_all(offers);
-                // Our fragment may have changed again meanwhile.
+                // The fragment may have changed again in the meantime.
                 self.prepare_zone();
             }
         }
     }
 
-    /// Puts a reload in force. The answer names the connections that the new trust does not admit.
+    /// Puts a reload in force. The returned input names the connections that the new trust refuses.
     fn adopt(&mut self, change: ChangeId, config: Arc<Config>, membership: &Membership) -> Input {
-        // What changes is known only here, where both configurations are.
+        // Only this function has both configurations, so the list of changes is made here.
         let certificate = self.in_force.identity().load().fingerprint();
         let mut changes = differences(self.in_force.config(), &config);
         changes.extend(self.in_force.new_lists(change));
@@ -199,8 +201,8 @@ impl Drive {
         if self.in_force.identity().load().fingerprint() != certificate {
             changes.push("our certificate is another one".to_owned());
         }
-        self.reloads.changed(changes);
-        // Endpoints that no record has any more are forgotten.
+        self.reloads.add_changes(changes);
+        // Forget the results of endpoints that are in no record any more.
         let gateways = &self.shell.membership().gateways;
         self.links.dialled().retain(|peer, endpoint| {
             let known = gateways.get(peer).or_else(|| membership.gateways.get(peer));
@@ -208,7 +210,7 @@ impl Drive {
             endpoints.any(|known| known.to_string() == endpoint)
         });
 
-        // The site's prefixes may be others.
+        // The site's prefixes, and so the interfaces towards them, may have changed.
         self.in_force.set_arrivals(&self.shell.current().links);
         self.adopt_names(membership);
         self.ha.set_config(self.in_force.config());
@@ -216,7 +218,7 @@ impl Drive {
             wireguard.set_nodes(&self.in_force.config().nodes.list);
         }
 
-        // Last, since these are verified by the trust that was just put in force.
+        // Last: verifies these by the trust that was just put in force.
         Input::Adopted {
             change,
             untrusted: self.links.untrusted(),
@@ -231,8 +233,8 @@ impl Drive {
             .store_failed(self.health.to_store(), &self.jobs);
         let has_failed = !self.health.failed().is_empty();
 
-        // An address that has failed must not be answered for a moment: until the new fragment
-        // lacks it, the earlier one stays.
+        // An address that has failed must not be answered even for a moment. Keep the previous
+        // fragment until the new one is made without that address.
         let fragment = (!has_failed).then(|| self.in_force.fragment());
         let replies =
             self.replicator
@@ -251,7 +253,7 @@ impl Drive {
         }
     }
 
-    /// Has the addresses that fail their checks left out of our fragment.
+    /// Starts a job that leaves failed addresses out of our fragment.
     fn leave_out_failed(&self) {
         let of = self.in_force.fragment().clone();
         let failed = self.health.failed();
@@ -262,10 +264,10 @@ impl Drive {
         });
     }
 
-    /// What is left of our fragment is our part of the organization's zone. Policy rules that use
-    /// names go on to mean every address.
+    /// Contributes the reduced fragment to the organization's zone. Policy rules with names still
+    /// mean every address.
     fn contribute(&mut self, of: &Arc<Zone>, result: Result<Zone, ZoneError>) {
-        // A reload has replaced the fragment meanwhile, and asked again.
+        // A reload replaced the fragment in the meantime and has started a job of its own.
         if !Arc::ptr_eq(of, self.in_force.fragment()) {
             return;
         }
@@ -282,7 +284,7 @@ impl Drive {
         self.prepare_zone();
     }
 
-    /// Has our fragment made ready for the other gateways, if it is another one than before.
+    /// Prepares our fragment for the other gateways, if it has changed.
     fn prepare_zone(&mut self) {
         if let Some(preparation) = self.replicator.prepare_own() {
             self.jobs
@@ -290,9 +292,9 @@ impl Drive {
         }
     }
 
-    /// A message about names came.
-    fn zone_message(&mut self, id: GatewayId, conn: ConnId, message: ZoneMessage) {
-        // The session may have ended while the message was on its way.
+    /// Handles a message about names.
+    fn handle_zone_message(&mut self, id: GatewayId, conn: ConnId, message: ZoneMessage) {
+        // The session may have ended while the message was in a queue.
         let Some(session) = self.shell.peer_session(conn) else {
             return;
         };

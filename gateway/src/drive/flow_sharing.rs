@@ -1,5 +1,4 @@
-//! [`FlowSharing`]: sends every flow that is known to other gateways of our site. Runs off the
-//! loop.
+//! [`FlowSharing`]: sends every known flow to siblings. Runs off the loop.
 
 use std::sync::Arc;
 use std::thread;
@@ -8,12 +7,12 @@ use std::time::{Duration, Instant};
 use ringway_dataplane::{FlowRecords, Outgoing, TunnelSocket};
 use ringway_filter::Filter;
 
-/// Packets between two pauses: a full table of 262,144 flows takes less than a second, and no
-/// socket's buffer fills up.
+/// Packets between two pauses. With this, a full table of 262,144 flows takes less than a second
+/// and does not overflow a socket buffer.
 const BURST: u32 = 16;
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What it takes.
+/// The inputs of one run.
 pub(super) struct FlowSharing {
     pub(super) filter: Arc<Filter>,
     pub(super) socket: Arc<TunnelSocket>,
@@ -47,7 +46,7 @@ impl FlowSharing {
     fn send(&self, records: &mut FlowRecords) {
         let sessions = self.sessions.iter().map(|session| &**session);
         if let Err(error) = records.send(&*self.socket, sessions) {
-            // They are repeated in a while.
+            // A lost record is not a problem: records are repeated.
             tracing::debug!(%error, "Flows not sent to another gateway of this site");
         }
     }

@@ -1,4 +1,5 @@
-//! [`Heartbeat`]: when the loop shows the service manager that it turns, and how the tunnels are.
+//! [`Heartbeat`]: reports to the service manager that the loop is alive, and the state of the
+//! tunnels.
 
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// For `service`, from now on.
+    /// Reports to `service`.
     pub fn new(service: ServiceManager) -> Heartbeat {
         Heartbeat {
             service,
@@ -25,12 +26,12 @@ impl Heartbeat {
         }
     }
 
-    /// Hears it.
+    /// The service manager that receives the beats.
     pub(crate) fn service(&self) -> &ServiceManager {
         &self.service
     }
 
-    /// When the next beat is due; `None` if nobody wants any.
+    /// When the next beat is due; `None` if the service manager wants none.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.service.is_present().then_some(self.next)
     }
@@ -46,8 +47,8 @@ impl Heartbeat {
 }
 
 impl Drive {
-    /// Beats, if it is time to. With a data plane that hangs there is no beat: the service manager
-    /// restarts the gateway then.
+    /// Sends a beat if one is due and the data plane is alive. If the data plane hangs, the missing
+    /// beat makes the service manager restart the gateway.
     pub(super) fn beat(&mut self, now: Instant) {
         if !self.heartbeat.is_due(now) {
             return;

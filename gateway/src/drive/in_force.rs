@@ -1,5 +1,5 @@
-//! [`InForce`]: the trust, the identity and the names that are in force, and those that a change
-//! has read and built but not yet adopted.
+//! [`InForce`]: the trust, the identity and the names in force, and those that a pending change has
+//! read and built.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,8 +29,8 @@ use crate::state::{FailedAddresses, NewestLists, RecordsFile, SiblingSecrets, St
 use crate::tasks::Tasks;
 use crate::zones::{LOSS, Store};
 
-/// The parts of the current configuration that the shell has no use for, and what a change makes of
-/// them.
+/// The parts of the current configuration that the shell does not use, and the pending ones of a
+/// change.
 pub struct InForce {
     config: Arc<Config>,
     /// Shared with the TLS stack.
@@ -38,39 +38,39 @@ pub struct InForce {
     /// Shared with the TLS stack.
     identity: Arc<ArcSwap<Identity>>,
     names: Names,
-    /// For the watches of the host.
+    /// Shared with the watches of the host.
     scope: SharedScope,
     stored: Stored,
-    /// Of an attached node: what the gateways have for it.
+    /// For an attached node: the offers of its gateways.
     offers: Offers,
     resolver: Resolver,
-    /// What changes have read and built so far. There is one change at a time.
+    /// What pending changes have read and built. There is one change at a time.
     pending: BTreeMap<ChangeId, Pending>,
 }
 
-/// What is remembered for the next start.
+/// Files that keep state for the next start.
 pub struct Stored {
-    /// Everything that is not below.
+    /// All files that are not listed below.
     pub files: Arc<StateFiles>,
     /// The newest records.
     pub records: Arc<RecordsFile>,
-    /// What was allowed in the last hours.
+    /// The rules of the last hours.
     pub rules: RulesFile,
-    /// What the gateways of this site prove to be alive by.
+    /// The secrets by which the siblings prove to be alive.
     pub secrets: SiblingSecrets,
 }
 
 impl Stored {
-    /// What could not be stored before is tried again, and the disk of the state directory `dir`
-    /// watched, as long as the daemon runs.
-    pub fn keep_trying(&self, dir: &Path, tasks: &Tasks) {
+    /// Starts the tasks that retry what could not be stored, and that watch the free space on the
+    /// disk of `dir`.
+    pub fn spawn_retries(&self, dir: &Path, tasks: &Tasks) {
         tasks.spawn(self.files.clone().watch_disk(dir.to_owned()));
         tasks.spawn(self.files.clone().keep_trying());
         tasks.spawn(self.records.clone().keep_trying());
     }
 }
 
-/// The parts of a change that the shell has no use for.
+/// The parts of a change that the shell does not use.
 #[derive(Debug, Default)]
 struct Pending {
     trust: Option<Trust>,
@@ -79,18 +79,18 @@ struct Pending {
     newest: Option<Newest>,
 }
 
-/// What is left of what is in force when a reload is refused.
+/// The configuration after a refused reload: what it takes away from the one in force.
 #[derive(Debug)]
 pub struct Narrowed {
     config: Config,
     trust: Option<Box<Trust>>,
-    /// Revocation lists that are in force now and were not before.
+    /// Revocation lists that come into force with it.
     lists: Vec<String>,
-    /// The newest records, those included that take something away.
+    /// The newest records, including those that take something away.
     newest: Newest,
 }
 
-/// The result of reading every file.
+/// The result of reading all files.
 #[derive(Debug)]
 pub struct ReadConfig {
     next: NextConfig,
@@ -103,19 +103,19 @@ pub struct ReadConfig {
 }
 
 impl ReadConfig {
-    /// What is worth a look, and refuses nothing.
+    /// Warnings: they do not refuse the reload.
     pub(super) fn warnings(&self) -> &Faults {
         &self.warnings
     }
 
-    /// The policy tests that failed, so that nothing is allowed that was not before.
+    /// Policy tests that failed. The new rules are refused; the rest comes into force.
     pub(super) fn failed_tests(&self) -> &Faults {
         &self.failed_tests
     }
 }
 
 impl InForce {
-    /// A start's files are in force.
+    /// Puts the files of a start in force.
     pub fn new(
         config: Arc<Config>,
         trust: Arc<ArcSwap<Trust>>,
@@ -126,7 +126,7 @@ impl InForce {
     ) -> InForce {
         let is_node = config.attach.is_some();
         let remembered = is_node.then(|| offers::load(&config.state_dir));
-        // What is wrong with it was said when the files were read.
+        // An unreadable file was already reported when the files were read.
         let offers = remembered.and_then(Result::ok).unwrap_or_default();
 
         InForce {
@@ -158,14 +158,14 @@ impl InForce {
         &self.names
     }
 
-    /// What this gateway contributes to our organization's zone.
+    /// This gateway's fragment of our organization's zone.
     pub(super) fn fragment(&self) -> &Arc<Zone> {
         &self.names.fragment
     }
 
     pub(super) fn read_config(&self, change: ChangeId, jobs: &Jobs) {
         let config = self.config.clone();
-        // The daemon may know more than could be stored.
+        // The daemon may know newer records than it could store.
         let known = Known {
             newest: self.stored.records.newest(),
             lists: NewestLists::of(&self.trust.load()),
@@ -194,7 +194,7 @@ impl InForce {
                 warnings: _,
             } = *read;
 
-            // Kept until the shell adopts or discards the change; it sees only `next`.
+            // Kept until the shell adopts or discards the change. The shell sees only `next`.
             let pending = self.pending.entry(change).or_default();
             pending.trust = Some(trust);
             pending.identity = Some(identity);
@@ -206,7 +206,7 @@ impl InForce {
         Input::ConfigRead { change, result }
     }
 
-    /// Each file is read by itself, as far as it can be.
+    /// Reads each file by itself, as far as it is valid.
     pub(super) fn narrow(&self, change: ChangeId, jobs: &Jobs) {
         let config = self.config.clone();
         let trust = self.trust.load_full();
@@ -240,8 +240,8 @@ impl InForce {
         let Some(zone) = self.pending.entry(change).or_default().zone.take() else {
             return;
         };
-        // Nothing is left to build. The job that read the files has made a fragment of them, and a
-        // fragment has serial 0: it does not depend on what is served now.
+        // Nothing is left to build: the job that read the files has made the fragment. A fragment
+        // has serial 0, so it does not depend on what is served now.
         jobs.run(move || Event::ZoneBuilt {
             change,
             result: Ok(zone),
@@ -290,7 +290,7 @@ impl InForce {
         jobs.run_silently(move || files.store_accepted(state_dir, accepted));
     }
 
-    /// Remembers what stays in the kernel, `held` prefixes of removed members among it.
+    /// Stores what stays in the kernel, including the `held` prefixes of removed members.
     pub(super) fn remember(&self, held: &BTreeSet<Prefix>, jobs: &Jobs) {
         let traces = Traces::of(&self.config, held);
         let state_dir = self.config.state_dir.clone();
@@ -299,7 +299,7 @@ impl InForce {
         jobs.run_silently(move || files.store_traces(state_dir, traces));
     }
 
-    /// Remembers what our siblings prove to be alive by.
+    /// Stores the secrets of our siblings.
     pub(super) fn keep_secrets(&mut self, siblings: BTreeMap<GatewayId, Secret>, jobs: &Jobs) {
         self.stored.secrets.set(siblings);
 
@@ -309,13 +309,12 @@ impl InForce {
         jobs.run_silently(move || files.store_secrets(state_dir, secrets));
     }
 
-    /// A gateway has something else for this attached node than before: it is remembered, and the
-    /// files are read again.
-    pub(super) fn offered(&mut self, peer: &GatewayId, offer: Offer, jobs: &Jobs) {
+    /// Handles a gateway's new offer for this attached node: stores it, and reads the files again.
+    pub(super) fn handle_offer(&mut self, peer: &GatewayId, offer: Offer, jobs: &Jobs) {
         let gateways = &self.config.own.gateways;
         self.offers
             .retain(|gateway, _| gateways.iter().any(|known| known.name == *gateway));
-        self.resolver.offered(&peer.name, offer.resolvers);
+        self.resolver.set_offer(&peer.name, offer.resolvers);
         self.apply_resolver(jobs);
         let before = self
             .offers
@@ -333,16 +332,16 @@ impl InForce {
         });
     }
 
-    /// A tunnel leads to this peer, or none does any more: an attached node's host asks others
-    /// first.
-    pub(super) fn reaches(&self, peer: &GatewayId, is_reached: bool, jobs: &Jobs) {
+    /// On an attached node: a tunnel to `peer` came up or went down, so the host's resolver must
+    /// change.
+    pub(super) fn set_reachable(&self, peer: &GatewayId, is_reached: bool, jobs: &Jobs) {
         if self.config.attach.is_some() {
-            self.resolver.reaches(&peer.name, is_reached);
+            self.resolver.set_reachable(&peer.name, is_reached);
             self.apply_resolver(jobs);
         }
     }
 
-    /// An attached node's host asks the gateways that it knows.
+    /// On an attached node: points the host's resolver at the gateways that can be reached.
     fn apply_resolver(&self, jobs: &Jobs) {
         let resolver = self.resolver.clone();
         let config = self.config.clone();
@@ -351,13 +350,13 @@ impl InForce {
         jobs.run_silently(move || resolver.apply(&config, files.attention()));
     }
 
-    /// It asks as before. Blocks for a moment: the daemon ends.
+    /// Restores the host's resolver before the daemon ends. Blocks for a moment.
     pub(super) fn withdraw_resolver(&self) {
         let attention = self.stored.files.attention();
         self.resolver.withdraw(&self.config, attention);
     }
 
-    /// Remembers which checked addresses have failed.
+    /// Stores which checked addresses have failed.
     pub(super) fn store_failed(&self, failed: FailedAddresses, jobs: &Jobs) {
         let state_dir = self.config.state_dir.clone();
         let files = self.stored.files.clone();
@@ -365,26 +364,26 @@ impl InForce {
         jobs.run_silently(move || files.store_failed(state_dir, failed));
     }
 
-    /// Remembers when members were last heard.
+    /// Stores when each member was last heard from.
     pub(super) fn store_heard(&self, heard: HoldFile, jobs: &Jobs) {
         let files = self.stored.files.clone();
 
         jobs.run_silently(move || files.store_heard(heard));
     }
 
-    /// Stores copies of the members' names, now or when the disk has room.
+    /// Stores copies of the members' names, now or once the disk has room.
     pub(super) fn store_names(&self, store: Store, jobs: &Jobs) {
         let files = self.stored.files.clone();
 
         jobs.run_silently(move || files.store("state zones", LOSS, move || Ok(store.run()?)));
     }
 
-    /// Remembers what the packets are judged by.
+    /// Stores the rules in force.
     pub(super) fn remember_rules(&self, rules: Arc<Rules>, jobs: &Jobs) {
         jobs.run_silently(self.stored.rules.follow(rules));
     }
 
-    /// Puts what `change` has read and built in force.
+    /// Puts in force what `change` has read and built.
     pub(super) fn adopt(
         &mut self,
         change: ChangeId,
@@ -398,7 +397,7 @@ impl InForce {
         self.config = config;
 
         if let Some(trust) = pending.trust {
-            // Generations tell handshakes that began under the earlier trust.
+            // The generation lets a handshake that began under the earlier trust be recognized.
             let trust = trust.succeeding(&self.trust.load());
             self.trust.store(Arc::new(trust));
         }
@@ -407,8 +406,8 @@ impl InForce {
         }
         match pending.zone {
             Some(zone) => self.names.publish(&self.config, membership, Arc::new(zone)),
-            // A refused reload: the zones of organizations that it removes go all the same.
-            None => self.names.follow(&self.config, membership),
+            // Even a refused reload removes the zones of organizations that its files remove.
+            None => self.names.republish(&self.config, membership),
         }
 
         let rules = self.config.clone();
@@ -421,12 +420,12 @@ impl InForce {
         });
 
         self.apply_resolver(jobs);
-        // Last: a copy is deleted only after its zone is no longer served.
+        // Last: delete a copy only after its zone is no longer served.
         let removal = self.names.removal(&self.config);
         jobs.run_silently(move || removal.run());
     }
 
-    /// The revocation lists that `change` brings, for an operator.
+    /// The revocation lists that `change` adds, for an operator.
     pub(super) fn new_lists(&self, change: ChangeId) -> Vec<String> {
         let trust = self.pending.get(&change).and_then(|it| it.trust.as_ref());
 
@@ -445,7 +444,7 @@ impl InForce {
         self.pending.remove(&change);
     }
 
-    /// The host's interfaces are these: DNS clients' packets must come by the right ones.
+    /// Sets the interfaces by which DNS clients' packets may arrive.
     pub(super) fn set_arrivals(&self, links: &Links) {
         self.names.set_arrivals(&self.config, links);
     }
@@ -455,19 +454,19 @@ impl InForce {
     }
 }
 
-/// What both `current` and the files allow, and the certificates to accept then.
+/// What both `current` and the files allow, with the certificates to accept then.
 fn narrowed(current: &Config, in_force: &Trust, newest: Option<Newest>) -> Narrowed {
     let mut survey = Survey::read(&current.path, Some(current));
     let mut newest = newest.unwrap_or_default();
     newest.follow(current);
-    // What the command line has noted counts: it may have removed the last member.
+    // Records that the command line stored count too: a command may have removed the last member.
     if let Ok(stored) = Newest::load(&current.state_dir) {
         newest.heed_removals(&stored);
     }
     survey.doubt_emptiness(&current.own.org, &newest);
 
     let config = meet(current, &survey);
-    // What they take away must not come back with an older copy.
+    // What these records take away must not come back with an older copy.
     for record in &survey.records {
         if current.record(&record.org).is_some() && newest.judge(record).is_none() {
             newest.accept(record);
@@ -480,7 +479,7 @@ fn narrowed(current: &Config, in_force: &Trust, newest: Option<Newest>) -> Narro
             trust: Some(Box::new(trust)),
             newest,
         },
-        // Its certificates are among those in force, which were read before.
+        // The certificates could not be read. Those in force were verified before, so use them.
         Err(faults) => {
             tracing::error!(reason = %faults, "What the files take away cannot be put in force");
             Narrowed {
@@ -493,7 +492,7 @@ fn narrowed(current: &Config, in_force: &Trust, newest: Option<Newest>) -> Narro
     }
 }
 
-/// The lists that only `trust` has, for an operator.
+/// The lists that are in `trust` but not in `before`, for an operator.
 fn new_lists(before: &Trust, trust: &Trust) -> Vec<String> {
     let known: BTreeSet<_> = before.lists().map(|(_, list)| list.digest).collect();
 
@@ -511,7 +510,7 @@ fn new_lists(before: &Trust, trust: &Trust) -> Vec<String> {
         .collect()
 }
 
-/// Reads and checks every file, as a start does.
+/// Reads and checks all files, as a start does.
 async fn read(current: &Config, known: Known) -> Result<ReadConfig, Faults> {
     let Prepared {
         mut config,
@@ -537,7 +536,8 @@ async fn read(current: &Config, known: Known) -> Result<ReadConfig, Faults> {
         tracing::warn!(reason = %hint, "A file should be changed some time");
     }
 
-    // Only the rules are refused: a record that revokes, removes or narrows must come into force.
+    // Refuse only the rules: a record that revokes, removes or narrows something must come into
+    // force.
     if !policy_tests.failed.is_empty() {
         for failed in &policy_tests.failed.0 {
             tracing::error!(
@@ -549,7 +549,7 @@ async fn read(current: &Config, known: Known) -> Result<ReadConfig, Faults> {
         config.policy = narrow_policy(&config, &wanted);
     }
 
-    // Virtual addresses of before may be there until their lifetime ends: they are left out, too.
+    // Virtual addresses of the configuration before stay until their lifetime ends; leave them out.
     let scope = Scope::of(&config).without(current.ha.hosts());
     let links = links::read(&config.tun, &scope).await;
     let links = links.map_err(|error| {

@@ -1,4 +1,4 @@
-//! [`Jobs`]: work off the loop, whose results come back as [`Event`]s.
+//! [`Jobs`]: runs work off the loop. Results come back as [`Event`]s.
 
 use std::sync::Arc;
 
@@ -16,50 +16,50 @@ use crate::zones::{Checked, Merged, Prepared};
 /// The result of a job.
 #[derive(Debug)]
 pub enum Event {
-    /// For the shell as it is.
+    /// An input for the shell.
     Shell(Input),
     /// The files were read.
     ConfigRead {
-        /// The change that asked for it.
+        /// The change that the job belongs to.
         change: ChangeId,
-        /// What they say.
+        /// The new configuration, or what is wrong with it.
         result: Result<Box<ReadConfig>, Faults>,
     },
     /// The files of a refused reload were read, each by itself.
     Narrowed {
-        /// The change that asked for it.
+        /// The change that the job belongs to.
         change: ChangeId,
-        /// What they leave of what is in force.
+        /// What remains in force.
         narrowed: Box<Narrowed>,
     },
     /// Our zone was built.
     ZoneBuilt {
-        /// The change that asked for it.
+        /// The change that the job belongs to.
         change: ChangeId,
         /// The zone, with its serial.
         result: Result<Zone, Faults>,
     },
     /// Our certificate and key were read.
     IdentityRead {
-        /// The change that asked for it.
+        /// The change that the job belongs to.
         change: ChangeId,
         /// The pair, checked.
         result: Result<Box<Identity>, Faults>,
     },
-    /// What a peer sent as its fragment was checked.
+    /// A fragment from a peer was checked.
     ZoneChecked(Box<Checked>),
-    /// An organization's zone was made of its fragments.
+    /// An organization's fragments were merged into its zone.
     ZoneMerged(Box<Merged>),
     /// Our hosts' addresses were probed.
     Probed(Probed),
-    /// The addresses that fail were left out of our fragment.
+    /// Our fragment was reduced by the addresses that fail their checks.
     Checked {
-        /// The fragment as it is configured.
+        /// The configured fragment.
         of: Arc<Zone>,
-        /// What is left of it.
+        /// The reduced fragment.
         result: Result<Zone, ZoneError>,
     },
-    /// Our fragment is ready to be offered.
+    /// Our fragment is ready to be offered to peers.
     ZonePrepared(Box<Prepared>),
 }
 
@@ -71,12 +71,12 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Jobs that run as `tasks` and report to `events`.
+    /// Runs jobs as `tasks`, which report to `events`.
     pub fn new(events: mpsc::Sender<Event>, tasks: Tasks) -> Jobs {
         Jobs { events, tasks }
     }
 
-    /// Runs `job` on a thread that may block.
+    /// Runs `job` on a blocking thread.
     pub(super) fn run(&self, job: impl FnOnce() -> Event + Send + 'static) {
         let events = self.events.clone();
 
@@ -85,7 +85,7 @@ impl Jobs {
             .spawn_blocking(move || _ = events.blocking_send(job()));
     }
 
-    /// Runs `job`, which may be cut off when the daemon stops.
+    /// Runs `job`, which may be aborted when the daemon stops.
     pub(super) fn spawn(&self, job: impl Future<Output = Event> + Send + 'static) {
         let events = self.events.clone();
 
@@ -93,7 +93,7 @@ impl Jobs {
             .spawn(async move { _ = events.send(job.await).await });
     }
 
-    /// Runs `job` to its end: it writes to the kernel.
+    /// Runs `job` to completion even when the daemon stops, because it writes to the kernel.
     pub(super) fn spawn_to_end(&self, job: impl Future<Output = Event> + Send + 'static) {
         let events = self.events.clone();
 
@@ -101,12 +101,12 @@ impl Jobs {
             .spawn_to_end(async move { _ = events.send(job.await).await });
     }
 
-    /// Runs `job` to its end: it writes to the kernel. It has no result.
+    /// As [`Jobs::spawn_to_end`], without a result.
     pub(super) fn run_to_end(&self, job: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn_to_end(job);
     }
 
-    /// Runs `job` on a thread that may block. It has no result.
+    /// As [`Jobs::run`], without a result.
     pub(super) fn run_silently(&self, job: impl FnOnce() + Send + 'static) {
         self.tasks.spawn_blocking(job);
     }

@@ -1,5 +1,5 @@
-//! [`KernelPort`]: routes, guard and TUN device. Routes and guard are written by tasks that the
-//! daemon waits for, so that nothing is written after its end.
+//! [`KernelPort`]: routes, guard and TUN device. Tasks that the daemon waits for write them, so
+//! that nothing is written after the daemon has ended.
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
@@ -18,14 +18,14 @@ use tokio::time::timeout;
 use super::jobs::{Event, Jobs};
 use crate::plane::Plane;
 
-/// How long the kernel may take to list and change routes.
+/// Time limit for listing and changing routes.
 const ROUTES: Duration = Duration::from_secs(10);
 
-/// How long one batch of packets may take. It is a matter of milliseconds, unless the machine gives
-/// the thread no time.
-const STALL: Duration = Duration::from_secs(5);
+/// Time limit for one batch of packets, after which the thread counts as hanging. A batch takes
+/// milliseconds, unless the machine gives the thread no CPU time.
+const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the daemon writes in the kernel while it runs.
+/// The kernel objects that the daemon maintains while it runs.
 pub struct KernelPort {
     routes: Arc<Mutex<RoutesPort>>,
     guard: SharedGuard,
@@ -36,12 +36,12 @@ pub struct KernelPort {
 
 struct RoutesPort {
     kernel: KernelRoutes,
-    /// The refusal that was logged last.
+    /// The refusal that was last logged.
     refusal: Option<String>,
 }
 
 impl KernelPort {
-    /// For routes and a guard that were set up already.
+    /// For routes and a guard that are already set up.
     pub fn new(
         routes: KernelRoutes,
         guard: SharedGuard,
@@ -63,14 +63,14 @@ impl KernelPort {
         }
     }
 
-    /// How often the TUN device was found down or gone, and brought back.
+    /// How often the TUN device was found down or removed, and restored.
     pub(super) fn recreated(&self) -> u64 {
         self.plane.recreated()
     }
 
-    /// True while a thread that moves packets hangs.
+    /// True while a thread of the data plane hangs.
     pub(super) fn has_stalled(&mut self, now: Instant) -> bool {
-        self.plane.has_stalled(STALL, now)
+        self.plane.has_stalled(STALL_TIMEOUT, now)
     }
 
     pub(super) fn sync_routes(&self, plan: RoutePlan, jobs: &Jobs) {
@@ -80,7 +80,7 @@ impl KernelPort {
         jobs.spawn_to_end(async move {
             let mut routes = routes.lock().await;
 
-            // A deadline, since the daemon waits for this task when it ends.
+            // The daemon waits for this task when it stops, so it has a deadline.
             let result = timeout(ROUTES, routes.kernel.sync(&plan)).await;
             let (outcome, mut restored) = match result {
                 Ok(Ok(restored)) => {
@@ -101,7 +101,7 @@ impl KernelPort {
         });
     }
 
-    /// Compares the guard, the device's MTU and the settings.
+    /// Compares and restores the guard, the device's MTU and the settings, except those in `leave`.
     pub(super) fn check(&self, leave: BTreeSet<Thing>, jobs: &Jobs) {
         let guard = self.guard.clone();
         let held = self.held.clone();
@@ -111,7 +111,7 @@ impl KernelPort {
             let mut checked = Checked::default();
             let leaves_table = leave.contains(&Thing::Table);
 
-            // The guard first: whatever else is wrong, nothing may leak meanwhile.
+            // The guard first: it prevents leaks whatever else is wrong.
             let mut guard = guard.lock().await;
             guard.hold(leaves_table, &authors, &mut checked).await;
             let forwarding = guard.settings();
@@ -124,7 +124,7 @@ impl KernelPort {
         });
     }
 
-    /// Asks what others have set in the way of our traffic.
+    /// Looks for rules and routes of other programs that affect our traffic.
     pub(super) fn ask(&self, config: &Config, inquiry: Inquiry, jobs: &Jobs) {
         let tun = config.tun.clone();
         let numbers = config.routes;
@@ -147,7 +147,7 @@ impl KernelPort {
     pub(super) fn apply_guard(&self, change: ChangeId, spec: GuardSpec, jobs: &Jobs) {
         let guard = self.guard.clone();
 
-        // `nft` has a deadline of its own.
+        // `nft` has a time limit of its own.
         jobs.spawn_to_end(async move {
             let result = guard.lock().await.apply(&spec).await;
             Event::Shell(Input::Guarded {
@@ -163,7 +163,7 @@ impl KernelPort {
 }
 
 impl RoutesPort {
-    /// Logs a refusal, once for as long as it stays the same: it is tried again each second.
+    /// Logs a refusal once, and again when it changes. The operation is retried each second.
     fn refused(&mut self, error: &RoutesError) -> RoutesOutcome {
         let reason = error.source().map(ToString::to_string);
         let refusal = format!("{error}: {reason:?}");

@@ -13,7 +13,7 @@ use ringway_dataplane::{
 
 use super::links::KeySource;
 
-/// This gateway, as keys are bound to it.
+/// The identity of this gateway, to which keys are bound.
 #[derive(Debug, Clone)]
 pub struct LocalGateway {
     /// The consortium's domain.
@@ -31,7 +31,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Derives the keys that open what `peer` will send, for all our lanes.
+    /// Derives the keys that open packets from `peer`, for all our lanes.
     pub(super) fn opening(
         source: &KeySource<'_>,
         local: &LocalGateway,
@@ -41,8 +41,8 @@ impl Keys {
         shared: &Arc<Peer>,
     ) -> Keys {
         let sender = opposite(source.role);
-        // Packets name their lane's index, and lanes are matched by position: after one without a
-        // secret, the rest is of no use.
+        // A packet names the index of its lane, and lanes are matched by position. If one has no
+        // secret, those after it are unusable.
         let incoming = directions(lanes)
             .map_while(|direction| {
                 let secret = secret(source, sender, local, peer, direction)?;
@@ -62,7 +62,8 @@ impl Keys {
         }
     }
 
-    /// Derives the keys that seal for `peer`. From now on the data plane answers its probes.
+    /// Derives the keys that seal packets to `peer`. From then on the data plane answers its
+    /// probes.
     pub(super) fn seal(
         &mut self,
         source: &KeySource<'_>,
@@ -92,7 +93,7 @@ impl Keys {
             return;
         };
 
-        // A probe is echoed on the lane that it came on.
+        // A probe is echoed on the lane on which it arrived.
         for (number, incoming) in self.incoming.iter().enumerate() {
             incoming.pair_with(sealing.lane(number).clone());
         }
@@ -117,7 +118,7 @@ impl Keys {
     }
 }
 
-/// One lane of a direction, as its receiver chose it.
+/// One direction of a lane, as its receiver has announced it.
 #[derive(Clone, Copy)]
 struct Direction {
     lane: u8,
@@ -155,8 +156,8 @@ fn secret(
     };
 
     // Binds the secret to the direction, the lane and both identities, so that a packet of one
-    // never opens as one of another. Both ends must encode the same bytes: hence dialler and
-    // dialled, not ours and theirs.
+    // never opens as one of another. Both ends must encode the same bytes, hence dialler and
+    // dialled instead of ours and theirs.
     let context = KeyContext {
         sender: match sender {
             Role::Dialler => dataplane::Role::Dialler,

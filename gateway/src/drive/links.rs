@@ -1,5 +1,5 @@
-//! [`Links`]: the port to the peers. Numbers connections, verifies certificates by the trust in
-//! force, and hands dials, messages and closes over to [`crate::quic`].
+//! [`Links`]: the port to the peers. Numbers connections, verifies certificates against the trust
+//! in force, and passes dials, messages and closes on to [`crate::quic`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -25,16 +25,17 @@ use crate::quic::refusals::Refusals;
 use crate::quic::socket::plain;
 use crate::tasks::Tasks;
 
-/// Every connection, by its number.
+/// All connections, by number.
 pub struct Links {
     dialler: Dialler,
     peers: PeerAddresses,
     trust: Arc<ArcSwap<Trust>>,
     refusals: Arc<Refusals>,
-    /// The certificate that each peer has presented last.
+    /// The last certificate of each peer.
     presented: BTreeMap<GatewayId, Digest>,
     events: mpsc::Sender<Event>,
-    /// The links' tasks. They outlive those of the daemon for as long as the last messages take.
+    /// The tasks of the links. They outlive the daemon's other tasks until the last messages are
+    /// sent.
     tasks: Tasks,
     table: BTreeMap<ConnId, Entry>,
     last: ConnId,
@@ -44,16 +45,16 @@ pub struct Links {
 struct Entry {
     connection: Connection,
     role: Role,
-    /// The gateway that was dialled; `None` if the peer dialled.
+    /// The gateway that we dialled; `None` if the peer dialled us.
     dialled: Option<GatewayId>,
     chain: Vec<CertificateDer<'static>>,
-    /// The keys of the chain.
+    /// The keys of the peer's certificate chain.
     keys: Vec<Digest>,
-    /// `None` until the control stream is started.
+    /// `None` until the control stream has started.
     outbox: Option<Outbox>,
 }
 
-/// One end of a connection: what keys are derived from.
+/// The inputs from which the keys of a connection are derived.
 pub(super) struct KeySource<'a> {
     pub(super) conn: ConnId,
     pub(super) connection: &'a Connection,
@@ -82,7 +83,7 @@ impl Links {
         }
     }
 
-    /// What an event means for the shell.
+    /// Converts an event into an input of the shell.
     pub(super) fn input(&mut self, event: Event) -> Input {
         match event {
             Event::Accepted(handshake) => self.register(handshake, Role::Accepter, None, None),
@@ -139,7 +140,7 @@ impl Links {
             verdict,
         };
 
-        // Never used again: an event of an ended connection must not reach a later one.
+        // Numbers are never reused: an event of an ended connection must not reach a later one.
         let conn = ConnId(self.last.0 + 1);
         self.last = conn;
         self.table.insert(conn, entry);
@@ -149,8 +150,8 @@ impl Links {
         }
     }
 
-    /// Says that a peer has another certificate than before: renewed, or somebody else's who has
-    /// the CA.
+    /// Logs that a peer's certificate has changed: it was renewed, or somebody who has the CA
+    /// issued another one.
     fn note_certificate(&mut self, peer: &GatewayId, chain: &[CertificateDer<'_>]) {
         let Some(certificate) = leaf_of(chain) else {
             return;
@@ -172,7 +173,7 @@ impl Links {
         leaf_of(&self.table.get(&conn)?.chain)
     }
 
-    /// Refused handshakes, by reason.
+    /// Counts of refused handshakes, by reason.
     pub(super) fn refusals(&self) -> BTreeMap<&'static str, u64> {
         self.refusals.counts()
     }
@@ -181,7 +182,7 @@ impl Links {
         self.dialler.start(dial, peer, endpoints);
     }
 
-    /// What came of the dials so far.
+    /// Results of the dials so far.
     pub(super) fn dialled(&self) -> &Dialled {
         self.dialler.dialled()
     }
@@ -204,7 +205,7 @@ impl Links {
 
     pub(super) fn refuse(&mut self, conn: ConnId) {
         if let Some(entry) = self.table.remove(&conn) {
-            // Without a reason: the log has it, and a stranger need not.
+            // Sends no reason to the peer, which may be a stranger. The log has it.
             entry.connection.close(0u8.into(), b"");
         }
     }
@@ -219,7 +220,7 @@ impl Links {
         }
     }
 
-    /// Sends messages that do not fit an outbox at once, as fast as the peer reads them.
+    /// Sends messages that may exceed the queue, as fast as the peer reads them.
     pub(super) fn stream(&self, conn: ConnId, messages: Load) {
         if let Some(outbox) = self.outbox(conn) {
             outbox.stream(messages);
@@ -242,7 +243,7 @@ impl Links {
         self.table
             .iter()
             .map(|(conn, entry)| {
-                // Frames that only a peer that is alive sends, and that QUIC has authenticated.
+                // Counts only frames that a live peer sends and that QUIC has authenticated.
                 let received = entry.connection.stats().frame_rx;
                 Activity {
                     conn: *conn,
@@ -257,7 +258,7 @@ impl Links {
         self.peers.store(Arc::new(addresses));
     }
 
-    /// Connections that the trust in force would not have let begin.
+    /// Connections whose certificates the trust in force refuses.
     pub(super) fn untrusted(&self) -> Vec<Untrusted> {
         let trust = self.trust.load();
 
@@ -272,7 +273,7 @@ impl Links {
             .collect()
     }
 
-    /// The keys of the certificate chain that the peer presented.
+    /// The keys of the certificate chain that the peer has presented.
     pub(super) fn keys(&self, conn: ConnId) -> Vec<Digest> {
         let entry = self.table.get(&conn);
         entry.map(|entry| entry.keys.clone()).unwrap_or_default()
@@ -288,8 +289,8 @@ impl Links {
         })
     }
 
-    /// Waits until every link has sent its last message, but not longer than `patience`. False if
-    /// some had not.
+    /// Waits until every link has sent its last message, for at most `patience`. False if some have
+    /// not.
     pub(super) async fn close(self, patience: Duration) -> bool {
         self.tasks.end_within(patience).await
     }
@@ -303,7 +304,8 @@ impl Entry {
         };
         let now = UnixTime::now();
 
-        // A dial is for one gateway; a peer that dials us may be any member's.
+        // When we dialled, the certificate must be that gateway's. A peer that dials may be any
+        // member.
         let verified = trust.verify(&self.chain, role, self.dialled.as_ref(), now)?;
 
         Ok(Verified {
@@ -317,8 +319,8 @@ fn leaf_of(chain: &[CertificateDer<'_>]) -> Option<Certificate> {
     Certificate::read(chain.first()?).ok()
 }
 
-/// The keys of a chain's certificates. One that cannot be read is left out: no trust accepts a
-/// chain that has such a certificate.
+/// The keys of the chain's certificates. One that cannot be parsed is skipped: no trust accepts a
+/// chain with such a certificate.
 fn keys_of(chain: &[CertificateDer<'_>]) -> Vec<Digest> {
     chain
         .iter()
@@ -327,8 +329,8 @@ fn keys_of(chain: &[CertificateDer<'_>]) -> Vec<Digest> {
         .collect()
 }
 
-/// The chain that the peer presented. It is never absent after a handshake in which both ends must
-/// present one, and quinn gives it as rustls does.
+/// The chain that the peer has presented. It always exists after a handshake with mutual
+/// authentication, and quinn returns it in the type of rustls.
 fn chain_of(connection: &Connection) -> Vec<CertificateDer<'static>> {
     connection
         .peer_identity()

@@ -1,5 +1,4 @@
-//! Looks after the members' certificate revocation lists: what an overdue one means, and what is
-//! shown of them.
+//! Checks the members' certificate revocation lists for age, and reports them.
 
 use ringway_intent::Remedy;
 use ringway_shell::Input;
@@ -8,17 +7,17 @@ use rustls_pki_types::UnixTime;
 use super::Drive;
 use crate::admin::report::RevocationListReport;
 
-/// How the names of what needs attention begin, before the organization.
+/// Prefix of the findings' names; the organization follows.
 const NAME: &str = "revocation-list ";
 
 impl Drive {
-    /// Ends the sessions that a list which has become overdue does not admit any more, and keeps
-    /// the list of what needs attention right.
-    pub(super) fn look_after_lists(&mut self) {
+    /// Closes the sessions that are refused because a list has become overdue, and updates the
+    /// findings.
+    pub(super) fn check_lists(&mut self) {
         let now = UnixTime::now();
         let trust = self.in_force.trust().load_full();
         let before = std::mem::replace(&mut self.lists_seen, now);
-        // New handshakes are refused by the trust itself; sessions that are up end here.
+        // The trust itself refuses new handshakes; existing sessions are closed here.
         if trust.has_become_stale(before, now) {
             let untrusted = self.links.untrusted();
             self.handle(Input::Untrusted(untrusted));
@@ -41,7 +40,7 @@ impl Drive {
         }
     }
 
-    /// Every list in force, for `status`.
+    /// All lists in force, for `status`.
     pub(super) fn revocation_lists(&self) -> Vec<RevocationListReport> {
         let now = UnixTime::now();
         let trust = self.in_force.trust().load();

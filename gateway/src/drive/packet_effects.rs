@@ -1,4 +1,4 @@
-//! Carries out what the shell wants of the data plane.
+//! Carries out the shell's effects on the data plane.
 
 use std::time::Instant;
 
@@ -40,7 +40,7 @@ impl Drive {
             PacketEffect::BeginGrace => self.packets.filter().begin_grace(Instant::now()),
             PacketEffect::ShareFlows { to } => {
                 let sharing = self.packets.share_flows(&to);
-                // Off the loop: it goes through the whole table, and rests between bursts.
+                // Off the loop: it goes through the whole flow table and pauses between bursts.
                 self.tasks.spawn_blocking(move || sharing.run());
             }
         }

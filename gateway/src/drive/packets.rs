@@ -1,5 +1,5 @@
-//! [`Packets`]: the port to the data plane. Derives keys, makes the tables that packets are looked
-//! up in, and keeps what outlives a peer's sessions. Looks nothing up and moves no packet itself.
+//! [`Packets`]: the port to the data plane. Derives keys, builds the lookup tables, and keeps the
+//! state that outlives a peer's sessions. Moves no packet itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -21,10 +21,10 @@ use super::keys::{Keys, LocalGateway};
 use super::links::KeySource;
 use super::rules::CompiledRules;
 
-// The shell computes the MTU of routes, and must know what sealing adds.
+// The shell computes the MTU of routes from the overhead of sealing, so both must agree.
 const _: () = assert!(ringway_shell::OVERHEAD as usize == ringway_dataplane::OVERHEAD);
 
-/// An outage as the data plane knows it.
+/// Converts an outage for the data plane.
 fn answered(outage: &ringway_shell::Outage) -> Outage {
     let cause = match outage.cause {
         ringway_shell::OutageCause::Starting => OutageCause::Starting,
@@ -39,12 +39,12 @@ fn answered(outage: &ringway_shell::Outage) -> Outage {
     }
 }
 
-/// The tables and counters that the data plane's threads share with the drive.
+/// Tables and counters that the data plane's threads share with the drive.
 pub struct Packets {
     socket: Arc<TunnelSocket>,
     shared: Shared,
     rules: CompiledRules,
-    /// The filter's.
+    /// Settings of the filter.
     settings: Settings,
     local: LocalGateway,
     peers: BTreeMap<GatewayId, Arc<Peer>>,
@@ -52,8 +52,8 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// For a data plane that sends by `socket` and works with `shared`, whose filter has these
-    /// `settings`.
+    /// The port of a data plane that sends through `socket` and works with `shared`. Its filter has
+    /// these `settings`.
     pub fn new(
         socket: Arc<TunnelSocket>,
         shared: Shared,
@@ -71,27 +71,27 @@ impl Packets {
         }
     }
 
-    /// The filter's numbers, and its state.
+    /// The filter: its counters and its state.
     pub(super) fn filter(&self) -> &Filter {
         &self.shared.filter
     }
 
-    /// Counts what belongs to no peer.
+    /// Counters of packets that belong to no peer.
     pub(super) fn counters(&self) -> &Counters {
         &self.shared.counters
     }
 
-    /// What it judges by now; `None` before the first tables.
+    /// The rules in force; `None` before the first tables.
     pub(super) fn rules(&self) -> Option<&Rules> {
         self.rules.latest()
     }
 
-    /// What all sessions with `peer` share.
+    /// The state that all sessions with `peer` share.
     pub(super) fn peer(&mut self, peer: &GatewayId) -> Arc<Peer> {
         self.peers.entry(peer.clone()).or_default().clone()
     }
 
-    /// Forgets peers that are members no longer.
+    /// Drops the state of peers that are no longer members.
     pub(super) fn retain(&mut self, membership: &Membership) {
         self.peers
             .retain(|peer, _| membership.gateways.contains_key(peer));
@@ -125,20 +125,20 @@ impl Packets {
         };
         let shared = self.peer(peer);
 
-        // Opening keys come first: a peer may only send once we can read it.
+        // Opening keys first: a peer may only send once we can open its packets.
         if let Some(keys) = self.keys.get_mut(&source.conn) {
             keys.seal(&source, &self.local, peer, lanes, &shared);
         }
     }
 
-    /// Swaps in `tables`, with the addresses of `zone`, our own. Keys of connections that they do
-    /// not name are dropped. Returns the filter's rules if they are others than before.
+    /// Swaps in `tables`, with the addresses of our own `zone`. Drops the keys of connections that
+    /// the tables do not name. Returns the filter's rules if they have changed.
     pub(super) fn publish(
         &mut self,
         tables: &Tables,
         zone: Option<&Arc<Zone>>,
     ) -> Option<Arc<Rules>> {
-        // First, so that packets of a session that has ended are not opened by the new tables.
+        // First, so that the new tables do not open packets of a session that has ended.
         self.keys.retain(|conn, _| tables.sessions.contains(conn));
 
         let mut builder = SnapshotBuilder::new(SiteNo(tables.site.0));
@@ -165,12 +165,12 @@ impl Packets {
         }
         for conn in &tables.companions.sessions {
             if let Some(lanes) = self.keys.get(conn).and_then(Keys::lanes) {
-                // One lane is enough: records are few, and of no order.
+                // One lane is enough: there are few records, and their order does not matter.
                 builder.companion(lanes.lane(0).clone());
             }
         }
         for (prefix, conn) in &tables.routes {
-            // A session without sealing keys receives already, but has no route yet.
+            // A session without sealing keys already receives, but has no route yet.
             if let Some(lanes) = self.keys.get(conn).and_then(Keys::lanes) {
                 builder.route(*prefix, lanes.clone());
             }
@@ -183,7 +183,7 @@ impl Packets {
             builder.incoming(incoming.clone());
         }
 
-        // Threads look up either in the old tables or in the new ones, never in a mixture.
+        // One atomic swap: a thread sees either the old tables or the new ones.
         self.shared.snapshot.store(Arc::new(builder.build()));
 
         let settings = Settings::of(&tables.rules.policy);
@@ -191,19 +191,19 @@ impl Packets {
             self.shared.filter.configure(&settings, Instant::now());
             self.settings = settings;
         }
-        self.follow(&tables.companions);
+        self.set_companions(&tables.companions);
 
         let is_same = before == Some(Arc::as_ptr(&rules));
         (!is_same).then_some(rules)
     }
 
-    /// What the filter does with the flows of our site's other gateways.
-    fn follow(&mut self, companions: &Companions) {
+    /// Sets how the filter treats the flows of our siblings.
+    fn set_companions(&mut self, companions: &Companions) {
         let filter = &self.shared.filter;
         filter.set_sharing(!companions.sessions.is_empty());
 
-        // The connections of a gateway that is gone may come here from now on; those of one that
-        // has come are not known yet.
+        // Connections of a sibling that is gone may arrive here from now on. Those of a sibling
+        // that has come are not known yet.
         let is_one_missing = companions.is_one_missing;
         if is_one_missing != filter.has_endless_grace() {
             filter.set_endless_grace(is_one_missing);
@@ -211,7 +211,7 @@ impl Packets {
         }
     }
 
-    /// Tells other gateways of our site, by these sessions, of every flow.
+    /// A job that sends every flow to siblings, over these sessions.
     pub(super) fn share_flows(&self, to: &BTreeSet<ConnId>) -> FlowSharing {
         let sessions = to.iter().filter_map(|conn| self.keys.get(conn)?.lanes());
 
@@ -222,12 +222,12 @@ impl Packets {
         }
     }
 
-    /// Sends a probe; one that makes an outer packet of `size` bytes, if given.
+    /// Sends a probe. With `size`, it fills an outer packet of that many bytes.
     pub(super) fn probe(&self, conn: ConnId, probe: u64, size: Option<u16>) {
         if let Some(lanes) = self.keys.get(&conn).and_then(Keys::lanes) {
-            // One lane is enough: all lanes of a session take the same path.
+            // One lane is enough: all lanes of a session use the same path.
             let outgoing = lanes.lane(0);
-            // A probe that could not be sent is one that is not answered.
+            // A probe that cannot be sent counts as one without an answer.
             let _ = match size {
                 Some(size) => send_padded_probe(&*self.socket, outgoing, probe, size),
                 None => send_probe(&*self.socket, outgoing, probe, None),
@@ -235,16 +235,16 @@ impl Packets {
         }
     }
 
-    /// Sends a probe to an address that is not the peer's.
+    /// Sends a probe to another address than the peer's.
     pub(super) fn challenge(&self, conn: ConnId, token: u64, to: SocketAddr) {
         if let Some(lanes) = self.keys.get(&conn).and_then(Keys::lanes) {
             // As in RFC 9000, section 8.2, the session stays on its path until the answer proves
-            // the address. If this probe is lost, the peer's next packet causes another.
+            // the new address. If this probe is lost, the peer's next packet causes another one.
             let _ = send_probe(&*self.socket, lanes.lane(0), token, Some(to));
         }
     }
 
-    /// Sends a session's packets to another address from now on.
+    /// Moves a session to another address.
     pub(super) fn move_path(&self, conn: ConnId, remote: SocketAddr, local: Option<IpAddr>) {
         let lanes = self.keys.get(&conn).and_then(Keys::lanes);
 
@@ -253,7 +253,7 @@ impl Packets {
         }
     }
 
-    /// Drops the keys of key phases that have passed.
+    /// Drops the keys of earlier key phases.
     pub(super) fn expire_keys(&self, now: Instant) {
         for keys in self.keys.values() {
             keys.expire(now);

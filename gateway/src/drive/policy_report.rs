@@ -1,4 +1,4 @@
-//! Makes the [`PolicyReport`] of the moment from the filter and its rules.
+//! Makes the [`PolicyReport`] from the filter and its rules.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Instant, SystemTime};
@@ -49,7 +49,7 @@ fn orgs(rules: &Rules) -> std::collections::BTreeMap<String, u64> {
 
 fn rule_reports(rules: &Rules) -> Vec<RuleReport> {
     let mut reports = RuleReport::all(&rules.spec().policy);
-    // Both are in the order of the file, and only what arrives is counted.
+    // Both have the order of the file, and only rules for arriving packets are counted.
     for (report, counts) in reports.iter_mut().zip(rules.rules()) {
         report.opened = Some(counts.opened);
     }
@@ -77,7 +77,7 @@ fn end(packet: &DeniedPacket, address: IpAddr, port: u16) -> String {
     }
 }
 
-/// What the packet wanted, as an operator writes it.
+/// The service of a denied packet, in the notation of a policy.
 pub(crate) fn service(packet: &DeniedPacket) -> String {
     match packet.protocol {
         protocol::TCP => format!("tcp {}", packet.destination_port),

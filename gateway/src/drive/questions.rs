@@ -1,7 +1,7 @@
-//! [`Questions`]: what the rules of both ends say about a connection, for `ringway explain`. Ours
-//! are asked at once, the far end's gateway on its session.
+//! [`Questions`]: what the rules of both ends say about a connection, for `ringway explain`. Our
+//! rules answer at once; the gateway at the far end is asked over its session.
 //!
-//! A peer learns a verdict and no rule, and only about connections of its own organization.
+//! A peer learns a verdict, never a rule, and only about connections of its own organization.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,14 +16,14 @@ use tokio::sync::oneshot;
 use super::Drive;
 use crate::admin::rules::{PeerVerdict, RulesReport};
 
-/// Questions of ours that may wait for an answer.
-const MOST_WAITING: usize = 64;
-/// How long each does.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Questions of one peer that are answered in a second; more are not.
-const PACE: u32 = 10;
+/// Maximum number of our questions that wait for an answer.
+const MAX_WAITING: usize = 64;
+/// How long a question waits for its answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Questions of one peer that are answered in a second; the rest is ignored.
+const MAX_PER_SECOND: u32 = 10;
 
-/// Questions to peers that wait, and how many each peer has asked.
+/// Questions to peers that are pending, and the rate of each peer's questions to us.
 #[derive(Default)]
 pub struct Questions {
     last: u64,
@@ -38,15 +38,15 @@ struct Waiting {
     reply: oneshot::Sender<RulesReport>,
 }
 
-/// A peer that asks.
+/// A peer that asks us.
 struct Asker {
     second: Instant,
     asked: u32,
 }
 
 impl Questions {
-    /// Keeps what waits for the answer of the peer on `conn`; its number.
-    fn keep(
+    /// Stores a question that waits for the answer of the peer on `conn`. Returns its number.
+    fn add(
         &mut self,
         conn: ConnId,
         report: RulesReport,
@@ -56,7 +56,7 @@ impl Questions {
         self.last += 1;
         let waiting = Waiting {
             conn,
-            until: now + PATIENCE,
+            until: now + TIMEOUT,
             report,
             reply,
         };
@@ -64,8 +64,8 @@ impl Questions {
         self.last
     }
 
-    /// A peer has answered. Only the one that was asked can.
-    fn answered(&mut self, conn: ConnId, number: u64, verdict: PolicyVerdict) {
+    /// Handles an answer. It counts only if it comes from the peer that was asked.
+    fn handle_answer(&mut self, conn: ConnId, number: u64, verdict: PolicyVerdict) {
         let is_asked = self
             .waiting
             .get(&number)
@@ -75,7 +75,7 @@ impl Questions {
         }
 
         if let Some(waiting) = self.waiting.remove(&number) {
-            waiting.end(match verdict {
+            waiting.finish(match verdict {
                 PolicyVerdict::Allowed => PeerVerdict::Allowed,
                 PolicyVerdict::Denied => PeerVerdict::Denied,
                 PolicyVerdict::NotTold => PeerVerdict::NotTold,
@@ -88,19 +88,20 @@ impl Questions {
         self.waiting.values().map(|waiting| waiting.until).min()
     }
 
-    /// Ends what has waited for too long.
+    /// Ends the questions that have waited too long.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        // Numbers grow with time, and all wait for equally long.
+        // Numbers grow with time and all questions have the same time limit, so the first is the
+        // oldest.
         while let Some(first) = self.waiting.first_entry()
             && first.get().until <= now
         {
-            first.remove().end(PeerVerdict::NoAnswer);
+            first.remove().finish(PeerVerdict::NoAnswer);
         }
     }
 
-    /// True if `asker` may have one more answer.
+    /// True if `asker` is within its rate limit.
     fn may_answer(&mut self, asker: &GatewayId, now: Instant) -> bool {
-        // Who has not asked for a second has asked nothing.
+        // Peers that have not asked for a second need no entry.
         self.askers
             .retain(|_, asker| now.duration_since(asker.second) < Duration::from_secs(1));
 
@@ -109,13 +110,13 @@ impl Questions {
             asked: 0,
         });
         asker.asked = asker.asked.saturating_add(1);
-        asker.asked <= PACE
+        asker.asked <= MAX_PER_SECOND
     }
 }
 
 impl Waiting {
-    fn end(self, theirs: PeerVerdict) {
-        // The client may have given up.
+    fn finish(self, theirs: PeerVerdict) {
+        // The client may have disconnected.
         let _ = self.reply.send(RulesReport {
             theirs,
             ..self.report
@@ -142,11 +143,11 @@ impl Drive {
             return answer(reply, report, PeerVerdict::Older);
         }
 
-        if self.questions.waiting.len() >= MOST_WAITING {
+        if self.questions.waiting.len() >= MAX_WAITING {
             return answer(reply, report, PeerVerdict::NoAnswer);
         }
 
-        let number = self.questions.keep(conn, report, reply, Instant::now());
+        let number = self.questions.add(conn, report, reply, Instant::now());
         let question = PolicyMessage::Question {
             number,
             opening: *opening,
@@ -154,8 +155,8 @@ impl Drive {
         self.links.send(conn, &Message::Policy(question));
     }
 
-    /// A peer asks about our rules, or answers about its own.
-    pub(super) fn policy_letter(&mut self, letter: &PolicyLetter) {
+    /// Handles a peer's question about our rules, or its answer about its own.
+    pub(super) fn handle_policy_letter(&mut self, letter: &PolicyLetter) {
         let PolicyLetter {
             peer,
             conn,
@@ -174,12 +175,12 @@ impl Drive {
                 self.links.send(*conn, &Message::Policy(answer));
             }
             PolicyMessage::Answer { number, verdict } => {
-                self.questions.answered(*conn, *number, *verdict);
+                self.questions.handle_answer(*conn, *number, *verdict);
             }
         }
     }
 
-    /// The end that is not in this site.
+    /// The address of `opening` that is not in this site.
     fn far_end(&self, opening: &Opening) -> Option<IpAddr> {
         let own = &self.packets.rules()?.spec().own;
 
@@ -188,7 +189,7 @@ impl Drive {
             .find(|address| own.iter().all(|prefix| !prefix.contains(*address)))
     }
 
-    /// The gateway that packets to `address` go to, and its session.
+    /// The gateway that packets to `address` are sent to, and its session.
     fn gateway_of(&self, address: IpAddr) -> Option<(GatewayId, ConnId)> {
         let status = self.shell.status(Instant::now());
         let routes = status.routes.iter();
@@ -203,12 +204,12 @@ impl Drive {
 }
 
 fn answer(reply: oneshot::Sender<RulesReport>, report: RulesReport, theirs: PeerVerdict) {
-    // The client may have given up.
+    // The client may have disconnected.
     let _ = reply.send(RulesReport { theirs, ..report });
 }
 
-/// What `peer` may know about our rules: whether they allow what a host of its organization opens
-/// here, or what a host of ours opens there.
+/// The verdict that `peer` may learn: whether our rules allow a connection that a host of its
+/// organization opens here, or one that a host of ours opens there.
 fn verdict_for(peer: &GatewayId, rules: Option<&Rules>, opening: &Opening) -> PolicyVerdict {
     let Some(rules) = rules else {
         return PolicyVerdict::NotTold;
@@ -247,7 +248,7 @@ mod tests {
         };
 
         Rules::compile(&RulesSpec {
-            // Without rules, echo is allowed and nothing else.
+            // The default policy allows echo only.
             policy: Policy::default(),
             former: Vec::new(),
             site: 0,
@@ -310,7 +311,7 @@ mod tests {
         let answered = (0..1000)
             .filter(|_| questions.may_answer(&one, now))
             .count();
-        assert_eq!(answered, PACE as usize);
+        assert_eq!(answered, MAX_PER_SECOND as usize);
         assert!(questions.may_answer(&other, now), "each has its own pace");
         assert!(questions.may_answer(&one, now + Duration::from_secs(1)));
     }
@@ -321,14 +322,14 @@ mod tests {
         let now = Instant::now();
         let mut ask = |conn| {
             let (reply, answer) = oneshot::channel();
-            let number = questions.keep(ConnId(conn), RulesReport::default(), reply, now);
+            let number = questions.add(ConnId(conn), RulesReport::default(), reply, now);
             (number, answer)
         };
         let (number, mut first) = ask(1);
         let (_, mut second) = ask(2);
-        questions.answered(ConnId(2), number, PolicyVerdict::Allowed);
+        questions.handle_answer(ConnId(2), number, PolicyVerdict::Allowed);
         assert!(first.try_recv().is_err(), "that one was not asked");
-        questions.answered(ConnId(1), number, PolicyVerdict::Denied);
+        questions.handle_answer(ConnId(1), number, PolicyVerdict::Denied);
         assert_eq!(first.try_recv().unwrap().theirs, PeerVerdict::Denied);
 
         let due = questions.poll_timeout().unwrap();

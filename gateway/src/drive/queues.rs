@@ -1,4 +1,4 @@
-//! [`Queues`]: what the ports report to the loop, and [`Senders`], the ports' ends of them.
+//! [`Queues`]: the receiving ends of the loop's queues, and [`Senders`], the sending ends.
 
 use ringway_dataplane as dataplane;
 use tokio::sync::mpsc;
@@ -8,28 +8,28 @@ use crate::admin::Request;
 use crate::quic;
 use crate::watch;
 
-/// Events that may wait for the loop, per queue. When the queue of the links is full, links wait,
-/// and their peers with them; when that of the data plane is full, its events are dropped.
+/// Capacity of each queue. When the queue of the links is full, links wait, and so do their peers.
+/// When that of the data plane is full, events are dropped.
 const CAPACITY: usize = 1024;
 
-/// The loop's ends.
+/// The receiving ends.
 pub struct Queues {
-    /// The data plane's threads.
+    /// From the data plane's threads.
     pub packets: mpsc::Receiver<dataplane::Event>,
-    /// Results of jobs. At most one of each kind, and one zone check per organization, is under
-    /// way.
+    /// Results of jobs. At most one job of each kind runs at once, and one zone check for each
+    /// organization.
     pub jobs: mpsc::Receiver<jobs::Event>,
-    /// The host's addresses, and our certificate's files.
+    /// From the watches: the host's addresses, the kernel, the certificate's files.
     pub watches: mpsc::Receiver<watch::Event>,
-    /// The admin socket, which serves one client at a time.
+    /// From the admin socket.
     pub requests: mpsc::Receiver<Request>,
-    /// SIGHUP.
+    /// From SIGHUP and the file watch.
     pub reloads: mpsc::Receiver<()>,
-    /// Connections and dials.
+    /// From the links: connections and dials.
     pub links: mpsc::Receiver<quic::event::Event>,
 }
 
-/// The ports' ends, by the names of [`Queues`].
+/// The sending ends, with the names of [`Queues`].
 pub struct Senders {
     /// To [`Queues::packets`].
     pub packets: mpsc::Sender<dataplane::Event>,
@@ -45,7 +45,7 @@ pub struct Senders {
     pub links: mpsc::Sender<quic::event::Event>,
 }
 
-/// Makes every queue, empty.
+/// Creates every queue.
 pub fn queues() -> (Senders, Queues) {
     let (to_packets, packets) = mpsc::channel(CAPACITY);
     let (to_jobs, jobs) = mpsc::channel(CAPACITY);
@@ -54,7 +54,7 @@ pub fn queues() -> (Senders, Queues) {
 
     // The admin socket waits for each report before it takes the next request.
     let (to_requests, requests) = mpsc::channel(1);
-    // A reload reads every file when it begins, so one that waits covers all SIGHUPs until then.
+    // A reload reads every file when it begins, so one pending request covers all earlier SIGHUPs.
     let (to_reloads, reloads) = mpsc::channel(1);
 
     let senders = Senders {

@@ -1,4 +1,4 @@
-//! [`Reloads`]: who waits for a reload, and what became of the last one.
+//! [`Reloads`]: the clients that wait for a reload, and the result of the last one.
 
 use std::time::SystemTime;
 
@@ -9,14 +9,14 @@ use tokio::sync::oneshot;
 use crate::admin::ReloadReport;
 use crate::admin::daemon::rfc3339;
 
-/// Clients that wait; the admin socket serves fewer at once.
-const MOST: usize = 64;
+/// Maximum number of waiting clients; the admin socket serves fewer at once.
+const MAX_WAITING: usize = 64;
 
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub struct Reloads {
     waiting: Vec<Waiting>,
-    /// What the reload under way has changed so far, and what was found beside.
+    /// Changes of the current reload, and warnings.
     changes: Vec<String>,
     failed_tests: Vec<String>,
     warnings: Vec<String>,
@@ -25,35 +25,35 @@ pub struct Reloads {
 
 #[derive(Debug)]
 struct Waiting {
-    /// A reload with a greater number has read the files after it was asked for.
+    /// Number of the last change before the request. A later one has read the files after it.
     after: ChangeId,
     reply: oneshot::Sender<ReloadReport>,
 }
 
 impl Reloads {
-    /// A client waits for a reload that is later than the change `after`. It is not answered if too
-    /// many wait.
-    pub(super) fn wait(&mut self, after: ChangeId, reply: oneshot::Sender<ReloadReport>) {
-        // The rest sees its connection close, and may ask again.
-        if self.waiting.len() < MOST {
+    /// Registers a client that waits for a reload later than the change `after`. If too many wait,
+    /// it gets no answer.
+    pub(super) fn add_waiting(&mut self, after: ChangeId, reply: oneshot::Sender<ReloadReport>) {
+        // Otherwise the client's connection closes, and it may ask again.
+        if self.waiting.len() < MAX_WAITING {
             self.waiting.push(Waiting { after, reply });
         }
     }
 
-    /// The files were read: tests that failed, and what is worth a look.
-    pub(super) fn read(&mut self, failed_tests: &Faults, warnings: &Faults) {
+    /// Records failed tests and warnings of the current reload.
+    pub(super) fn add_findings(&mut self, failed_tests: &Faults, warnings: &Faults) {
         self.failed_tests = texts(failed_tests);
         self.warnings = texts(warnings);
     }
 
-    /// The reload under way has changed this.
-    pub(super) fn changed(&mut self, changes: Vec<String>) {
+    /// Records changes that the current reload makes.
+    pub(super) fn add_changes(&mut self, changes: Vec<String>) {
         self.changes.extend(changes);
     }
 
-    /// A reload has ended.
-    pub(super) fn ended(&mut self, change: ChangeId, result: Result<(), Faults>) {
-        // A refused reload is refused for its faults, whatever its tests said.
+    /// Records the result of a reload and answers the clients that waited for it.
+    pub(super) fn finish(&mut self, change: ChangeId, result: Result<(), Faults>) {
+        // If the reload was refused, its faults are reported and not its tests.
         let failed_tests = std::mem::take(&mut self.failed_tests);
         let (adopted, faults) = match result {
             Ok(()) => (true, failed_tests),
@@ -67,12 +67,12 @@ impl Reloads {
             warnings: std::mem::take(&mut self.warnings),
         };
 
-        // Those that came later wait for the next one, which reads what they wrote.
+        // Later clients wait for the next reload, which reads what they have written.
         let served = self
             .waiting
             .extract_if(.., |waiting| waiting.after < change);
         for waiting in served {
-            // The client may have given up.
+            // The client may have disconnected.
             _ = waiting.reply.send(report.clone());
         }
         self.last = Some(report);
@@ -95,12 +95,12 @@ mod tests {
     fn a_reload_that_began_before_it_was_asked_for_is_no_answer() {
         let mut reloads = Reloads::default();
         let (reply, mut answer) = oneshot::channel();
-        reloads.wait(ChangeId(4), reply);
+        reloads.add_waiting(ChangeId(4), reply);
 
-        reloads.changed(vec!["beta is a member now".to_owned()]);
-        reloads.ended(ChangeId(4), Ok(()));
+        reloads.add_changes(vec!["beta is a member now".to_owned()]);
+        reloads.finish(ChangeId(4), Ok(()));
         assert!(answer.try_recv().is_err());
-        reloads.ended(ChangeId(5), Ok(()));
+        reloads.finish(ChangeId(5), Ok(()));
         let report = answer.try_recv().unwrap();
         assert!(
             report.adopted && report.changes.is_empty(),
@@ -112,18 +112,18 @@ mod tests {
     #[test]
     fn more_clients_than_may_wait_get_no_answer() {
         let mut reloads = Reloads::default();
-        let answers: Vec<_> = (0..2 * MOST)
+        let answers: Vec<_> = (0..2 * MAX_WAITING)
             .map(|_| {
                 let (reply, answer) = oneshot::channel();
-                reloads.wait(ChangeId(0), reply);
+                reloads.add_waiting(ChangeId(0), reply);
                 answer
             })
             .collect();
 
-        reloads.ended(ChangeId(1), Err(Faults::default()));
+        reloads.finish(ChangeId(1), Err(Faults::default()));
         let served = answers
             .into_iter()
             .filter_map(|mut answer| answer.try_recv().ok());
-        assert_eq!(served.count(), MOST);
+        assert_eq!(served.count(), MAX_WAITING);
     }
 }

@@ -1,4 +1,4 @@
-//! Makes the [`Report`] of the moment from the shell, the data plane's counters and the zones.
+//! Makes the [`Report`] from the shell, the data plane's counters and the zones.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -31,8 +31,8 @@ use crate::health::Checked;
 use crate::zones::FragmentStatus;
 
 impl Drive {
-    /// Everything but the drops of the kernel's packet filter, which the admin socket adds: asking
-    /// `nft` takes a while.
+    /// Everything except the guard's drop counters: reading them with `nft` takes a while, so the
+    /// admin socket adds them.
     pub(super) fn report(&mut self) -> Report {
         let now = SystemTime::now();
         let status = self.shell.status(Instant::now());
@@ -163,7 +163,7 @@ impl Drive {
         }
     }
 
-    /// Where the record of `peer` says that it can be dialled, and what came of it.
+    /// The endpoints of `peer` in its record, with the result of the last dial.
     fn endpoints(&self, peer: &GatewayId) -> Vec<EndpointReport> {
         let gateways = &self.shell.membership().gateways;
         let endpoints = gateways.get(peer).map(|info| info.endpoints.as_slice());
@@ -182,7 +182,7 @@ impl Drive {
             .collect()
     }
 
-    /// Every prefix of another site.
+    /// All prefixes of other sites.
     fn routes(&self, routes: &[RouteStatus]) -> Vec<RouteReport> {
         let current = self.shell.current();
         let config = &current.config;
@@ -196,7 +196,8 @@ impl Drive {
     }
 
     fn route(&self, ruling: &Ruling, routes: &[RouteStatus]) -> RouteReport {
-        // Two records may list the same prefix: the route is of the one whose claim stands.
+        // If two records list the same prefix, the route belongs to the one whose claim is
+        // admitted.
         let route = routes
             .iter()
             .find(|route| route.prefix == ruling.prefix && ruling.is_available());
@@ -226,7 +227,7 @@ impl Drive {
     }
 
     fn zones(&mut self) -> Vec<ZoneReport> {
-        // An attached node asks its gateways for names.
+        // An attached node has no zones; it asks its gateways.
         if self.in_force.config().attach.is_some() {
             return Vec::new();
         }
@@ -245,7 +246,7 @@ impl Drive {
         let apex = zone.apex.to_string();
         let name = apex.parse::<ZoneName>().ok();
 
-        // Our zone does not age.
+        // Our own zone has no age.
         let org = name
             .as_ref()
             .and_then(|apex| self.replicator.org_of(apex))
@@ -279,7 +280,7 @@ impl Drive {
         }
     }
 
-    /// Who leaves out names of ours that our file does not expect to be left out.
+    /// Peers that leave out names of ours, unless our file says that this is expected.
     fn remarks(&self) -> Vec<(GatewayId, String)> {
         if self.shell.current().config.dns.foreign_addresses {
             Vec::new()
@@ -288,7 +289,7 @@ impl Drive {
         }
     }
 
-    /// Our certificate, and the members' CA certificates.
+    /// Our certificate chain, and the members' CA certificates.
     fn certificates(&self) -> Vec<CertificateReport> {
         let own = self.in_force.identity().load();
         let authorities = self.in_force.trust().load().certificates();
@@ -380,7 +381,7 @@ fn said(answers: Vec<(GatewayId, String)>) -> Vec<String> {
         .collect()
 }
 
-/// True if a peer has closed our session for one of another daemon with our identity.
+/// True if a peer closed our session because another daemon has our identity.
 fn is_displaced(error: &TunnelError) -> bool {
     matches!(
         error,
@@ -428,7 +429,7 @@ fn restored(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// What the policy dropped, by reason.
+/// Packets dropped by the policy, by reason.
 fn filtered(filter: &Filter) -> BTreeMap<String, u64> {
     let counts = filter.counts();
 
@@ -439,7 +440,7 @@ fn filtered(filter: &Filter) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// Reasons that dropped anything.
+/// Reasons with at least one drop.
 fn drops(counters: &Counters) -> BTreeMap<String, u64> {
     counters
         .snapshot()

@@ -1,5 +1,5 @@
-//! [`CompiledRules`]: the filter's rules of the moment. They are compiled again only if something
-//! that they depend on has changed: tables are published with every session.
+//! [`CompiledRules`]: the filter's current rules. Tables are published with every session, so rules
+//! are compiled again only if something that they depend on has changed.
 
 use std::sync::Arc;
 
@@ -8,24 +8,24 @@ use ringway_filter::{Rules, RulesSpec};
 
 use crate::policy::names::addresses;
 
-/// The latest rules, and what they were compiled from.
+/// The current rules, and their inputs.
 #[derive(Default)]
 pub(super) struct CompiledRules(Option<Compiled>);
 
 struct Compiled {
-    /// Without names.
+    /// The rules before names are resolved.
     spec: RulesSpec,
     zone: Option<Arc<Zone>>,
     rules: Arc<Rules>,
 }
 
 impl CompiledRules {
-    /// The latest rules.
+    /// The current rules.
     pub(super) fn latest(&self) -> Option<&Rules> {
         Some(&self.0.as_ref()?.rules)
     }
 
-    /// The rules of `spec`, with the addresses of the names in `zone`, our own.
+    /// Compiles `spec`, with the addresses of names from `zone`, our own.
     pub(super) fn compile(&mut self, spec: &RulesSpec, zone: Option<&Arc<Zone>>) -> Arc<Rules> {
         if let Some(last) = &self.0
             && last.spec == *spec
@@ -39,7 +39,7 @@ impl CompiledRules {
             ..spec.clone()
         };
         let rules = Arc::new(match &self.0 {
-            // The counts of organizations and rules go on.
+            // Counters of organizations and rules continue.
             Some(last) => Rules::replace(&last.rules, &with_names),
             None => Rules::compile(&with_names),
         });

@@ -1,4 +1,4 @@
-//! [`Probe`]: a TCP connection through the data path, tried from this host.
+//! [`Probe`]: tries a TCP connection through the data path, from this host.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -8,26 +8,26 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::Step;
 
-/// How long the far host may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long to wait for the far host.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What came of a connection.
+/// Result of the connection attempt.
 #[derive(Debug)]
 pub enum Probe {
-    /// It was accepted after this time.
+    /// Accepted after this time.
     Connected(Duration),
-    /// The host answered that nothing listens.
+    /// Refused: the host is up, but nothing listens on the port.
     Refused,
-    /// Nothing came back.
+    /// No answer within [`TIMEOUT`].
     Silent,
-    /// The kernel or a gateway on the way said so.
+    /// The kernel, or a gateway on the way, reported an error.
     Failed(io::Error),
-    /// It was not tried, for this reason.
+    /// Not attempted, with the reason.
     NotTried(String),
 }
 
 impl Probe {
-    /// Connects to `to`, from `from` if it matters which of this host's addresses is used.
+    /// Connects to `to`. Sets the source address to `from` if given.
     pub fn connect(from: Option<IpAddr>, to: SocketAddr) -> Probe {
         let begun = Instant::now();
 
@@ -41,7 +41,7 @@ impl Probe {
         }
     }
 
-    /// The last step of a way to `to`.
+    /// The result as the last step of the path to `to`.
     pub fn step(&self, to: SocketAddr) -> Step {
         const NAME: &str = "connection";
 
@@ -60,7 +60,7 @@ impl Probe {
             ),
             Probe::Silent => Step::bad(
                 NAME,
-                format!("{to} does not answer within {} s", PATIENCE.as_secs()),
+                format!("{to} does not answer within {} s", TIMEOUT.as_secs()),
                 format!(
                     "is {0} up, does its own firewall let it in, and does its route back lead to \
                      its gateway?",
@@ -79,5 +79,5 @@ fn try_connect(from: Option<IpAddr>, to: SocketAddr) -> io::Result<()> {
         socket.bind(&SockAddr::from(SocketAddr::new(from, 0)))?;
     }
 
-    socket.connect_timeout(&SockAddr::from(to), PATIENCE)
+    socket.connect_timeout(&SockAddr::from(to), TIMEOUT)
 }

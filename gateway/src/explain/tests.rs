@@ -56,13 +56,13 @@ fn route(prefix: &str, org: &str, gateway: Option<&str>) -> RouteReport {
 }
 
 fn steps(report: &Report, rules: &RulesReport) -> Vec<Step> {
-    let way = Way {
+    let diagnosis = Diagnosis {
         opening: opening(),
         arrives: false,
         report,
         rules,
     };
-    way.steps()
+    diagnosis.steps()
 }
 
 /// The only step that is bad, as `<name>: <text>`.
@@ -269,7 +269,7 @@ fn a_host_of_ours_whose_check_fails_is_the_cause() {
         since: String::new(),
         error: Some("connection refused".into()),
     }];
-    let way = Way {
+    let diagnosis = Diagnosis {
         opening: Opening {
             source: opening().destination,
             destination: opening().source,
@@ -280,7 +280,7 @@ fn a_host_of_ours_whose_check_fails_is_the_cause() {
         rules: &rules(),
     };
 
-    let steps = way.steps();
+    let steps = diagnosis.steps();
     let bad: Vec<_> = steps.iter().filter(|it| it.state == State::Bad).collect();
     assert_eq!(bad.len(), 1);
     assert_eq!(

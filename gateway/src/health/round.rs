@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::Target;
 
 /// How long a connection may take. Targets are in the site, or one tunnel away.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Connections of a round at a time. With the limit on targets, a round ends before the next one.
 const AT_ONCE: usize = 256;
@@ -53,10 +53,10 @@ impl Round {
 }
 
 async fn probe(target: &Target) -> Result<(), String> {
-    match timeout(PATIENCE, TcpStream::connect(target.address)).await {
+    match timeout(TIMEOUT, TcpStream::connect(target.address)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
     }
 }
 

@@ -1,13 +1,13 @@
-//! [`Answers`]: what each path is answered with.
+//! [`Answers`]: the response for each path.
 //!
 //! | path | 200 if |
 //! |---|---|
-//! | `/metrics` | the gateway answers; the OpenMetrics text |
-//! | `/healthz` | its loop turns |
-//! | `/readyz` | it serves: a tunnel is up, if there are any, and it hands over to no sibling |
+//!  `/metrics` | the gateway answers: metrics in the OpenMetrics text format |
+//!  `/healthz` | its loop is alive |
+//! | `/readyz` | it serves: a tunnel is up, if there are any, and it is not handing over |
 //! | `/active` | it is the active gateway of its site |
 //!
-//! Otherwise 503, and a line that says why.
+//! Otherwise 503, with the reason as one line.
 
 use std::time::Duration;
 
@@ -19,20 +19,20 @@ use tokio::time::timeout;
 
 use crate::admin::{Metrics, Report, Requests, RoleReport};
 
-/// How long the gateway's loop may take. Kubernetes and load balancers wait a second as a rule.
-const PATIENCE: Duration = Duration::from_millis(900);
+/// Time limit for the gateway's loop: Kubernetes and load balancers usually wait a second.
+const TIMEOUT: Duration = Duration::from_millis(900);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// OpenMetrics 1.0, "Overall Structure".
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// Asks the gateway, and turns what it says into responses.
+/// Asks the gateway and makes the responses.
 #[derive(Debug, Clone)]
 pub struct Answers {
     /// The gateway's loop.
     pub requests: Requests,
-    /// What is counted beside it.
+    /// Counters that the loop does not have.
     pub metrics: Metrics,
 }
 
@@ -49,7 +49,7 @@ impl Answers {
             return refused;
         }
 
-        let answered = timeout(PATIENCE, self.answer_path(path)).await;
+        let answered = timeout(TIMEOUT, self.answer_path(path)).await;
         match answered {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => text(StatusCode::SERVICE_UNAVAILABLE, "the gateway ends\n"),
@@ -85,7 +85,7 @@ impl Answers {
     }
 }
 
-/// Whether hosts can use the gateway now, or why not.
+/// Whether hosts can use the gateway now; if not, why.
 fn readiness(report: &Report) -> Result<(), String> {
     if report.site.hands_over {
         Err("it hands over to the other gateway of its site".to_owned())
@@ -119,7 +119,7 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, TEXT);
-    // A proxy in between must not tell what was so a minute ago.
+    // A proxy must not cache a state that has changed.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

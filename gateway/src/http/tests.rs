@@ -110,7 +110,7 @@ async fn nothing_can_be_changed() {
         let response = ask(answers.clone(), &request).await;
         assert_eq!(status(&response), "405", "{response}");
     }
-    let request = "HEAD /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n";
+    let request = "MAX_HEAD /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n";
     let response = ask(answers, request).await;
     assert!(response.ends_with("\r\n\r\n"), "{response}");
 }
@@ -125,7 +125,7 @@ async fn a_gateway_that_hangs_is_not_healthy() {
 
 #[tokio::test]
 async fn what_is_no_request_is_refused() {
-    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(2 * HEAD));
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(2 * MAX_HEAD));
 
     for (request, expected) in [("\x16\x03\x01 hello\r\n\r\n", "400"), (&*long, "414")] {
         let response = ask(answers(Some("active"), Report::default()), request).await;

@@ -1,8 +1,8 @@
-//! [`arrivals`]: by which interfaces the packets of the DNS server's clients come.
+//! [`arrivals`]: the interfaces by which packets of DNS clients may arrive.
 //!
-//! A member's come by the TUN device, where the data plane has checked their sources. This site's
-//! come by the site's interfaces, or from this host itself. Whatever comes by another interface,
-//! the WAN for instance, has a forged source.
+//! A member's packets arrive by the TUN device, where the data plane has checked their sources.
+//! Those of this site arrive by the site's interfaces, or come from this host. A packet by any
+//! other interface, such as the WAN, has a forged source.
 
 use std::collections::BTreeSet;
 
@@ -11,18 +11,18 @@ use ringway_dns::{Arrivals, Interface};
 use ringway_host::incoming::index_of;
 use ringway_intent::{Links, has_siblings};
 
-/// What this host calls itself.
+/// The loopback interface.
 const LOOPBACK: &str = "lo";
 
-/// The interfaces of the moment: an interface that comes later is not among them.
+/// The interfaces that exist now. A new one needs another call.
 pub(super) fn arrivals(config: &Config, links: &Links) -> Arrivals {
     let site = interfaces(&links.site_interfaces(&config.served_prefixes()));
 
-    // Nothing but nodes' addresses comes by the device of WireGuard clients.
+    // The device of WireGuard clients carries addresses of nodes only.
     let clients = config.wireguard.iter().map(|wireguard| &wireguard.tun);
     let devices = clients.chain([&config.tun]).map(TunName::to_string);
     let mut mesh = interfaces(&devices.collect());
-    // The other gateways of this site hand over what members send to this host.
+    // Siblings hand over what members send to this host.
     if has_siblings(config) {
         mesh.extend(&site);
     }

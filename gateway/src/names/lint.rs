@@ -1,4 +1,4 @@
-//! [`lint()`]: mistakes in our names with which they are served all the same.
+//! [`lint()`]: finds mistakes in our names that do not prevent serving them.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use ringway_dns::{Name, Sources, Zone};
 
 use super::stored::stored;
 
-/// The mistakes in `zone`, which `config` describes and whose records were written as `sources`
-/// says. Reads the last good copies of other zones where records lead there. Blocks.
+/// The mistakes in `zone` of `config`, with the places of its records in `sources`. Reads stored
+/// copies of other zones if records point there. Blocks.
 pub fn lint(config: &Config, zone: &Zone, sources: &Sources) -> Vec<Fault> {
-    // A domain that is also used publicly has names that we do not know.
+    // If the domain is also used publicly, it has names that are not known here.
     let domain = match config.dns.apex {
         ApexMode::Closed => Some(Name::from(&config.own.domain)),
         ApexMode::Forward => None,

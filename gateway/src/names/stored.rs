@@ -1,5 +1,5 @@
-//! [`stored`]: an organization's zone from the copies on disk, for commands that ask no running
-//! gateway.
+//! [`stored`]: an organization's zone from the copies on disk, for commands that work without a
+//! running gateway.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use std::time::SystemTime;
 use ringway_config::{Config, GatewayId, GatewayName, Member};
 use ringway_dns::{AllowedAddresses, FragmentStore, Name, Union, Zone, unite};
 
-/// What the copies say.
+/// A zone, as far as the copies have it.
 #[derive(Debug, Default)]
 pub struct StoredZone {
-    /// The zone, with serial 0; `None` if there is no usable copy.
+    /// The zone, with serial 0; `None` without a usable copy.
     pub union: Option<Union>,
-    /// When the newest copy arrived.
+    /// When the newest copy was received.
     pub received: Option<SystemTime>,
-    /// Copies that cannot be used, and why.
+    /// Copies that cannot be used, with the reason.
     pub faults: Vec<String>,
-    /// Gateways without a usable copy, which may have more names.
+    /// Gateways without a usable copy: they may have more names.
     pub missing: Vec<GatewayName>,
 }
 
-/// The zone of `member` from its gateways' copies. `own` is this gateway's fragment, if it is one
-/// of them. Blocks.
+/// The zone of `member` from its gateways' copies. `own` is this gateway's fragment, if `member` is
+/// our organization. Blocks.
 pub fn stored(config: &Config, member: &Member, own: Option<&Zone>) -> StoredZone {
-    // `existing` creates no directory: a command may run as another user than the daemon.
+    // `existing` creates no directory, since a command may run as another user than the daemon.
     let copies = FragmentStore::existing(&config.state_dir.join("zones"));
     let apex = config.own.domain.zone_of(&member.org);
     let mut zone = StoredZone::default();
@@ -35,7 +35,7 @@ pub fn stored(config: &Config, member: &Member, own: Option<&Zone>) -> StoredZon
             org: member.org.clone(),
             name: gateway.name.clone(),
         };
-        // Ours comes from our files, and a revoked gateway's counts no more.
+        // Our fragment comes from our files, and the one of a revoked gateway is void.
         if id == config.id || member.revoked.gateways.contains(&id.name) {
             continue;
         }
@@ -64,7 +64,7 @@ pub fn stored(config: &Config, member: &Member, own: Option<&Zone>) -> StoredZon
     zone
 }
 
-/// Prefixes in conflict are included, which a running gateway leaves out.
+/// Includes prefixes in conflict, which a running gateway leaves out.
 fn allowed(config: &Config, member: &Member, gateway: &GatewayName) -> AllowedAddresses {
     let is_own = member.org == config.own.org;
     if is_own && (*gateway == config.id.name || config.dns.foreign_addresses) {

@@ -1,4 +1,5 @@
-//! [`Gateway`]: every part of a running gateway, bound and connected; started by [`Gateway::run`].
+//! [`Gateway`]: all parts of a gateway, with sockets bound and services connected; [`Gateway::run`]
+//! runs them.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -47,23 +48,23 @@ use crate::tasks::Tasks;
 use crate::watch;
 use crate::wireguard::{ClientDevice, Clients};
 
-/// What it means that the endpoint's keys are not stored.
+/// Consequence, for the finding, when the endpoint's keys cannot be stored.
 const KEYS_LOST: &str =
     "the keys of stateless resets are not stored, so that peers notice a restart later";
 
-/// What a gateway remembers, and what it could not store.
+/// State from earlier runs, and where this run reports what it cannot store.
 pub(super) struct State {
-    /// The records that are accepted from now on.
+    /// The newest accepted records.
     pub(super) accepted: Accepted,
-    /// Policies that earlier runs may have had.
+    /// Policies that earlier runs may have had in force.
     pub(super) former_policies: Vec<Policy>,
     pub(super) stored: Stored,
     pub(super) attention: Attention,
-    /// Hears how it goes.
+    /// Receives the state of this run.
     pub(super) service: ServiceManager,
 }
 
-/// A gateway that is up but for its loop.
+/// A gateway that is ready for its loop.
 pub(super) struct Gateway {
     drive: Drive,
     queues: Queues,
@@ -73,7 +74,7 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    /// Binds every socket and starts every service. The kernel is set up already.
+    /// Binds every socket and starts every service. The kernel objects are already set up.
     pub(super) async fn bind(
         prepared: Prepared,
         state: State,
@@ -85,13 +86,13 @@ impl Gateway {
         let config = Arc::new(prepared.config);
         let members = Arc::new(membership(&config, &prepared.rulings));
 
-        // Before the server answers: members' names would fail until each peer is connected.
+        // Before the server answers: otherwise members' names fail until each peer is connected.
         let (names, replicator, health) =
             open_names(&config, &members, prepared.zone, &state.attention).await?;
         names.set_arrivals(&config, &kernel.links);
         let (server, metrics) = bind_dns(&config, &names, &state.attention, &tasks).await?;
 
-        // Shared with the TLS stack: what a reload stores here counts for the next handshake.
+        // Shared with the TLS stack: what a reload stores here applies to the next handshake.
         let trust = Arc::new(ArcSwap::from_pointee(prepared.trust));
         let identity = Arc::new(ArcSwap::from_pointee(prepared.identity));
         let tls = Arc::new(Tls::new(trust.clone(), identity.clone())?);
@@ -103,19 +104,19 @@ impl Gateway {
         let wireguard = serve_clients(&config, clients, &parts, events, &state, &tasks);
         let plane = Plane::start(kernel.device, kernel.tun, parts)?;
 
-        // The DNS server drains: it answers what it has received before the daemon ends.
+        // The DNS server drains: it answers queries that it has already received.
         tasks.spawn_to_end(server.run(tasks.stop()));
         let requests = Requests::new(senders.requests);
         serve_http(&config, &requests, &metrics, &state.attention, &tasks);
         let serving = admin::socket::serve(admin, requests, kernel.guard.clone(), metrics);
         tasks.spawn(serving);
-        // Peers are accepted once everything that they may ask for is there.
+        // Accept peers only once everything that they may ask for is ready.
         let links = start_links(endpoint, tls, trust.clone(), senders.links, &tasks, &config);
 
         let view = SharedScope::new(ArcSwap::from_pointee(Scope::of(&config)));
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
         start_watches(&config, &identity, &view, &authors, senders.watches, &tasks);
-        state.stored.keep_trying(&config.state_dir, &tasks);
+        state.stored.spawn_retries(&config.state_dir, &tasks);
 
         let current = CurrentConfig {
             config: config.clone(),
@@ -155,7 +156,7 @@ impl Gateway {
         })
     }
 
-    /// Runs until a signal. Every task has ended when this returns.
+    /// Runs until a signal. When this returns, every task has ended.
     pub(super) async fn run(self, outside: Outside) {
         let stop = CancellationToken::new();
         outside.forward(&stop, &self.config, self.reloads, &self.tasks);
@@ -170,7 +171,7 @@ impl Gateway {
     }
 }
 
-/// Opens the QUIC endpoint on the first lane's socket; the other lanes carry data packets only.
+/// Opens the QUIC endpoint on the first lane's socket. The other lanes carry data packets only.
 async fn open_endpoint(
     config: &Config,
     sockets: &[Arc<TunnelSocket>],
@@ -181,7 +182,7 @@ async fn open_endpoint(
     let files = files.clone();
     let keys = blocking(move || {
         let (keys, stored) = EndpointKeys::load_or_make(&dir)?;
-        // It starts all the same: only after the next restart would peers not know its resets.
+        // Start all the same: only after the next restart would peers not recognize its resets.
         if stored.is_err() {
             let keys = keys.clone();
             files.store("state endpoint-keys", KEYS_LOST, move || {
@@ -195,7 +196,7 @@ async fn open_endpoint(
     endpoint::open(sockets[0].socket(), &keys, tls)
 }
 
-/// Serves WireGuard clients, if the file says where.
+/// Serves WireGuard clients if the file has `[wireguard]`.
 fn serve_clients(
     config: &Arc<Config>,
     device: Option<ClientDevice>,
@@ -218,7 +219,7 @@ fn serve_clients(
     Some(clients)
 }
 
-/// Serves metrics and health, if the file says where.
+/// Serves metrics and health if the file configures it.
 fn serve_http(
     config: &Config,
     requests: &Requests,
@@ -241,7 +242,7 @@ fn serve_http(
     tasks.spawn(http::serve(place, answers, attention.clone()));
 }
 
-/// Dials and accepts connections of peers from now on.
+/// Starts to dial and accept peers.
 fn start_links(
     endpoint: Endpoint,
     tls: Arc<Tls>,
@@ -261,7 +262,7 @@ fn start_links(
         events.clone(),
     );
 
-    // Nobody dials an attached node: those who try find no server.
+    // An attached node is never dialled, so it accepts no connections.
     if config.attach.is_some() {
         endpoint.set_server_config(None);
         return links;
@@ -272,8 +273,7 @@ fn start_links(
     links
 }
 
-/// The port to the data plane, and the parts of the data plane itself. Both share the tables, the
-/// counters and the filter.
+/// Makes the data plane and its port. Both share the tables, the counters and the filter.
 fn data_path(
     config: &Config,
     sockets: Vec<Arc<TunnelSocket>>,
@@ -281,7 +281,7 @@ fn data_path(
     events: mpsc::Sender<ringway_dataplane::Event>,
     tasks: &Tasks,
 ) -> anyhow::Result<(Packets, Parts)> {
-    // Empty tables: no packet has a route until the shell publishes the first ones.
+    // With these empty tables no packet has a route until the shell publishes the first ones.
     let settings = FilterSettings::of(&config.policy);
     let shared = Shared {
         snapshot: Arc::new(ArcSwap::from_pointee(Snapshot::empty(SiteNo(0)))),
@@ -341,7 +341,7 @@ fn start(
     let random: [u8; 24] = random()?;
     let (boot, seed) = random.split_at(16);
 
-    // The core has its own enum, since it does not depend on the data plane.
+    // The core has its own enum, because it does not depend on the data plane.
     let aead = match Aead::preferred() {
         Aead::Aes128Gcm => ringway_core::Aead::Aes128Gcm,
         Aead::Aes256Gcm => ringway_core::Aead::Aes256Gcm,

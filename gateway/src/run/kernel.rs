@@ -1,9 +1,9 @@
-//! What a running gateway changes in the kernel, set up in an order that fails closed: device,
-//! guard with forwarding, routes; and only then the device goes up.
+//! Sets up what a gateway needs in the kernel, in an order that fails closed: the device, the guard
+//! with forwarding, the routes; only then does the device go up.
 //!
-//! Taken first, the device is also the lock against a second daemon in this network namespace. At
-//! the end only the device goes. Forwarding, guard and `unreachable` routes stay: private traffic
-//! must never meet the default route, and hosts get an answer.
+//! Because the device comes first, it is also the lock against a second daemon in this network
+//! namespace. At the end only the device is removed. Forwarding, guard and `unreachable` routes
+//! stay: private traffic must never take the default route, and hosts get an ICMP error.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -27,35 +27,35 @@ use crate::prepare::Prepared;
 use crate::state::StateFiles;
 use crate::wireguard::ClientDevice;
 
-/// MTU of the device: 1500 bytes, less the IPv4, UDP and tunnel headers. Each route has that of its
-/// tunnel.
+/// MTU of the device: 1500 bytes minus the IPv4, UDP and tunnel headers. Each route has the MTU of
+/// its tunnel.
 const TUNNEL_MTU: u16 = 1440;
 
-/// The parts of the kernel that a gateway holds.
+/// The kernel objects of a running gateway.
 pub(super) struct Kernel {
     pub(super) tun: Arc<SyncDevice>,
     pub(super) device: Device,
     pub(super) guard: SharedGuard,
-    /// They are in place: no packet to a remote prefix follows the default route.
+    /// Routes: no packet to a remote prefix follows the default route.
     pub(super) routes: KernelRoutes,
-    /// What else must stay as it is.
+    /// Guard, forwarding and other settings that must stay.
     pub(super) held: Held,
     pub(super) links: Links,
-    /// The device of WireGuard clients, if there are to be any.
+    /// The TUN device for WireGuard clients, if there is one.
     pub(super) clients: Option<ClientDevice>,
 }
 
-/// Who answers for a prefix without a tunnel.
+/// What answers packets to a prefix without a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answers {
-    /// The data plane, which starts at once.
+    /// The data plane, which starts next.
     DataPlane,
-    /// The kernel: the gateway waits.
+    /// The kernel, while the gateway waits for the right time.
     Kernel,
 }
 
 impl Answers {
-    /// The routes of a gateway without tunnels.
+    /// The routes before any tunnel is up.
     fn plan(self, situation: &Situation<'_>) -> RoutePlan {
         match self {
             Answers::DataPlane => plan_routes(situation, &Tunnelled::new()),
@@ -65,7 +65,7 @@ impl Answers {
 }
 
 impl Kernel {
-    /// Sets everything up. After an error, what is in force by then stays: it only drops.
+    /// Sets everything up. After an error, what is in place stays: it only drops packets.
     pub(super) async fn set_up(
         prepared: &Prepared,
         answers: Answers,
@@ -84,7 +84,7 @@ impl Kernel {
         let mut keeper = Guard::new(&config.tun, &config.state_dir.join("kernel-settings.json"));
         keeper.apply(&guard(&situation)).await?;
 
-        // Only now: what the device may carry has rules.
+        // Only now, because the rules for what the device carries are in place.
         let index = Arc::new(AtomicU32::new(raise_tun(&config.tun, &tun)?));
         if let Some(clients) = &clients {
             clients.raise()?;
@@ -120,7 +120,7 @@ impl Kernel {
         })
     }
 
-    /// True if guard and routes are the same for what the files say now as for `before`.
+    /// True if the current files demand the same guard and routes as `before`.
     pub(super) fn is_right_for(&self, before: &Prepared, now: &Prepared) -> bool {
         let before = before.situation(&self.links);
         let now = now.situation(&self.links);
@@ -128,7 +128,7 @@ impl Kernel {
         guard(&before) == guard(&now) && Answers::Kernel.plan(&before) == Answers::Kernel.plan(&now)
     }
 
-    /// Restores what other programs have changed of guard and routes, for a gateway that waits.
+    /// Restores guard and routes after other programs have changed them, while the gateway waits.
     /// `authors` names those programs.
     pub(super) async fn hold(&mut self, prepared: &Prepared, authors: &Authors) {
         let mut checked = Checked::default();
@@ -161,8 +161,8 @@ impl Kernel {
     }
 }
 
-/// The routes of a gateway without tunnels. What an earlier run with other names and numbers has
-/// left goes when these are in place.
+/// Installs the routes before any tunnel is up. Then removes what an earlier run with other names
+/// or numbers has left.
 async fn install_routes(
     prepared: &Prepared,
     plan: &RoutePlan,
@@ -176,7 +176,7 @@ async fn install_routes(
     }
     let earlier = prepared.traces.as_ref();
 
-    // Rules of prefixes that are no longer ours: the comparison below removes them.
+    // Adopt rules of prefixes that are no longer ours, so that the comparison below removes them.
     routes.adopt(earlier.iter().flat_map(|traces| traces.own.iter().copied()));
     routes.sync(plan).await?;
 

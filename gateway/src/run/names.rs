@@ -1,4 +1,5 @@
-//! Brings up what answers names: our hosts' checks, the stored zones, and the DNS server.
+//! Starts everything that answers names: the checks of our hosts, the stored zones, and the DNS
+//! server.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -20,8 +21,8 @@ use crate::state::{FailedAddresses, REMEDY, chain};
 use crate::tasks::Tasks;
 use crate::zones::Replicator;
 
-/// Publishes our names and the stored ones of the other gateways. Addresses that had failed their
-/// checks before this start are left out.
+/// Publishes our names and the stored names of the other gateways. Leaves out addresses whose last
+/// check in the run before failed.
 pub(super) async fn open_names(
     config: &Arc<Config>,
     members: &Arc<Membership>,
@@ -36,7 +37,7 @@ pub(super) async fn open_names(
         let names = Names::open(&config, &members, zone, &attention);
         let heard = open_heard(&config, &attention);
         let health = open_health(&config, &attention);
-        // Rules that use names go on to mean every address.
+        // Policy rules with names still mean every address.
         let fragment = without(&names.fragment, &health.failed());
         let replicator = Replicator::open(&names, fragment, heard, &config, &members, &attention);
         Ok((names, replicator, health))
@@ -44,7 +45,7 @@ pub(super) async fn open_names(
     .await
 }
 
-/// The checks of our hosts' addresses, which begin as the run before left them. Blocks.
+/// The checks of our hosts' addresses, with the results of the run before. Blocks.
 fn open_health(config: &Config, attention: &Attention) -> Health {
     let stored = FailedAddresses::read(&config.state_dir);
     let health = Health::new(config, &stored, Instant::now());
@@ -55,7 +56,7 @@ fn open_health(config: &Config, attention: &Attention) -> Health {
     health
 }
 
-/// What is left of our fragment without the `failed` addresses.
+/// Our fragment without the `failed` addresses.
 fn without(fragment: &Arc<Zone>, failed: &HashSet<(Name, IpAddr)>) -> Arc<Zone> {
     if failed.is_empty() {
         return fragment.clone();
@@ -70,7 +71,7 @@ fn without(fragment: &Arc<Zone>, failed: &HashSet<(Name, IpAddr)>) -> Arc<Zone> 
     }
 }
 
-/// When members were last heard, as far as that can be read. Blocks.
+/// When each member was last heard from, as far as that can be read. Blocks.
 fn open_heard(config: &Config, attention: &Attention) -> Hold {
     let path = config.state_dir.join("heard");
 
@@ -84,7 +85,7 @@ fn open_heard(config: &Config, attention: &Attention) -> Hold {
     })
 }
 
-/// Binds the DNS server to the addresses that this host has.
+/// Binds the DNS server to the configured addresses that this host has.
 pub(super) async fn bind_dns(
     config: &Config,
     names: &Names,

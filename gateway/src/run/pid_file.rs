@@ -1,4 +1,4 @@
-//! [`PidFile`]: a file with this process's number, for programs that send signals.
+//! [`PidFile`]: a file with this process's id, for programs that send it signals.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::process;
 
 use anyhow::Context as _;
 
-/// Removes the file when it is dropped, unless another process has written its own number.
+/// Removed when dropped, unless another process has written its own id.
 pub(super) struct PidFile {
     path: PathBuf,
     text: String,
 }
 
 impl PidFile {
-    /// Writes `path`, in place of what a killed process has left there.
+    /// Writes `path`. Replaces the file that a killed process has left.
     pub(super) fn write(path: &Path) -> anyhow::Result<PidFile> {
         let text = format!("{}\n", process::id());
         fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
@@ -31,7 +31,7 @@ impl Drop for PidFile {
         let is_ours = fs::read_to_string(&self.path).is_ok_and(|text| text == self.text);
 
         if is_ours {
-            // A file that cannot be removed is no loss: its process is gone.
+            // If it cannot be removed, it names a process that no longer exists, as after a kill.
             _ = fs::remove_file(&self.path);
         }
     }

@@ -1,4 +1,4 @@
-//! [`Signals`]: the signals that the daemon heeds, and [`Outside`]: with the changes of its files.
+//! [`Signals`]: the signals that the daemon handles; [`Outside`]: these, and changes of its files.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::tasks::Tasks;
 use crate::watch;
 
-/// Signals are taken from the first moment on: one that comes while the daemon starts is not lost,
-/// and does not kill it half set up.
+/// Handles signals from the first moment on: a signal during the start is not lost and does not
+/// kill a daemon that is half set up.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -44,15 +44,15 @@ impl Signals {
     }
 }
 
-/// What makes a gateway reload or end, beside requests.
+/// What makes a gateway reload or end, apart from requests.
 pub(super) struct Outside {
     pub(super) signals: Signals,
-    /// Since when changes of the files count, if they do.
+    /// Time from which changes of the files count; `None` if they are not watched.
     pub(super) changes: Option<SystemTime>,
 }
 
 impl Outside {
-    /// What ends the gateway cancels `stop`, what has it reload goes to `reloads`.
+    /// Cancels `stop` when the gateway must end; sends to `reloads` when it must reload.
     pub(super) fn forward(
         self,
         stop: &CancellationToken,
@@ -77,8 +77,8 @@ async fn cancel(mut signal: Signal, stop: CancellationToken) {
 
 async fn forward(mut signal: Signal, reloads: mpsc::Sender<()>) {
     while signal.recv().await.is_some() {
-        // While one waits, another says nothing new. After the loop has ended there is nothing to
-        // reload.
+        // If the queue is full, the pending reload covers this one. If it is closed, the loop has
+        // ended.
         let _ = reloads.try_send(());
     }
 }

@@ -25,7 +25,8 @@ fn bind_one(config: &Config) -> anyhow::Result<Arc<TunnelSocket>> {
     Ok(Arc::new(socket))
 }
 
-/// A UDP socket that is bound to `listen`, and shares the port with others of ours if asked to.
+/// Opens a UDP socket bound to `listen`. With `shares`, other sockets of ours may bind the port
+/// too.
 pub(crate) fn open(listen: SocketAddr, shares: bool) -> anyhow::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(listen),
@@ -33,7 +34,7 @@ pub(crate) fn open(listen: SocketAddr, shares: bool) -> anyhow::Result<Socket> {
         Some(Protocol::UDP),
     )?;
 
-    // `[::]` takes IPv4 too, whatever net.ipv6.bindv6only says.
+    // `[::]` accepts IPv4 too, whatever net.ipv6.bindv6only is.
     if let SocketAddr::V6(v6) = listen {
         socket.set_only_v6(!v6.ip().is_unspecified())?;
     }
@@ -48,8 +49,8 @@ pub(crate) fn open(listen: SocketAddr, shares: bool) -> anyhow::Result<Socket> {
     Ok(socket)
 }
 
-/// ip(7), IP_FREEBIND: the address may come later, with a DHCP lease or a virtual one. Packets come
-/// and go as soon as it is there.
+/// ip(7), IP_FREEBIND: the address may appear later, by DHCP or as a virtual address. Packets flow
+/// as soon as the host has it.
 pub(crate) fn allow_missing_address(socket: &Socket, listen: SocketAddr) -> std::io::Result<()> {
     if listen.is_ipv4() {
         socket.set_freebind_v4(true)

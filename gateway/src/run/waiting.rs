@@ -1,10 +1,9 @@
-//! [`prepare_in_time`]: prepares, and waits for the right time. A machine without a battery starts
-//! in 1970, and one whose clock was set wrong anywhere; the right time comes over the network a
-//! moment later. Until then our certificate is not valid, and the gateway would end for no fault of
-//! its files.
+//! [`prepare_in_time`]: prepares, and waits for the right time. A machine without a battery-backed
+//! clock starts in 1970, and a clock may be set to anything; NTP corrects it soon after. Until then
+//! our certificate is not valid, and the gateway would end although its files are in order.
 //!
-//! Guard and routes need no certificate: they are in place while the gateway waits, so that nothing
-//! private leaves and hosts get an answer, and the admin socket says what it waits for.
+//! Guard and routes need no certificate. They are in place while the gateway waits, so that private
+//! traffic does not leak and hosts get an answer. The admin socket reports the reason.
 
 use std::path::Path;
 use std::pin::pin;
@@ -30,16 +29,17 @@ use crate::prepare::{Known, Prepared, prepare, prepare_at, valid_at_another_time
 use crate::service_manager::ServiceManager;
 use crate::state::{StateFiles, modes};
 
-/// How often the clock, and what is in the kernel, is looked at.
-const LOOK: Duration = Duration::from_secs(1);
+/// Interval at which the clock and the kernel are checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many looks there are between two readings of the files: a valid certificate may have come.
-const LOOKS: u32 = 5;
+/// The files are read again after this many intervals: they may have a valid certificate now.
+const CHECKS: u32 = 5;
 
-/// The name of what needs attention.
+/// The name of the finding.
 const CLOCK: &str = "clock";
 
-/// As [`prepare`], but waits as long as only the clock, or the dates of our certificate, are wrong.
+/// As [`prepare`], but waits while only the clock, or the validity period of our certificate, is
+/// wrong.
 pub(super) async fn prepare_in_time(
     path: &Path,
     service: &ServiceManager,
@@ -55,7 +55,7 @@ pub(super) async fn prepare_in_time(
         let Some((begin, end)) = valid_at_another_time(path).await else {
             return Err(RunError::Faults(faults));
         };
-        // At another time by the clock, the files would be in order; otherwise nothing helps.
+        // If the files would be valid at another time, wait for it; otherwise fail.
         let Ok(prepared) = prepare_at(path, Known::default(), begin).await else {
             return Err(RunError::Faults(faults));
         };
@@ -72,7 +72,8 @@ pub(super) async fn prepare_in_time(
                 same
             }
             before => {
-                // Its device is the lock against a second daemon.
+                // Its device is the lock against a second daemon, so remove it before the next one
+                // is created.
                 drop(before);
                 Waiting::begin(prepared, attention).await?
             }
@@ -113,7 +114,7 @@ fn attention(begin: UnixTime, end: UnixTime, since: SystemTime) -> AttentionRepo
     }
 }
 
-/// A gateway that waits.
+/// A gateway that waits for the right time.
 struct Waiting {
     prepared: Prepared,
     kernel: Kernel,
@@ -141,13 +142,13 @@ impl Waiting {
         let path = path.clone();
         let group = prepared.config.socket_group.clone();
         let socket = blocking(move || {
-            // What cannot be stored is warned of where it is stored.
+            // If the directory cannot be created, the code that stores something there warns.
             _ = create_private(&dir);
             _ = modes::tighten(&dir);
             socket::bind(&path, group.as_deref())
         })
         .await?;
-        // It is stored again, with all else, when the wait is over.
+        // Written again, together with everything else, when the wait is over.
         let files = StateFiles::new(Attention::default());
         let kernel = Kernel::set_up(&prepared, Answers::Kernel, &files).await?;
         Ok(Waiting {
@@ -158,7 +159,7 @@ impl Waiting {
         })
     }
 
-    /// True if files that say `prepared` want the same in the kernel, and the same socket.
+    /// True if `prepared` demands the same kernel objects and the same admin socket.
     fn holds_for(&self, prepared: &Prepared) -> bool {
         let before = &self.prepared.config;
         let now = &prepared.config;
@@ -169,7 +170,7 @@ impl Waiting {
             && self.kernel.is_right_for(&self.prepared, prepared)
     }
 
-    /// Waits until the clock is between both times, but not for long.
+    /// Waits until the clock is within both times, but at most for a few seconds.
     async fn wait_until(&mut self, begin: UnixTime, end: UnixTime) {
         let Waiting {
             prepared,
@@ -182,9 +183,9 @@ impl Waiting {
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
         let mut serving = pin!(socket::serve_report(socket, report));
 
-        for _ in 0..LOOKS {
+        for _ in 0..CHECKS {
             tokio::select! {
-                () = sleep(LOOK) => {}
+                () = sleep(CHECK_INTERVAL) => {}
                 () = &mut serving => {}
             }
             if valid.contains(&UnixTime::now().as_secs()) {

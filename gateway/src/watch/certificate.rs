@@ -1,5 +1,5 @@
-//! Watches our certificate's files, so that a new pair is used without a SIGHUP and without
-//! dropping a tunnel; and warns the operator while there is time for a new one.
+//! Watches the certificate's files, so that a new pair is used without a SIGHUP and without
+//! dropping a tunnel. Warns the operator before the certificate in use expires.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use tokio::time::sleep;
 
 use super::Event;
 
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(5);
+/// Polling interval.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// When each file was written last; `None` if there is none.
+/// Modification time of each file; `None` if it does not exist.
 type Modified = [Option<SystemTime>; 2];
 
 /// Reports each change of the files, and warns of the age of the certificate in use.
@@ -34,9 +34,10 @@ pub async fn watch(
 
     loop {
         warned = warn_of_age(&identity.load(), warned);
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
 
-        // A pair is written one file after the other: it counts once both were still for one look.
+        // The two files are written one after the other: report once both are unchanged for one
+        // interval.
         let now = modified(&files).await;
         if now == seen && now != reported {
             reported = now;
@@ -57,7 +58,7 @@ async fn modified_one(file: &PathBuf) -> Option<SystemTime> {
     fs::metadata(file).await.ok()?.modified().ok()
 }
 
-/// Warns once at each step of the certificate's age; gives the age.
+/// Warns once at each stage of the certificate's age. Returns the stage.
 fn warn_of_age(identity: &Identity, warned: Age) -> Age {
     let age = identity.age(UnixTime::now());
 

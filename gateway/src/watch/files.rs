@@ -1,9 +1,9 @@
-//! Watches the files that a reload reads, for `ringway run --watch`: where an orchestrator replaces
-//! them, no operator is there to say `ringway reload`.
+//! Watches the files that a reload reads, for `ringway run --watch`: an orchestrator that replaces
+//! them does not run `ringway reload`.
 //!
-//! A change counts once every file has been still for one look, so that files that are written one
-//! after the other are read together. Whether they are right is the reload's to decide; a refused
-//! one is not repeated before the next change. What a zone file includes is not looked at.
+//! A change is reported once all files are unchanged for one interval, so that files written one
+//! after the other are read together. The reload decides whether they are valid; a refused one is
+//! not repeated until the next change. Files that a zone file includes are not watched.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -17,10 +17,10 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(2);
+/// Polling interval.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The state of a file, whatever links lead to it; `None` if there is none.
+/// State of each file, with symbolic links followed; `None` if it does not exist.
 type Seen = Vec<(PathBuf, Option<Stamp>)>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +28,7 @@ struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
-    /// Of the inode: it moves forward whatever modification time a program gives the file.
+    /// Change time of the inode: unlike the modification time, a program cannot set it back.
     changed: Duration,
 }
 
@@ -46,10 +46,10 @@ impl Stamp {
     }
 }
 
-/// Asks for a reload after each change of the files of `config`, which was read after `begin`.
+/// Requests a reload after each change of the files of `config`, which was read after `begin`.
 pub async fn watch(config: Arc<Config>, begin: SystemTime, reloads: mpsc::Sender<()>) {
-    let (mut config, mut seen) = look(config).await;
-    // Whether one that is as young was read before it changed, is not known.
+    let (mut config, mut seen) = poll(config).await;
+    // A file changed since `begin` may have been read before that change: report it.
     let mut reported = if is_younger(&seen, begin) {
         Seen::new()
     } else {
@@ -57,31 +57,31 @@ pub async fn watch(config: Arc<Config>, begin: SystemTime, reloads: mpsc::Sender
     };
 
     loop {
-        sleep(LOOK).await;
-        let (same, now) = look(config).await;
+        sleep(POLL_INTERVAL).await;
+        let (same, now) = poll(config).await;
         config = same;
 
         if now == seen && now != reported {
             tracing::info!("Files have changed");
             reported = now.clone();
-            // While one waits, another says nothing new.
+            // The queue holds one request. If it is full, that reload will read this change too.
             _ = reloads.try_send(());
-            config = read_again(config).await;
+            config = reread(config).await;
         }
         seen = now;
     }
 }
 
-async fn look(config: Arc<Config>) -> (Arc<Config>, Seen) {
-    let looked = spawn_blocking(move || {
+async fn poll(config: Arc<Config>) -> (Arc<Config>, Seen) {
+    let polled = spawn_blocking(move || {
         let seen = seen(&config);
         (config, seen)
     });
-    looked.await.expect("it does not panic")
+    polled.await.expect("it does not panic")
 }
 
-/// The file may name others than before. While it is wrong, those of before are watched.
-async fn read_again(config: Arc<Config>) -> Arc<Config> {
+/// Reads which files there are now. While gateway.toml is invalid, the previous set is watched.
+async fn reread(config: Arc<Config>) -> Arc<Config> {
     let read = spawn_blocking(move || match Config::load(&config.path) {
         Ok(next) => Arc::new(next),
         Err(_) => config,
@@ -91,7 +91,7 @@ async fn read_again(config: Arc<Config>) -> Arc<Config> {
 
 fn is_younger(seen: &Seen, begin: SystemTime) -> bool {
     let begin = begin.duration_since(UNIX_EPOCH).unwrap_or_default();
-    // File systems keep times by the kernel's tick.
+    // File systems store times with the resolution of the kernel's tick.
     let begin = begin.saturating_sub(Duration::from_millis(20));
 
     let mut stamps = seen.iter().filter_map(|(_, stamp)| *stamp);
@@ -125,7 +125,7 @@ fn paths(config: &Config) -> Vec<PathBuf> {
 
 /// The records and revocation lists in the members directory.
 fn members(dir: &Path) -> Vec<PathBuf> {
-    // Without the directory there is none; the reload says so.
+    // If the directory is missing, the reload reports it.
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let mut members: Vec<PathBuf> = entries
         .map(|entry| entry.path())
@@ -145,8 +145,8 @@ mod tests {
 
     use super::*;
 
-    /// Names lead to `..data`, which leads to the directory of one version, as in the volumes of
-    /// Kubernetes.
+    /// Names lead to `..data`, which leads to the directory of one version, as in Kubernetes
+    /// volumes.
     #[test]
     fn a_version_of_a_directory_that_takes_the_place_of_another_is_seen() {
         let dir = std::env::temp_dir().join(format!("ringway-watch-{}", std::process::id()));
@@ -158,17 +158,17 @@ mod tests {
         let record = dir.join("beta.member.toml");
         symlink("..data/beta.member.toml", &record).unwrap();
 
-        let look = || members(&dir).into_iter().map(stamped).collect::<Seen>();
-        let before = look();
+        let poll = || members(&dir).into_iter().map(stamped).collect::<Seen>();
+        let before = poll();
         assert_eq!(before.len(), 1);
-        assert_eq!(before, look());
+        assert_eq!(before, poll());
         symlink("..2", dir.join("..next")).unwrap();
         fs::rename(dir.join("..next"), dir.join("..data")).unwrap();
-        let after = look();
+        let after = poll();
         assert_ne!(before, after);
 
         fs::remove_file(&record).unwrap();
-        assert_eq!(look(), []);
+        assert_eq!(poll(), []);
         fs::remove_dir_all(&dir).unwrap();
     }
 

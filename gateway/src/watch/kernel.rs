@@ -1,5 +1,5 @@
-//! Watches what the daemon has set in the kernel: rules, routes, the TUN device, forwarding and
-//! nftables. The shell has it compared each second anyway; this makes it at once.
+//! Watches our objects in the kernel: rules, routes, the TUN device, forwarding and nftables. The
+//! shell compares them each second anyway; a notification makes it compare at once.
 
 use std::io;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use tokio::time::sleep;
 
 use super::Event;
 
-/// Pause after the kernel could not be asked.
+/// Pause before the socket is opened again after an error.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Reports each change of rules, routes, links, addresses and forwarding, but for the renewals of
-/// the addresses that `scope` leaves out.
+/// Reports each change of rules, routes, links, addresses and forwarding, except renewals of the
+/// addresses that `scope` leaves out.
 pub async fn watch_routes(authors: Authors, scope: SharedScope, events: mpsc::Sender<Event>) {
     watch(|| Events::of_routes(authors.clone(), scope.clone()), events).await;
 }
@@ -25,13 +25,13 @@ pub async fn watch_nftables(authors: Authors, events: mpsc::Sender<Event>) {
     watch(|| Events::of_nftables(authors.clone()), events).await;
 }
 
-/// `listen` opens one socket.
+/// Reports the events of the socket that `listen` opens; opens it again after an error.
 async fn watch(listen: impl Fn() -> io::Result<Events>, events: mpsc::Sender<Event>) {
     let mut was_told = false;
 
     loop {
-        // The look of each second goes on.
-        if let Err(error) = follow(listen(), &events).await
+        // Meanwhile the shell's comparison of each second goes on.
+        if let Err(error) = report_changes(listen(), &events).await
             && !was_told
         {
             was_told = true;
@@ -42,7 +42,10 @@ async fn watch(listen: impl Fn() -> io::Result<Events>, events: mpsc::Sender<Eve
     }
 }
 
-async fn follow(changes: io::Result<Events>, events: &mpsc::Sender<Event>) -> io::Result<()> {
+async fn report_changes(
+    changes: io::Result<Events>,
+    events: &mpsc::Sender<Event>,
+) -> io::Result<()> {
     let mut changes = changes?;
 
     loop {

@@ -11,17 +11,17 @@ use tokio::time::sleep;
 
 use super::Event;
 
-/// Pause after the kernel could not be asked.
+/// Pause before the kernel is asked again after an error.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Least time between two readings because of routes: on some hosts they change all the time.
+/// Minimum time between two readings because of routes: on some hosts they change all the time.
 const ROUTES_PAUSE: Duration = Duration::from_millis(250);
 
-/// Reports the host's addresses, `tun`'s left out, after each change, and after a change of its
-/// routes to our site.
+/// Reports the host's addresses, except those of `tun`, after each change of them and after a
+/// change of the host's routes to our site.
 pub async fn watch(tun: TunName, scope: SharedScope, events: mpsc::Sender<Event>) {
     loop {
-        if let Err(error) = follow(&tun, &scope, &events).await {
+        if let Err(error) = report_changes(&tun, &scope, &events).await {
             tracing::warn!(%error, "The host's addresses are not watched");
         }
 
@@ -29,7 +29,7 @@ pub async fn watch(tun: TunName, scope: SharedScope, events: mpsc::Sender<Event>
     }
 }
 
-async fn follow(
+async fn report_changes(
     tun: &TunName,
     scope: &SharedScope,
     events: &mpsc::Sender<Event>,
@@ -37,14 +37,15 @@ async fn follow(
     let mut watch = Watch::open(scope.clone())?;
     let mut routes = Watch::of_routes()?;
     let mut last: Option<(Arc<Scope>, Links)> = None;
-    // The first time too: something may have changed before the watch began.
+    // Report the first reading too: something may have changed before the watch began.
     let mut always = true;
 
     loop {
         let seen = scope.load_full();
         let links = links::read(tun, &seen).await?;
-        // Routes change for many reasons, our own tunnels among them. What was read for another
-        // scope says nothing: a reload has read the links by itself, and they may differ by now.
+        // Routes change for many reasons, including our own tunnels, so an equal reading is not
+        // reported. A reading for another scope does not count: a reload has read the links by
+        // itself, and they may have changed since.
         let is_known = last
             .as_ref()
             .is_some_and(|(scope, last)| Arc::ptr_eq(scope, &seen) && *last == links);
@@ -66,7 +67,7 @@ async fn follow(
     }
 }
 
-/// Waits until a reload has stored another scope than `seen`.
+/// Waits until a reload has stored a scope other than `seen`.
 async fn replaced(scope: &SharedScope, seen: &Arc<Scope>) {
     while Arc::ptr_eq(&scope.load_full(), seen) {
         sleep(ROUTES_PAUSE).await;

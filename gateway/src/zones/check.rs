@@ -1,6 +1,6 @@
-//! [`Check`]: makes a fragment of what a peer sent, off the loop. A large one takes some 100 ms,
-//! and on the loop the probes of every tunnel would wait. There is one check at a time for each
-//! organization; of what comes meanwhile, only the latest of each gateway waits.
+//! [`Check`]: parses and verifies a fragment from a peer, off the loop: a large one takes some 100
+//! ms, for which every tunnel's probes would wait. Each organization has one check at a time. Of
+//! the parcels that arrive meanwhile, the latest of each gateway waits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use ringway_core::ConnId;
 use ringway_dns::Zone;
 use ringway_dns::transfer::{Offer, Parcel, TransferError};
 
-/// Parcels of one organization that wait at most; the oldest gives way.
+/// Maximum of waiting parcels of one organization; a new one replaces the oldest.
 const MAX_WAITING: usize = 4;
 
-/// Checks what a peer sent as its fragment.
+/// The check of a fragment from a peer.
 #[derive(Debug)]
 pub struct Check {
     conn: ConnId,
@@ -38,8 +38,8 @@ impl Check {
         Check { conn, parcel, held }
     }
 
-    /// Compares the digest and reads the fragment, after applying a difference to the one that is
-    /// held. Blocks.
+    /// Applies a difference to the held version, verifies the digest and parses the fragment.
+    /// Blocks.
     pub fn run(self) -> Checked {
         Checked {
             conn: self.conn,
@@ -51,27 +51,27 @@ impl Check {
     }
 }
 
-/// What became of a parcel.
+/// The result of [`Checks::begin`].
 #[derive(Debug)]
 pub(super) enum Begun {
-    /// Its organization has no other check under way.
+    /// No other check of the organization is running: run this one.
     Now((ConnId, Parcel)),
-    /// It waits for the end of one.
+    /// It waits until the running check has ended.
     Waits {
-        /// The connection whose parcel waited before, and will not be checked.
+        /// The connection of the waiting parcel that was replaced, and will not be checked.
         instead_of: Option<ConnId>,
     },
 }
 
-/// Which organizations' fragments are being checked, and what waits for that.
+/// The running checks by zone, each with the parcels that wait for it.
 #[derive(Debug, Default)]
 pub(super) struct Checks(BTreeMap<ZoneName, Vec<(ConnId, Parcel)>>);
 
 impl Checks {
-    /// Takes `parcel`, which came on `conn`.
+    /// Starts the check of `parcel` from `conn`, or lets it wait.
     pub(super) fn begin(&mut self, conn: ConnId, parcel: Parcel) -> Begun {
-        // Few places per organization: an owner with many gateways cannot fill the threads that may
-        // block, nor keep many parcels in memory here.
+        // The bound is per organization, so that an owner with many gateways can neither occupy the
+        // blocking threads nor keep many parcels in memory here.
         let Some(waiting) = self.0.get_mut(parcel.apex()) else {
             self.0.insert(parcel.apex().clone(), Vec::new());
             return Begun::Now((conn, parcel));
@@ -83,7 +83,7 @@ impl Checks {
         Begun::Waits { instead_of }
     }
 
-    /// A check of `apex` has ended; the next, if one waits.
+    /// Ends the check of `apex`. Returns the next parcel, if one waits.
     pub(super) fn end(&mut self, apex: &ZoneName) -> Option<(ConnId, Parcel)> {
         let waiting = self.0.get_mut(apex)?;
         if waiting.is_empty() {

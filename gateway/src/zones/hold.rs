@@ -1,9 +1,9 @@
-//! How long fragments are answered from while their owners are silent: marks those that have become
-//! too old, and says when the time of each owner's last contact must be written to disk. How
-//! silence is measured is up to [`ringway_dns::Hold`].
+//! The hold: for how long the fragments of silent owners are answered. Marks fragments as expired,
+//! and says when the times of the last contacts must be written to disk. [`ringway_dns::Hold`]
+//! measures the silence.
 //!
-//! It also says whether an organization's zone is complete: only then is a name that it does not
-//! have answered with NXDOMAIN.
+//! Also decides whether an organization's zone is complete: only then is an unknown name answered
+//! with NXDOMAIN.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,130 +13,135 @@ use ringway_dns::{Hold, HoldFile, Moment};
 
 use super::{Replicator, Reply};
 
-/// How often the fragments' ages are compared with the hold.
-const LOOK: Duration = Duration::from_secs(5);
-/// How often the last contacts are written at the latest; also at once when an owner is back, and
-/// after its last session has ended. After a crash, owners seem to have been silent for up to this
-/// much longer than they were: with a short hold it is an eighth of that.
+/// Interval at which the ages of the fragments are compared with the hold.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// Maximum time between two writes of the last contacts; they are also written when an owner is
+/// back and when its last session has ended. After a crash, an owner seems silent for up to this
+/// much longer than it was, so with a short hold the interval is an eighth of it.
 const WRITE: Duration = Duration::from_secs(600);
-/// A gateway from which nothing was heard for this long may be one that does not exist yet: its
-/// organization's zone counts as complete without it.
+/// If nothing was heard of a gateway for this long, it may not exist yet: its organization's zone
+/// counts as complete without it.
 pub(super) const ABSENT: Duration = Duration::from_secs(600);
 
-/// The last contact with each owner, and for how long a silent owner's fragment is answered from.
-pub(super) struct Keeping {
+/// The last contact with each owner, and the hold.
+pub(super) struct Contacts {
     heard: Hold,
     pub(super) hold: Duration,
     started: Instant,
-    /// The last contacts since the start.
-    lately: BTreeMap<GatewayId, Instant>,
-    /// When [`Replicator::look`] last did its work.
-    looked: Option<Instant>,
-    /// When the last contacts were last written; `None`: they must be written soon.
+    /// The last contacts since the start, by the monotonic clock.
+    last_contacts: BTreeMap<GatewayId, Instant>,
+    /// When [`Replicator::update_ages`] last ran.
+    checked: Option<Instant>,
+    /// When the last contacts were last written; `None` if they must be written soon.
     written: Option<Instant>,
 }
 
-/// The work that a look has found.
+/// The result of [`Replicator::update_ages`].
 #[derive(Debug, Default)]
-pub struct Look {
-    /// The last contacts, to be written to disk.
+pub struct AgeUpdate {
+    /// The last contacts, if they must be written to disk.
     pub heard: Option<HoldFile>,
-    /// What else is to be done.
+    /// Other work.
     pub replies: Vec<Reply>,
 }
 
-impl Keeping {
-    pub(super) fn new(heard: Hold, hold: Duration, started: Instant) -> Keeping {
-        Keeping {
+impl Contacts {
+    pub(super) fn new(heard: Hold, hold: Duration, started: Instant) -> Contacts {
+        Contacts {
             heard,
             hold,
             started,
-            lately: BTreeMap::new(),
-            looked: None,
+            last_contacts: BTreeMap::new(),
+            checked: None,
             written: None,
         }
     }
 
-    /// An owner is back that had no session: after a crash, it must not count as silent since long
-    /// ago.
-    pub(super) fn arrive(&mut self) {
-        self.looked = None;
+    /// Handles the return of an owner that had no session. Writes its contact soon: after a crash,
+    /// it must not count as silent for the time before.
+    pub(super) fn on_connected(&mut self) {
+        self.checked = None;
         self.written = None;
     }
 
-    /// A session with `owner` has ended.
-    pub(super) fn leave(&mut self, owner: &GatewayId, now: Moment) {
+    /// Handles the end of a session with `owner`.
+    pub(super) fn on_disconnected(&mut self, owner: &GatewayId, now: Moment) {
         self.contact(owner, now);
         self.written = None;
     }
 
     fn contact(&mut self, owner: &GatewayId, now: Moment) {
         self.heard.record_contact(owner, now);
-        self.lately.insert(owner.clone(), now.monotonic);
+        self.last_contacts.insert(owner.clone(), now.monotonic);
     }
 
     fn is_absent(&self, owner: &GatewayId, now: Moment) -> bool {
-        let last = self.lately.get(owner).copied().unwrap_or(self.started);
+        let last = self
+            .last_contacts
+            .get(owner)
+            .copied()
+            .unwrap_or(self.started);
         now.monotonic.saturating_duration_since(last) >= ABSENT
     }
 
     fn write_pause(&self) -> Duration {
-        (self.hold / 8).clamp(LOOK, WRITE)
+        (self.hold / 8).clamp(CHECK_INTERVAL, WRITE)
     }
 }
 
 impl Replicator {
-    /// How long `owner` has been silent: zero while it has a session with us.
+    /// How long `owner` has been silent; zero while it has a session with us.
     pub(super) fn silence_of(&mut self, owner: &GatewayId, now: Moment) -> Duration {
         if *owner == self.me || self.has_session_with(owner) {
             return Duration::ZERO;
         }
-        self.keeping.heard.silence(owner, now)
+        self.contacts.heard.silence(owner, now)
     }
 
     pub(super) fn has_session_with(&self, owner: &GatewayId) -> bool {
         self.peers.values().any(|peer| peer.sender.id == *owner)
     }
 
-    /// Sets the hold. The last contacts of gateways that are in no record are removed.
+    /// Sets the hold, and forgets gateways that are in no record.
     pub(super) fn set_hold(&mut self, config: &Config) {
         let gateways: Vec<GatewayId> = crate::names::gateways(config);
-        self.keeping.hold = config.dns.hold;
-        self.keeping.heard.retain(&gateways);
-        self.keeping.lately.retain(|id, _| gateways.contains(id));
-        self.keeping.looked = None;
+        self.contacts.hold = config.dns.hold;
+        self.contacts.heard.retain(&gateways);
+        self.contacts
+            .last_contacts
+            .retain(|id, _| gateways.contains(id));
+        self.contacts.checked = None;
     }
 
-    /// Marks fragments that have become too old, or usable again. Does nothing if called again
-    /// within `LOOK`.
-    pub fn look(&mut self, now: Moment) -> Look {
-        let mut look = Look::default();
-        if is_within(self.keeping.looked, LOOK, now) {
-            return look;
+    /// Marks fragments that have expired or are usable again. Does nothing within
+    /// [`CHECK_INTERVAL`] of the last call.
+    pub fn update_ages(&mut self, now: Moment) -> AgeUpdate {
+        let mut update = AgeUpdate::default();
+        if is_within(self.contacts.checked, CHECK_INTERVAL, now) {
+            return update;
         }
-        self.keeping.looked = Some(now.monotonic);
+        self.contacts.checked = Some(now.monotonic);
 
         // First, so that no owner with a session counts as silent.
         for peer in self.peers.values() {
-            self.keeping.contact(&peer.sender.id, now);
+            self.contacts.contact(&peer.sender.id, now);
         }
         let orgs: Vec<OrgId> = self.orgs.keys().cloned().collect();
         for org in orgs {
             if self.update_expired(&org, now) {
-                look.replies.extend(self.changed(&org));
+                update.replies.extend(self.changed(&org));
             }
             self.update_complete(&org, now);
         }
 
-        if !is_within(self.keeping.written, self.keeping.write_pause(), now) {
-            self.keeping.written = Some(now.monotonic);
-            look.heard = Some(self.keeping.heard.file());
+        if !is_within(self.contacts.written, self.contacts.write_pause(), now) {
+            self.contacts.written = Some(now.monotonic);
+            update.heard = Some(self.contacts.heard.file());
         }
-        look
+        update
     }
 
-    /// Marks the fragments of `org` as expired or not, by the silence of their owners. True if one
-    /// has changed.
+    /// Marks the fragments of `org` as expired or not. True if a mark has changed.
     pub(super) fn update_expired(&mut self, org: &OrgId, now: Moment) -> bool {
         let Some(org) = self.orgs.get_mut(org) else {
             return false;
@@ -148,13 +153,13 @@ impl Replicator {
                 name: name.clone(),
                 org: org.org.clone(),
             };
-            // Ours comes from our files, and is never too old.
+            // Our own fragment comes from our files and never expires.
             if id == self.me {
                 continue;
             }
 
-            let silence = self.keeping.heard.silence(&id, now);
-            let is_expired = silence > self.keeping.hold;
+            let silence = self.contacts.heard.silence(&id, now);
+            let is_expired = silence > self.contacts.hold;
             if is_expired == held.is_expired {
                 continue;
             }
@@ -190,13 +195,13 @@ impl Replicator {
         org.terms.gateways.iter().all(|name| {
             let id = org.id_of(name);
             let is_held = org.held.contains_key(name);
-            is_held || (!self.has_session_with(&id) && self.keeping.is_absent(&id, now))
+            is_held || (!self.has_session_with(&id) && self.contacts.is_absent(&id, now))
         })
     }
 
-    /// The file with the last contacts, to be written at shutdown.
+    /// The last contacts, to be written at shutdown.
     pub fn heard(&self) -> HoldFile {
-        self.keeping.heard.file()
+        self.contacts.heard.file()
     }
 }
 

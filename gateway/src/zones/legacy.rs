@@ -1,4 +1,4 @@
-//! [`Legacy`]: our organization's zone as one piece, for gateways that know no fragments.
+//! [`Legacy`]: our organization's zone as a whole, for gateways of versions without fragments.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl Legacy {
             apex: self.apex.clone(),
             serial: self.offer.serial,
             digest: self.offer.digest,
-            // A zone is far smaller than 4 GiB (`replica::MAX_SIZE`).
+            // Fits: a zone is far smaller than 4 GiB (`replica::MAX_SIZE`).
             size: self.offer.size as u32,
         }
     }

@@ -1,4 +1,4 @@
-//! [`Merge`]: makes an organization's zone of its fragments, off the loop.
+//! [`Merge`]: merges an organization's fragments into its zone, off the loop.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use ringway_dns::{AllowedAddresses, LeftOut, Name, Zone, unite};
 use super::legacy::Legacy;
 use crate::names::ZoneSerials;
 
-/// Makes the zone of one organization.
+/// The merge of one organization's fragments.
 #[derive(Debug)]
 pub struct Merge {
     pub(super) org: OrgId,
     pub(super) generation: u64,
     pub(super) apex: ZoneName,
     pub(super) living: BTreeMap<GatewayName, Arc<Zone>>,
-    /// Fragments whose owners have been silent for too long.
+    /// Fragments whose owners have been silent for longer than the hold.
     pub(super) expired: BTreeMap<GatewayName, Arc<Zone>>,
     pub(super) allowed: BTreeMap<GatewayName, AllowedAddresses>,
     pub(super) serials: ZoneSerials,
-    /// A peer that knows no fragments needs the zone as one piece.
+    /// True if a peer without fragments needs the whole zone.
     pub(super) legacy: bool,
 }
 
@@ -32,7 +32,7 @@ pub struct Merged {
     /// `None` without any fragment.
     pub(super) zone: Option<Arc<Zone>>,
     pub(super) expired: Option<Arc<Zone>>,
-    /// Nothing but expired fragments.
+    /// All fragments are expired.
     pub(super) is_stale: bool,
     pub(super) left_out: Vec<LeftOut>,
     pub(super) left_out_count: usize,
@@ -40,7 +40,7 @@ pub struct Merged {
 }
 
 impl Merge {
-    /// Unites the fragments and numbers the result. Blocks; a large zone takes some 100 ms.
+    /// Merges the fragments and assigns the serial. Blocks; a large zone takes some 100 ms.
     pub fn run(self) -> Merged {
         let apex = Name::from(&self.apex);
         let is_stale = self.living.is_empty();
@@ -69,7 +69,7 @@ impl Merge {
         merged.zone = Some(zone);
         merged.left_out = union.left_out;
         merged.left_out_count = union.left_out_count;
-        // Names that only silent gateways have. They fail, while all others are answered.
+        // Names that only expired fragments have: they fail, while all others are answered.
         if !is_stale {
             let expired = unite(&apex, &self.expired, &self.allowed);
             merged.expired = expired.map(|union| Arc::new(union.zone));

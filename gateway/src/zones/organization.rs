@@ -1,4 +1,4 @@
-//! [`Organization`]: what is held of one organization's fragments, and what its zone is made of.
+//! [`Organization`]: the fragments that are held of one organization, and the state of its merges.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,29 +12,29 @@ use ringway_dns::{AllowedAddresses, LeftOut, Zone};
 use super::merge::Merge;
 use crate::names::ZoneSerials;
 
-/// Octets of an organization's encoded fragments together: its union is no larger than
-/// [`MAX_SIZE`], but a part of each may be left out.
+/// Maximum size, in octets, of an organization's encoded fragments together. Its union is limited
+/// to [`MAX_SIZE`], but a part of each fragment may be left out of it.
 pub(super) const MAX_TOTAL: u64 = 4 * MAX_SIZE as u64;
 
-/// A fragment that we answer from.
+/// A fragment that is answered from.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) zone: Arc<Zone>,
     pub(super) digest: Digest,
-    /// Octets of its encoding.
+    /// Size of its encoding, octets.
     pub(super) size: u64,
     pub(super) received: SystemTime,
-    /// The keys of the certificate chain that vouched for it; none for ours.
+    /// The keys of the certificate chain that vouched for it; none for our own.
     pub(super) keys: Vec<Digest>,
     /// Its owner has been silent for longer than the hold.
     pub(super) is_expired: bool,
 }
 
-/// What the member record says about an organization's names.
+/// What the member record allows an organization's zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Terms {
     pub(super) apex: ZoneName,
-    /// Those that are not revoked.
+    /// Gateways that are not revoked.
     pub(super) gateways: BTreeSet<GatewayName>,
     pub(super) revoked_keys: BTreeSet<Digest>,
     pub(super) allowed: BTreeMap<GatewayName, AllowedAddresses>,
@@ -45,11 +45,11 @@ pub(super) struct Organization {
     pub(super) org: OrgId,
     pub(super) terms: Terms,
     pub(super) held: BTreeMap<GatewayName, Held>,
-    /// Grows with every change of what the zone is made of.
+    /// Incremented with every change of the fragments.
     generation: u64,
-    /// A merge is under way.
+    /// A merge is running.
     is_merging: bool,
-    /// As it was published last.
+    /// The completeness that was last published.
     pub(super) is_complete: bool,
     pub(super) left_out: Vec<LeftOut>,
     pub(super) left_out_count: usize,
@@ -76,7 +76,7 @@ impl Organization {
         }
     }
 
-    /// The version of `gateway`'s fragment that is held.
+    /// The held version of `gateway`'s fragment.
     pub(super) fn version(&self, gateway: &GatewayName) -> Option<Version> {
         let held = self.held.get(gateway)?;
         Some((held.zone.serial(), held.digest))
@@ -90,7 +90,7 @@ impl Organization {
                 .all(|key| !self.terms.revoked_keys.contains(key))
     }
 
-    /// Drops what the record does not admit. True if there was something.
+    /// Drops fragments that the record no longer admits. True if there were any.
     pub(super) fn drop_revoked(&mut self) -> bool {
         let before = self.held.len();
         let held = std::mem::take(&mut self.held);
@@ -102,14 +102,14 @@ impl Organization {
         self.held.len() < before
     }
 
-    /// Drops the fragments of the highest gateway names, as long as all are too large together.
-    /// What is kept does not depend on the order in which they came.
+    /// Drops fragments, the highest gateway names first, until the total fits. The result does not
+    /// depend on the order of arrival.
     pub(super) fn drop_beyond_total(&mut self, own: Option<&GatewayName>) -> Vec<GatewayName> {
         let mut total = 0;
         let mut dropped = Vec::new();
         for (gateway, held) in &self.held {
             total += held.size;
-            // Ours stays, wherever its name stands in their order.
+            // Our own fragment stays in any case.
             if total > MAX_TOTAL && Some(gateway) != own {
                 total -= held.size;
                 dropped.push(gateway.clone());
@@ -122,7 +122,7 @@ impl Organization {
         dropped
     }
 
-    /// What the zone is made of has changed: the merge to run, unless one is under way.
+    /// Records a change of the fragments. Returns the merge to run, unless one is running.
     pub(super) fn changed(&mut self, serials: &ZoneSerials, legacy: bool) -> Option<Merge> {
         self.generation += 1;
         if self.is_merging || self.held.is_empty() {
@@ -133,7 +133,7 @@ impl Organization {
         Some(self.merge(serials, legacy))
     }
 
-    /// A merge has ended. The next one, if something has changed since it began.
+    /// Handles the end of a merge. Returns the next one if the fragments have changed since.
     pub(super) fn merged(&mut self, generation: u64, serials: &ZoneSerials, legacy: bool) -> Ended {
         self.is_merging = false;
         if generation == self.generation {
@@ -174,10 +174,10 @@ impl Organization {
     }
 }
 
-/// What became of a merge.
+/// The result of a merge.
 pub(super) enum Ended {
-    /// Its result is to be published.
+    /// It is current: publish it.
     Current,
-    /// Something has changed meanwhile: its result is out of date.
+    /// The fragments have changed meanwhile: discard it and run this one.
     Outdated(Option<Merge>),
 }

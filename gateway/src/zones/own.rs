@@ -1,11 +1,11 @@
-//! [`Own`]: our fragment as it is offered and sent to the other gateways, whole or as what changed
-//! since an earlier version.
+//! [`Own`]: our own fragment as peers receive it, as a whole or as the difference from an earlier
+//! version.
 //!
 //! ```text
 //!   adopted ─► Preparation, off the loop: encode, compare, cut ─► Prepared ─► offered
 //! ```
-//! A large fragment takes some 100 ms for that, and on the loop the probes of every tunnel would
-//! wait. Until it is done, the version before is on offer.
+//! Preparing a large fragment takes some 100 ms, for which every tunnel's probes would wait on the
+//! loop. Until it is done, the previous version is offered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,39 +18,38 @@ use ringway_dns::transfer::{self, Offer};
 
 use crate::quic::link::Load;
 
-/// Our fragment, and its latest changes.
+/// Our fragment, with its recent changes.
 pub(super) struct Own {
     pub(super) offer: Offer,
     zone: Arc<Zone>,
-    /// In force, but not on offer yet.
+    /// In force, but not offered yet.
     next: Option<Arc<Zone>>,
     pub(super) whole: Load,
     journal: Journal,
-    /// Differences that were asked for, by the version they start from. Every peer is sent the
-    /// same.
+    /// Differences that peers have fetched, by the version they start from. All peers get the same.
     deltas: BTreeMap<Digest, Load>,
-    /// A [`Preparation`] is under way.
+    /// A [`Preparation`] is running.
     is_preparing: bool,
 }
 
-/// Makes a new version of our fragment ready to be offered.
+/// The preparation of a new version.
 #[derive(Debug)]
 pub struct Preparation {
-    /// The fragment that is on offer now.
+    /// The version that is offered now.
     before: (Arc<Zone>, Version),
     zone: Arc<Zone>,
 }
 
-/// A version of our fragment that is ready to be offered.
+/// A new version, ready to be offered.
 #[derive(Debug)]
 pub struct Prepared {
     zone: Arc<Zone>,
-    /// `None`: it is the version before.
+    /// `None` if it equals the previous version.
     change: Option<(Offer, Load, Step)>,
 }
 
 impl Preparation {
-    /// Encodes the new version and compares it with the one before. Blocks.
+    /// Encodes the new version and compares it with the previous one. Blocks.
     pub fn run(self) -> Prepared {
         let Preparation {
             before: (old, version),
@@ -59,7 +58,8 @@ impl Preparation {
         let bytes = zone.encode();
         let offer = offer(&zone, &bytes);
 
-        // A reload builds the zone again even if its records are the same: peers are not bothered.
+        // A reload builds the zone again even if its records are the same; do not bother peers
+        // then.
         let change = (version != (offer.serial, offer.digest)).then(|| {
             let step = Step::new(version, &old.encode(), &bytes);
             (offer, load(offer.digest, None, &bytes), step)
@@ -70,7 +70,7 @@ impl Preparation {
 }
 
 impl Own {
-    /// `zone` has serial 0: the digests tell versions of a fragment apart.
+    /// `zone` has serial 0: versions of a fragment differ by digest.
     pub(super) fn new(zone: Arc<Zone>) -> Own {
         let bytes = zone.encode();
         let offer = offer(&zone, &bytes);
@@ -87,12 +87,12 @@ impl Own {
         }
     }
 
-    /// Our fragment is `zone` from now on.
+    /// Sets the next version.
     pub(super) fn adopt(&mut self, zone: Arc<Zone>) {
         self.next = Some(zone);
     }
 
-    /// The preparation of the next version, if there is one and no preparation is under way.
+    /// The preparation of the next version, if there is one and none is running.
     pub(super) fn prepare(&mut self) -> Option<Preparation> {
         if self.is_preparing {
             return None;
@@ -106,7 +106,7 @@ impl Own {
         })
     }
 
-    /// Puts a prepared fragment on offer. True if it is another version.
+    /// Offers a prepared version. True if it differs from the previous one.
     pub(super) fn replace(&mut self, prepared: Prepared) -> bool {
         self.zone = prepared.zone;
         self.is_preparing = false;
@@ -115,14 +115,14 @@ impl Own {
         };
 
         self.journal.note(step);
-        // They lead to the version that was on offer until now.
+        // They lead to the previous version.
         self.deltas.clear();
         self.offer = offer;
         self.whole = whole;
         true
     }
 
-    /// The messages that bring a peer with the version `have` up to date: what changed, or the
+    /// The messages that bring a peer from the version `have` up to date: the difference, or the
     /// whole fragment if that is shorter.
     pub(super) fn since(&mut self, have: Option<Digest>) -> Load {
         let delta = have.and_then(|have| {
@@ -133,7 +133,7 @@ impl Own {
             return self.whole.clone();
         };
 
-        // Encoded once: after a change, all peers fetch the same difference at about the same time.
+        // Encode once: after a change, all peers fetch the same difference at about the same time.
         let digest = self.offer.digest;
         self.deltas
             .entry(from)
@@ -141,7 +141,7 @@ impl Own {
             .clone()
     }
 
-    /// The version on offer.
+    /// The offered version.
     pub(super) fn zone(&self) -> Arc<Zone> {
         self.zone.clone()
     }
@@ -159,14 +159,14 @@ pub(super) fn offer(zone: &Zone, bytes: &[u8]) -> Offer {
     }
 }
 
-/// `bytes`, a fragment or the difference since the version `from`, as encoded messages.
+/// Encodes `bytes` as messages: a fragment, or its difference from the version `from`.
 fn load(digest: Digest, from: Option<Digest>, bytes: &[u8]) -> Load {
     transfer::chunks(bytes)
         .map(|chunk| {
             let data = FragmentMessage::Data {
                 digest,
                 from,
-                // A fragment is far smaller than 4 GiB (`replica::MAX_SIZE`).
+                // Fits: a fragment is far smaller than 4 GiB (`replica::MAX_SIZE`).
                 offset: chunk.offset as u32,
                 last: chunk.last,
                 bytes: chunk.bytes.to_vec(),

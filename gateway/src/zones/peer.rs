@@ -1,4 +1,4 @@
-//! [`Peer`]: a session with another gateway, as far as names are concerned.
+//! [`Peer`]: the state of names in a session with another gateway.
 
 use ringway_config::{Digest, GatewayId};
 use ringway_core::message::FRAGMENTS;
@@ -24,16 +24,16 @@ impl Sender {
     }
 }
 
-/// A session on which the peer has offered something.
+/// A session on which the peer has made an offer.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) sender: Sender,
     pub(super) transfer: Transfer,
-    /// What the peer was told about its fragment last.
-    told: Option<Verdict>,
+    /// The last verdict that the peer received about its fragment.
+    last_verdict: Option<Verdict>,
 }
 
-/// What we think of a version.
+/// Our verdict about a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Verdict {
     pub(super) digest: Digest,
@@ -46,13 +46,13 @@ impl Peer {
         Peer {
             sender,
             transfer,
-            told: None,
+            last_verdict: None,
         }
     }
 
-    /// The message that tells the peer `verdict`, unless it knows.
-    pub(super) fn tell(&mut self, verdict: Verdict) -> Option<ZoneMessage> {
-        if !self.sender.knows_fragments() || self.told.as_ref() == Some(&verdict) {
+    /// The message with `verdict`, unless the peer has already received it.
+    pub(super) fn verdict_message(&mut self, verdict: Verdict) -> Option<ZoneMessage> {
+        if !self.sender.knows_fragments() || self.last_verdict.as_ref() == Some(&verdict) {
             return None;
         }
 
@@ -61,7 +61,7 @@ impl Peer {
             taken: verdict.taken,
             text: verdict.text.clone(),
         };
-        self.told = Some(verdict);
+        self.last_verdict = Some(verdict);
         Some(ZoneMessage::Fragment(message))
     }
 }

@@ -1,5 +1,5 @@
-//! What the member records say about names: which gateways contribute to a zone, and which
-//! addresses it may have. A gateway or key that is revoked loses its fragment at once.
+//! Applies the member records to names: which gateways contribute to a zone, and which addresses it
+//! may contain. A revoked gateway or key loses its fragment at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use ringway_config::{Config, Digest, GatewayId, Member, OrgId};
 use ringway_core::Membership;
 use ringway_dns::{AllowedAddresses, Hold, Moment, Zone};
 
-use super::hold::Keeping;
+use super::hold::Contacts;
 use super::organization::{Held, Organization, Terms};
 use super::own::Own;
 use super::store::Store;
@@ -18,8 +18,8 @@ use crate::attention::Attention;
 use crate::names::{Names, prefixes_of};
 
 impl Replicator {
-    /// Answers from `fragment`, which is ours, and the copies on disk from now on. Owners have been
-    /// silent as `heard` says. Blocks.
+    /// Starts with `fragment`, our own, and the stored copies of the others. `heard` has the last
+    /// contacts of the owners. Blocks.
     pub fn open(
         names: &Names,
         fragment: Arc<Zone>,
@@ -43,7 +43,7 @@ impl Replicator {
             peers: BTreeMap::new(),
             checks: Checks::default(),
             orgs: BTreeMap::new(),
-            keeping: Keeping::new(heard, config.dns.hold, now.monotonic),
+            contacts: Contacts::new(heard, config.dns.hold, now.monotonic),
             refusals: BTreeMap::new(),
             answers: BTreeMap::new(),
             reported: BTreeMap::new(),
@@ -57,13 +57,13 @@ impl Replicator {
         replicator
     }
 
-    /// Adds an organization, with what the copies on disk have of it.
+    /// Adds an organization, with its stored copies.
     pub(super) fn add(&mut self, mut org: Organization) {
         self.restore(&mut org);
         self.orgs.insert(org.org.clone(), org);
     }
 
-    /// Answers from what is held. Nothing was answered before, and nothing waits for this thread.
+    /// Publishes what is stored. It may block, since nothing is answered yet.
     pub(super) fn begin(&mut self, now: Moment) {
         self.hold_own(self.own.zone());
 
@@ -74,9 +74,9 @@ impl Replicator {
         }
     }
 
-    /// The files are these from now on, and our fragment is `fragment`; `None`: it stays as it is,
-    /// and [`Replicator::contribute`] is called soon. What the files revoke is not answered any
-    /// more when this returns.
+    /// Applies reloaded files. Our fragment becomes `fragment`; with `None` it stays, and
+    /// [`Replicator::contribute`] follows soon. When this returns, nothing that the files revoke is
+    /// answered any more.
     pub fn adopt(
         &mut self,
         config: &Config,
@@ -95,7 +95,7 @@ impl Replicator {
             replies.extend(self.adopt_terms(&member.org, terms, now));
         }
 
-        // A copy of what was taken away must not be written when the disk has room again.
+        // Otherwise a copy of a dropped fragment would be written once the disk has room again.
         let orgs = &self.orgs;
         self.store.retain(|gateway| {
             let org = orgs.get(&gateway.org);
@@ -108,7 +108,7 @@ impl Replicator {
         replies
     }
 
-    /// Our fragment is `fragment` from now on.
+    /// Replaces our fragment.
     pub fn contribute(&mut self, fragment: &Arc<Zone>) -> Vec<Reply> {
         if Arc::ptr_eq(fragment, &self.own_held()) {
             return Vec::new();
@@ -134,13 +134,13 @@ impl Replicator {
         if !org.drop_revoked() {
             return self.changed(name).into_iter().collect();
         }
-        // Here and now: until it is done, names of the revoked gateway would be answered.
+        // Merge on the loop: until it is done, the names of a revoked gateway would be answered.
         self.merge_now(name, now)
     }
 
-    /// Makes and publishes `org`'s zone at once.
+    /// Merges and publishes the zone of `org` at once.
     fn merge_now(&mut self, name: &OrgId, now: Moment) -> Vec<Reply> {
-        // A merge that is under way is out of date.
+        // A merge that is running is outdated.
         let pending = self.changed(name);
         let Some(org) = self.orgs.get(name) else {
             return Vec::new();
@@ -205,7 +205,7 @@ impl Replicator {
         }
     }
 
-    /// Our fragment as it is answered.
+    /// Our own fragment, in the form of the others.
     fn own_held(&self) -> Arc<Zone> {
         let org = self.orgs.get(&self.me.org);
         let held = org.and_then(|org| org.held.get(&self.me.name));
@@ -233,7 +233,7 @@ impl Replicator {
     }
 }
 
-/// What the record of `member` says about its zone.
+/// What the record of `member` allows its zone.
 fn terms(config: &Config, membership: &Membership, member: &Member) -> Terms {
     let revoked = &member.revoked;
     let gateways: BTreeSet<_> = member

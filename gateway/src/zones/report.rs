@@ -1,4 +1,4 @@
-//! [`FragmentStatus`]: what `status` says about the fragments of a zone.
+//! [`FragmentStatus`]: the state of a zone's fragments, for `status`.
 
 use ringway_config::{GatewayId, GatewayName, OrgId, ZoneName};
 use ringway_dns::Moment;
@@ -6,10 +6,10 @@ use ringway_dns::Moment;
 use super::Replicator;
 use super::organization::Organization;
 
-/// Records that a verdict lists by name; the owner's operator finds the others in its own status.
+/// Records that a verdict lists by name. The owner's `status` has all of them.
 const LISTED: usize = 3;
 
-/// The fragment of one gateway.
+/// The state of one fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FragmentStatus {
     /// Its owner.
@@ -18,14 +18,14 @@ pub struct FragmentStatus {
     pub state: &'static str,
     /// Number of records.
     pub records: Option<usize>,
-    /// Why the last one that its owner sent or offered was refused.
+    /// Why the last offer or transfer from its owner was refused.
     pub refused: Option<String>,
-    /// What is not answered, and why.
+    /// Records that are left out of the zone, with the reason.
     pub left_out: Vec<String>,
 }
 
 impl Organization {
-    /// What the owner of a fragment must know about it.
+    /// The records of `gateway` that are left out, as one line for its owner.
     pub(super) fn left_out_text(&self, gateway: &GatewayName) -> Option<String> {
         let all = self.left_out_of(gateway);
         if all.is_empty() {
@@ -50,7 +50,7 @@ impl Organization {
 }
 
 impl Replicator {
-    /// The fragments that the zone `apex` is made of, by gateway.
+    /// The fragments of the zone `apex`, by gateway.
     pub fn fragments(&self, apex: &ZoneName) -> Vec<FragmentStatus> {
         let org = self.orgs.values().find(|org| org.terms.apex == *apex);
         let Some(org) = org else {
@@ -83,13 +83,13 @@ impl Replicator {
         }
     }
 
-    /// Which gateways refuse our fragment, or leave out a part of it, and what they say.
+    /// The gateways that refuse our fragment or leave out a part of it, with what they say.
     pub fn answers(&self) -> Vec<(GatewayId, String)> {
         let current = self.own.offer.digest;
 
         self.answers
             .iter()
-            // Remarks are about one version of our names. A refusal stands until the next verdict.
+            // A remark is about one version. A refusal stands until the next verdict.
             .filter(|(_, verdict)| verdict.digest == current || !verdict.taken)
             .filter_map(|(peer, verdict)| {
                 let text = match (&verdict.text, verdict.taken) {
@@ -102,14 +102,14 @@ impl Replicator {
             .collect()
     }
 
-    /// Those that answer from it, but for some names.
+    /// Of these, the gateways that accept our fragment and leave out some names.
     pub fn remarks(&self) -> Vec<(GatewayId, String)> {
         let mut remarks = self.answers();
         remarks.retain(|(peer, _)| self.answers.get(peer).is_some_and(|verdict| verdict.taken));
         remarks
     }
 
-    /// Why the last fragment that a gateway of `org` sent or offered was refused.
+    /// Why the last fragment from a gateway of `org` was refused.
     pub fn refusal(&self, org: &OrgId) -> Option<String> {
         self.refusals
             .iter()
@@ -117,13 +117,13 @@ impl Replicator {
             .map(|(gateway, reason)| format!("{gateway}: {reason}"))
     }
 
-    /// The organization whose zone is `apex`.
+    /// The organization with the zone `apex`.
     pub fn org_of(&self, apex: &ZoneName) -> Option<&OrgId> {
         let org = self.orgs.values().find(|org| org.terms.apex == *apex)?;
         Some(&org.org)
     }
 
-    /// How long all gateways of `org` have been silent: zero while one has a session with us.
+    /// How long all gateways of `org` have been silent; zero while one has a session with us.
     pub fn silence(&mut self, org: &OrgId, now: Moment) -> std::time::Duration {
         let Some(org) = self.orgs.get(org) else {
             return std::time::Duration::ZERO;

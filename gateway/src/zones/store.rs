@@ -1,5 +1,5 @@
-//! [`Store`]: writes the copies of fragments, for the next start. What a full disk refuses waits
-//! until it is written, replaced by a later version, or no longer held.
+//! [`Store`]: writes copies of fragments to disk for the next start. If the disk is full, a copy
+//! waits until it can be written, is replaced by a later version, or is dropped.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -10,21 +10,21 @@ use ringway_dns::{FragmentStore, Stored, Zone};
 
 use super::organization::Held;
 
-/// What it means that a copy is not stored.
+/// The consequence, in the finding, when a copy cannot be stored.
 pub const LOSS: &str = "names of members are not stored, so that a restart forgets them";
 
-/// Writes the copies that wait. Clones share them.
+/// Writes the waiting copies. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Store {
     copies: Arc<FragmentStore>,
     waiting: Arc<Waiting>,
 }
 
-/// One version of each gateway's fragment, at most.
+/// At most one version of each gateway's fragment.
 #[derive(Debug, Default)]
 struct Waiting {
     fragments: Mutex<BTreeMap<GatewayId, Arc<Held>>>,
-    /// Held while copies are written: a path has one writer at a time.
+    /// Locked while copies are written, so that each path has one writer at a time.
     writing: Mutex<()>,
 }
 
@@ -36,23 +36,23 @@ impl Store {
         }
     }
 
-    /// This version is to be written, in the place of an earlier one.
+    /// Queues this version, in place of an earlier one.
     pub(super) fn put(&self, gateway: GatewayId, held: &Held) {
         self.waiting().insert(gateway, Arc::new(held.clone()));
     }
 
-    /// Only what `is_held` is written from now on.
+    /// Drops the waiting copies for which `is_held` is false.
     pub(super) fn retain(&self, is_held: impl Fn(&GatewayId) -> bool) {
         self.waiting().retain(|gateway, _| is_held(gateway));
     }
 
-    /// True if a version of `gateway` is still to be written.
+    /// True if a copy for `gateway` waits.
     #[cfg(test)]
     pub(super) fn has_waiting(&self, gateway: &GatewayId) -> bool {
         self.waiting().contains_key(gateway)
     }
 
-    /// Writes what waits. To be called again after an error: the fragments are served all the same.
+    /// Writes the waiting copies. Retry after an error: the fragments are served all the same.
     /// Blocks.
     pub fn run(&self) -> io::Result<()> {
         let writing = self.waiting.writing.lock();
@@ -82,7 +82,7 @@ impl Store {
         let mut waiting = self.waiting();
         match waiting.get(gateway) {
             Some(latest) if Arc::ptr_eq(latest, held) => _ = waiting.remove(gateway),
-            // A later version, which has a run of its own.
+            // A later version was queued meanwhile; it is written by its own run.
             Some(_) => {}
             // It was dropped while it was written.
             None => self.copies.remove(gateway)?,
@@ -137,13 +137,13 @@ mod tests {
             store.waiting()[&gateway].clone()
         };
 
-        // A later version waits for its own turn.
+        // A later version is written by its own run.
         let first = put();
         let second = put();
         store.write(&gateway, &first).unwrap();
         assert!(Arc::ptr_eq(&store.waiting()[&gateway], &second));
 
-        // What is dropped meanwhile leaves no copy.
+        // A version that is dropped meanwhile leaves no copy.
         store.retain(|_| false);
         store.write(&gateway, &second).unwrap();
         let stored = copies.load(&gateway, &apex).unwrap();

@@ -130,7 +130,7 @@ impl Replicator {
             peers: BTreeMap::new(),
             checks: Checks::default(),
             orgs: BTreeMap::new(),
-            keeping: Keeping::new(heard, HOUR, now.monotonic),
+            contacts: Contacts::new(heard, HOUR, now.monotonic),
             refusals: BTreeMap::new(),
             answers: BTreeMap::new(),
             reported: BTreeMap::new(),
@@ -260,10 +260,10 @@ impl Stand {
 
     fn pass(&mut self, time: Duration) {
         self.now = self.after(time);
-        let look = self.replicator.look(self.now);
-        let replies = self.replicator.settle(look.replies, self.now);
+        let update = self.replicator.update_ages(self.now);
+        let replies = self.replicator.settle(update.replies, self.now);
         assert!(replies.is_empty(), "{replies:?}");
-        if let Some(heard) = look.heard {
+        if let Some(heard) = update.heard {
             heard.write().unwrap();
         }
     }

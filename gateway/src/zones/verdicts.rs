@@ -1,5 +1,5 @@
-//! What gateways think of each other's names: refusals, here and towards the owner, and its answers
-//! about ours.
+//! Verdicts about names: our refusals, here and towards the owner, and other gateways' verdicts
+//! about our fragment.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ use super::organization::MAX_TOTAL;
 use super::peer::Verdict;
 use super::{Replicator, Reply};
 
-/// How long the refusals of one peer's fragments are not logged again.
-const PAUSE: Duration = Duration::from_secs(60);
+/// A peer's refusals are logged at most once in this time.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Of a refusal that is about no version: it is shown whatever its owner has on offer.
+/// The digest in a refusal that is not about a version: it is shown whatever its owner offers.
 const NO_VERSION: Digest = Digest([0; 32]);
 
 impl Replicator {
@@ -46,15 +46,15 @@ impl Replicator {
                     taken: false,
                     text: Some(reason.clone()),
                 };
-                let told = peer.tell(verdict);
-                replies.extend(told.map(|message| Reply::Message(*conn, message)));
+                let message = peer.verdict_message(verdict);
+                replies.extend(message.map(|message| Reply::Message(*conn, message)));
             }
         }
         replies
     }
 
-    /// Tells the peer on `conn` that we answer from its fragment, but for what is left out.
-    pub(super) fn tell_taken(&mut self, conn: ConnId) -> Option<Reply> {
+    /// The verdict for the peer on `conn` that its fragment is answered, with what is left out.
+    pub(super) fn accepted_message(&mut self, conn: ConnId) -> Option<Reply> {
         let peer = self.peers.get_mut(&conn)?;
         let id = &peer.sender.id;
         let org = self.orgs.get(&id.org)?;
@@ -69,7 +69,7 @@ impl Replicator {
             taken: true,
             text: org.left_out_text(&id.name),
         };
-        let message = peer.tell(verdict)?;
+        let message = peer.verdict_message(verdict)?;
         Some(Reply::Message(conn, message))
     }
 
@@ -79,7 +79,7 @@ impl Replicator {
         }
     }
 
-    /// Refuses an offer, here and towards its owner.
+    /// Refuses an offer, and notifies its owner.
     pub(super) fn refuse(
         &mut self,
         conn: ConnId,
@@ -91,20 +91,21 @@ impl Replicator {
             return Vec::new();
         };
         let id = peer.sender.id.clone();
-        let told = peer.tell(Verdict {
+        let message = peer.verdict_message(Verdict {
             digest: offer.digest,
             taken: false,
             text: Some(reason.to_string()),
         });
 
         self.refused(&id, reason, now);
-        told.map(|message| Reply::Message(conn, message))
+        message
+            .map(|message| Reply::Message(conn, message))
             .into_iter()
             .collect()
     }
 
-    /// Remembers a refusal and logs it, but not more than one a minute and peer: a peer can cause
-    /// any number.
+    /// Records a refusal and logs it, at most once a minute for each peer, because a peer can cause
+    /// any number of them.
     pub(super) fn refused(&mut self, peer: &GatewayId, reason: &dyn fmt::Display, now: Instant) {
         let zone = self.domain.zone_of(&peer.org);
         self.refusals.insert(peer.clone(), reason.to_string());
@@ -112,7 +113,7 @@ impl Replicator {
         let lately = self
             .reported
             .get(peer)
-            .is_some_and(|at| now.duration_since(*at) < PAUSE);
+            .is_some_and(|at| now.duration_since(*at) < LOG_INTERVAL);
         if !lately {
             self.reported.insert(peer.clone(), now);
             tracing::warn!(%peer, %zone, %reason, "Names refused");
@@ -124,7 +125,7 @@ impl Replicator {
         }
     }
 
-    /// What a peer thinks of our fragment.
+    /// Handles a peer's verdict about our fragment.
     pub(super) fn handle_verdict(&mut self, peer: GatewayId, verdict: Verdict) {
         if verdict.taken {
             self.attention.clear(&refused_by(&peer));
@@ -144,12 +145,12 @@ impl Replicator {
     }
 }
 
-/// Under this name, what needs attention lists a peer that refuses our names.
+/// The name of the finding that `peer` refuses our names.
 pub(super) fn refused_by(peer: &GatewayId) -> String {
     format!("names refused-by {peer}")
 }
 
-/// Under this name, it lists a peer whose names we refuse.
+/// The name of the finding that we refuse the names of `peer`.
 pub(super) fn refused_from(peer: &GatewayId) -> String {
     format!("names refused {peer}")
 }

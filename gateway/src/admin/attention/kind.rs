@@ -1,11 +1,11 @@
-//! [`Kind`]: the kinds of what needs attention. The words are those of `status --json`.
+//! [`Kind`]: the kinds of findings. Their words appear in `status --json`.
 
 use ringway_intent::{ADDRESS_MISSING, UNANNOUNCED};
 
-/// Declares the kinds once: their words, and the list of all of them.
+/// Declares the kinds once, with their words.
 macro_rules! kinds {
     ($($kind:ident = $word:literal,)*) => {
-        /// A kind of what needs attention; the table is at the head of [`super`].
+        /// A kind of finding; the table is at the head of [`super`].
         #[expect(missing_docs, reason = "the table at the head of the module says what they are")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Kind {
@@ -13,10 +13,10 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// Every kind. What may hide or cause the rest comes first.
+            /// Every kind. Kinds that may cause or hide others come first.
             pub const ALL: &[Kind] = &[$(Kind::$kind,)*];
 
-            /// Its word.
+            /// The word for this kind in `status --json`.
             pub fn word(self) -> &'static str {
                 match self {
                     $(Kind::$kind => $word,)*
@@ -61,7 +61,7 @@ kinds! {
 }
 
 impl Kind {
-    /// The kind of what a part of the daemon has raised under `name`.
+    /// The kind of a finding that was raised under `name`.
     pub fn of(name: &str) -> Kind {
         let kinds = [
             ("identity", Kind::DuplicateIdentity),
@@ -90,7 +90,7 @@ impl Kind {
             (ADDRESS_MISSING, Kind::AddressMissing),
         ];
         let known = kinds.iter().find(|(prefix, _)| {
-            // A finding is called by its kind's words, and after a blank by what it is about.
+            // The name of a finding is its kind's prefix, then a blank and its subject.
             let rest = name.strip_prefix(prefix);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
         });
@@ -98,14 +98,14 @@ impl Kind {
         known.map_or(Kind::Other, |(_, kind)| *kind)
     }
 
-    /// The kind with this word; [`Kind::Other`] for one that only another version knows.
+    /// The kind with this word; [`Kind::Other`] if only a newer version knows it.
     pub fn named(word: &str) -> Kind {
         let known = Kind::ALL.iter().find(|kind| kind.word() == word);
 
         known.copied().unwrap_or(Kind::Other)
     }
 
-    /// Its place in the list. What follows from the nine first ones keeps its order.
+    /// Position in the list. The first nine are causes, in that order; all others are equal.
     pub(super) fn rank(self) -> usize {
         const CAUSES: usize = 9;
 

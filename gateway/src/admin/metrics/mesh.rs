@@ -1,5 +1,5 @@
-//! [`Mesh`]: tunnels, prefixes, certificates and what needs attention, as metrics. Labels are names
-//! from records and words of ours: all bounded.
+//! [`Mesh`]: tunnels, prefixes, certificates and findings, as metrics. Labels are names from member
+//! records and constants of ours, so their number is bounded.
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
@@ -16,7 +16,7 @@ use crate::admin::Report;
 use crate::admin::attention::Kind;
 use crate::admin::report::TunnelReport;
 
-/// What a report says of the mesh.
+/// The part of a report that concerns the mesh.
 #[derive(Debug)]
 pub(super) struct Mesh(pub(super) Report);
 
@@ -62,7 +62,7 @@ impl Mesh {
         )
     }
 
-    /// Not one by one: there may be thousands.
+    /// Attached nodes are counted, without a series for each: there may be thousands.
     fn nodes(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let nodes = self.0.nodes.iter();
         let up = nodes.filter(|node| node.state == "up").count();
@@ -266,7 +266,7 @@ fn labels(tunnel: &TunnelReport) -> Labels<2> {
     [("peer", tunnel.peer.clone()), ("org", tunnel.org.clone())]
 }
 
-/// Unix time of a date that this program has written.
+/// Parses a date of a report as Unix time.
 fn unix(date: &str) -> Option<u64> {
     let time = OffsetDateTime::parse(date, &Rfc3339).ok()?;
     time.unix_timestamp().try_into().ok()

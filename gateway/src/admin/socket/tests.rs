@@ -80,12 +80,12 @@ async fn silent_clients_keep_nobody_from_an_answer() {
         ..Report::default()
     };
     let mut silent = Vec::new();
-    for _ in 0..CLIENTS - 1 {
+    for _ in 0..MAX_CLIENTS - 1 {
         silent.push(UnixStream::connect(&path).await.unwrap());
     }
 
     let asking = path.clone();
-    // It would give up after [`PATIENCE`].
+    // It would give up after [`CLIENT_TIMEOUT`].
     let asked = tokio::task::spawn_blocking(move || ask(&asking));
     let answer = tokio::select! {
         answer = asked => answer.unwrap().unwrap(),

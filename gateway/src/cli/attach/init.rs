@@ -1,4 +1,4 @@
-//! `ringway attach init`: everything that an attached node needs, created or nothing.
+//! `ringway attach init`: creates all files of an attached node, or none of them.
 
 use std::fmt::Display;
 use std::fs;
@@ -27,7 +27,7 @@ pub(super) fn run(args: &Init) -> Result<ExitCode, Failure> {
     files
         .file("node.toml", &text(args, &member, &site))
         .secret("node.key", &key.pem());
-    // The record may lie there already.
+    // The record may already be in this directory.
     let copy = files.path(&record_name(&member));
     if !is_same_file(&copy, &args.record) {
         files.file(&record_name(&member), &record);
@@ -50,13 +50,13 @@ pub(super) fn run(args: &Init) -> Result<ExitCode, Failure> {
     let config = files.path("node.toml");
     let edits = files.edits();
     let created = files.create()?;
-    // Wrong options leave nothing behind, so that the corrected command finds no file in its way.
+    // Check before writing: wrong options must leave no files in the way of the corrected command.
     Config::load_edited(&config, &edits)?;
     created.keep();
     answer(summary)
 }
 
-/// The site that is named, or the only one with gateways.
+/// The named site, or the only site with gateways.
 fn site(args: &Init, member: &Member) -> Result<SiteId, Failure> {
     if let Some(site) = &args.site {
         return Ok(site.clone());
@@ -138,7 +138,7 @@ fn summary(
     is_signed: bool,
     key: &GatewayKey,
 ) -> String {
-    // Paths as the user must type them from here.
+    // Paths relative to the user's directory, to be copied from the terminal.
     let at = |name: &str| Escaped(&files.path(name).display().to_string()).to_string();
     let hosts = args.addresses.iter().copied().map(Prefix::host);
     let prefixes: String = hosts

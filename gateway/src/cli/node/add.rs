@@ -1,5 +1,5 @@
-//! `ringway node add` and `remove`: a `[[node]]` of `gateway.toml`. The new text is checked as the
-//! file is, before anything is written.
+//! `ringway node add` and `remove`: edit the `[[node]]` blocks of `gateway.toml`. The new text is
+//! checked like a file before it is written.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::wireguard::NewClient;
 use crate::cli::edit::{Blocks, parse, replace_file};
 use crate::cli::{Failure, answer, how_to_apply, remedy};
 
-/// The key of the blocks.
+/// The key of a node's block.
 pub(super) const NODE: &[&str] = &["node"];
 
 /// Runs `ringway node add`.
@@ -71,13 +71,13 @@ pub(super) fn remove(name: &NodeName, path: &Path) -> Result<ExitCode, Failure> 
         )));
     }
 
-    // Whatever is wrong elsewhere in the file: what takes rights away does not wait for it.
+    // Written although the rest of the file may have faults: removing rights must not wait for
+    // that.
     replace_file(path, &document.to_string())?;
     answer(format!("Node {name} is removed\n{}", how_to_apply(path)))
 }
 
-/// Edits the file: the new text is checked as the file is, before it is written. Gives what it
-/// says.
+/// Edits the file. The new text is checked before it is written. Returns the configuration.
 pub(super) fn change(
     path: &Path,
     edit: impl FnOnce(&mut DocumentMut) -> Result<(), Failure>,
@@ -94,7 +94,7 @@ pub(super) fn change(
     Ok(config)
 }
 
-/// The gateway of `path`, which is no attached node itself.
+/// The configuration in `path`, which must not be that of an attached node.
 pub(super) fn gateway(path: &Path) -> Result<Config, Failure> {
     let config = Config::load(path)?;
     if config.attach.is_some() {
@@ -106,7 +106,7 @@ pub(super) fn gateway(path: &Path) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// What would be wrong with the arguments alone.
+/// Refuses arguments that cannot be valid in any file.
 fn refuse(args: &Add, config: &Config) -> Result<(), Failure> {
     let name = &args.name;
     if let Some(node) = config.nodes.list.iter().find(|node| node.name == *name) {

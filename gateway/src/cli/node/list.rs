@@ -1,5 +1,4 @@
-//! `ringway node list` and `show`: what the file says of the nodes, and what the running gateway
-//! knows of them.
+//! `ringway node list` and `show`: the nodes in the file, with their state at the running gateway.
 
 use std::process::ExitCode;
 
@@ -21,9 +20,9 @@ struct NodeReport {
     prefixes: Vec<String>,
     /// `up`, `down`, or `unknown` if no gateway answers.
     state: String,
-    /// Since when it is so, RFC 3339.
+    /// Time of the last change of the state, RFC 3339.
     since: Option<String>,
-    /// Where its packets come from.
+    /// The node's current endpoint.
     address: Option<String>,
 }
 
@@ -44,7 +43,7 @@ pub(super) fn run(shown: &Shown, only: Option<&NodeName>) -> Result<ExitCode, Fa
         )));
     }
 
-    // Without a gateway that runs, the file says what it says.
+    // Without a running gateway, the file alone is shown.
     let report = socket::ask(&config.socket).ok();
     let reports: Vec<NodeReport> = nodes
         .iter()

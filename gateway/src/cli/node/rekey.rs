@@ -1,4 +1,4 @@
-//! `ringway node rekey`: another key of a WireGuard client, in its `[[node]]`.
+//! `ringway node rekey`: replaces the key of a WireGuard client in its `[[node]]`.
 
 use std::process::ExitCode;
 

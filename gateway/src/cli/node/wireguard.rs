@@ -1,8 +1,8 @@
-//! What `ringway node add --wireguard` and `ringway node rekey` print: the file of a standard
-//! WireGuard client, for wg-quick(8), and the same as a QR code.
+//! The output of `ringway node add --wireguard` and `ringway node rekey`: a standard WireGuard
+//! client's file for wg-quick(8), and the same file as a QR code.
 //!
-//! stdout has the file alone, so that it can be redirected; what an operator should know goes to
-//! stderr. A private key that is made here is in the file and nowhere else.
+//! stdout has only the file, so that it can be redirected; notes for the operator go to stderr. A
+//! private key that is generated here is in that file and nowhere else.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -20,15 +20,16 @@ use ringway_wireguard::{MTU, PrivateKey};
 use crate::cli::{Failure, answer, how_to_apply};
 use crate::wireguard::{load_or_make_key, new_key};
 
-/// DNS's own port: a client's resolver has no place for another.
+/// The port of DNS: wg-quick cannot configure another one.
 const DNS_PORT: u16 = 53;
 
-/// Seconds. A gateway forgets a client that is silent, and NAT does so sooner.
+/// Seconds between keep-alives: less than the session lifetime at the gateway, and than the timeout
+/// of most NATs.
 const KEEPALIVE: u16 = 25;
 
-/// A WireGuard client that is to be written to the file.
+/// A WireGuard client whose file is to be printed.
 pub(super) struct NewClient {
-    /// None if the client keeps it for itself.
+    /// `None` if only the client has it.
     private: Option<PrivateKey>,
     public: WireGuardKey,
     gateway: WireGuardKey,
@@ -36,7 +37,7 @@ pub(super) struct NewClient {
 }
 
 impl NewClient {
-    /// A client with the key `public`, or with one that is made here.
+    /// A client with the key `public`, or with a generated key pair.
     pub(super) fn new(
         config: &Config,
         public: Option<WireGuardKey>,
@@ -72,12 +73,12 @@ impl NewClient {
         })
     }
 
-    /// For `public-key` of `[node.wireguard]`.
+    /// The value of `public-key` in `[node.wireguard]`.
     pub(super) fn public(&self) -> &WireGuardKey {
         &self.public
     }
 
-    /// Prints its file. `config` has the node.
+    /// Prints the client's file. `config` must contain the node.
     pub(super) fn print(&self, config: &Config, name: &NodeName) -> Result<ExitCode, Failure> {
         let file = self.file(config, name);
         let mut about = self.about(config, name);
@@ -86,12 +87,12 @@ impl NewClient {
             None => about.push_str("\nThe file is too long for a QR code.\n"),
         }
 
-        // A closed stderr takes nothing away from the file.
+        // If stderr is closed, the file on stdout is still complete.
         _ = io::stderr().write_all(about.as_bytes());
         answer(file)
     }
 
-    /// For wg-quick(8).
+    /// The file in the format of wg-quick(8).
     fn file(&self, config: &Config, name: &NodeName) -> String {
         let nodes = config.nodes.list.iter();
         let own = nodes.filter(|node| node.name == *name);
@@ -175,7 +176,7 @@ impl NewClient {
     }
 }
 
-/// Where clients find this gateway: what was given, else the first endpoint of our record.
+/// The endpoint that the client dials: `given`, else the first endpoint of our record.
 fn endpoint_of(
     config: &Config,
     wireguard: &WireGuard,
@@ -212,7 +213,7 @@ fn siblings(config: &Config) -> Vec<String> {
     others.map(|gateway| gateway.name.to_string()).collect()
 }
 
-/// The client's own addresses; of a network behind it, the client has addresses already.
+/// The client's own addresses. A network behind the client has addresses already.
 fn addresses(own: &[Prefix]) -> Vec<Prefix> {
     let hosts: Vec<Prefix> = own.iter().filter(|own| own.is_host()).copied().collect();
 
@@ -234,7 +235,7 @@ fn resolvers(config: &Config) -> Vec<IpAddr> {
 }
 
 /// The prefixes of every site, without the networks behind the client and without the gateway's
-/// endpoint: the tunnel's own packets must not go into the tunnel.
+/// endpoint: the tunnel's outer packets must not be routed into the tunnel.
 fn reached(config: &Config, own: &[Prefix], endpoint: &Endpoint) -> Vec<Prefix> {
     let sites = config.records().flat_map(|record| &record.sites);
     let all: Vec<Prefix> = sites
@@ -260,14 +261,14 @@ fn list<T: ToString>(items: &[T]) -> String {
     items.join(", ")
 }
 
-/// For a telephone's camera, if it has room.
+/// The file as a QR code, if it fits.
 fn code(file: &str) -> Option<String> {
     let lines = file.lines().filter(|line| !line.starts_with('#'));
     let lines: Vec<&str> = lines.collect();
     let text = lines.join("\n");
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
 
-    // Light on dark, as most terminals are.
+    // Light on dark, as in most terminals.
     let mut drawn = code.render::<unicode::Dense1x2>();
     drawn
         .dark_color(unicode::Dense1x2::Light)
@@ -275,7 +276,7 @@ fn code(file: &str) -> Option<String> {
     Some(drawn.build())
 }
 
-/// Where the node is not what the verb is about.
+/// The failure for a node that is not a WireGuard client.
 pub(super) fn no_client(name: &NodeName, path: &Path) -> Failure {
     Failure::Usage(format!(
         "node {name} in {} is no WireGuard client; its key is renewed with ringway attach init \

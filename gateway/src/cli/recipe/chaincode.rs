@@ -1,8 +1,9 @@
-//! `ringway recipe chaincode`: NetworkPolicies for chaincode in Kubernetes. Chaincode is code of
-//! the consortium in this organization's network: it may talk with its peer, and with nothing else.
+//! `ringway recipe chaincode`: NetworkPolicies for chaincode in Kubernetes. Chaincode is the
+//! consortium's code in this organization's network: it may connect to its peer and to nothing
+//! else.
 //!
-//! No range of addresses is allowed in them, so that the cloud's metadata service, the members and
-//! the Internet are closed.
+//! The policies allow no address range, so the cloud's metadata service, the members and the
+//! Internet are unreachable.
 
 use std::process::ExitCode;
 
@@ -47,7 +48,7 @@ pub struct Label {
     value: String,
 }
 
-/// What fabric-builder-k8s puts on everything that it makes.
+/// The labels that fabric-builder-k8s sets on its jobs and pods.
 const BUILDERS: [(&str, &str); 2] = [
     ("app.kubernetes.io/component", "chaincode"),
     ("app.kubernetes.io/managed-by", "fabric-builder-k8s"),
@@ -95,7 +96,7 @@ fn policy(args: &Args) -> String {
     )
 }
 
-/// The labels of the chaincode's pods.
+/// The selector of the chaincode's pods.
 fn selector(args: &Args) -> String {
     if args.chaincode.is_empty() {
         let own = BUILDERS.iter();
@@ -114,7 +115,7 @@ fn lines(labels: &[Label], indent: &str) -> String {
         .collect()
 }
 
-/// The peer, as an end of a rule.
+/// The peer's pods, as `from` or `to` of a rule.
 fn peer(args: &Args) -> String {
     let labels = lines(&args.peers, "            ");
     let namespace = args
@@ -171,7 +172,7 @@ fn server(peer: &str, port: u16) -> String {
     )
 }
 
-/// A namespace: one DNS label.
+/// Parses a namespace: one DNS label.
 fn name(text: &str) -> Result<String, String> {
     let is_label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let is_name = (1..=63).contains(&text.len())
@@ -190,7 +191,7 @@ fn label(text: &str) -> Result<Label, String> {
             .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
     let label = text.split_once('=').filter(|(key, value)| {
-        // A key may have a domain in front of it.
+        // A key may have a domain as its prefix.
         !key.is_empty() && is_plain(&key.replacen('/', "", 1)) && is_plain(value)
     });
 

@@ -1,9 +1,9 @@
-//! Recipes for the resolvers of clouds, as commands of their own programs. What stands in angle
-//! brackets is the reader's. They follow the manuals and were not tried.
+//! Recipes for the resolvers of clouds, as commands of their own tools. The reader fills in what is
+//! in angle brackets. They follow the vendors' manuals and are not tested.
 
 use super::Names;
 
-/// The first lines of each.
+/// The first lines of each recipe.
 fn head(resolver: &str) -> String {
     format!(
         "# {resolver}: sends the consortium's names to the gateways. Not tried: compare it with \

@@ -1,9 +1,9 @@
-//! `ringway recipe ipsec`: how a data centre behind a VPN gets to the members. Either strongSwan
-//! on the gateway's host has the tunnels, and the data centre is a site of ours `via` the
-//! gateway's; or the cloud's VPN gateway has them, and nothing but prefixes and routes is to be set
+//! `ringway recipe ipsec`: connects a data centre that is reached by VPN. Either strongSwan on the
+//! gateway's host terminates the tunnels, and the data centre is a site of ours `via` the gateway's
+//! site; or the cloud's VPN gateway terminates them, and only prefixes and routes are to be set
 //! here.
 //!
-//! Ringway has no IKE of its own. What is printed never has a secret in it.
+//! Ringway implements no IKE. The output never contains a secret.
 
 mod cloud;
 mod form;
@@ -57,15 +57,16 @@ pub struct Args {
     pub config: ConfigFile,
 }
 
-/// What the recipes and forms are made of.
+/// The values in the recipes and forms.
 struct Link<'a> {
     /// The data centre, as gateway.toml names it: `idc`, or `beta/plant`.
     site: String,
-    /// The same, fit for names of files and connections: `idc`, or `beta-plant`.
+    /// The same, usable in names of files and connections: `idc`, or `beta-plant`.
     label: String,
     /// Its prefixes.
     theirs: Vec<Prefix>,
-    /// What it reaches through the tunnels: every other site, of a family that it has.
+    /// The prefixes that it reaches through the tunnels: those of every other site, in its
+    /// families.
     ours: Vec<Network<'a>>,
     /// This gateway's public address.
     local: String,
@@ -74,7 +75,7 @@ struct Link<'a> {
     policy_based: bool,
 }
 
-/// The prefix of a site that the data centre reaches.
+/// A prefix that the data centre reaches.
 struct Network<'a> {
     prefix: Prefix,
     member: &'a Member,
@@ -118,8 +119,8 @@ impl<'a> Link<'a> {
         })
     }
 
-    /// The traffic selectors of one end, whose networks these are. Both families of the data centre
-    /// where tunnel interfaces and routes decide: a new member changes nothing then.
+    /// The traffic selectors of one end with these networks. If routes and tunnel interfaces
+    /// decide, the selectors cover whole address families, so that a new member changes nothing.
     fn selectors(&self, networks: impl Iterator<Item = Prefix>) -> String {
         let selectors: Vec<String> = if self.policy_based {
             networks.map(|prefix| prefix.to_string()).collect()
@@ -142,7 +143,7 @@ impl<'a> Link<'a> {
     }
 }
 
-/// The data centre that is meant, and its number among those that are served here.
+/// The selected data centre, and its number among those served here.
 fn data_centre<'a>(
     config: &'a Config,
     wanted: Option<&str>,
@@ -197,7 +198,7 @@ fn has_family(prefixes: &[Prefix], is_v4: bool) -> bool {
     prefixes.iter().any(|prefix| prefix.is_ipv4() == is_v4)
 }
 
-/// The first address of this gateway in its record, at which peers dial it.
+/// This gateway's first public address in its record.
 fn public_address(config: &Config) -> String {
     let own = config.own.gateway(&config.id.name);
     let endpoints = own.map(|own| own.endpoints.as_slice()).unwrap_or_default();

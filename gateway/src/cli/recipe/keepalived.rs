@@ -1,14 +1,14 @@
-//! The recipe for keepalived, where it has the virtual addresses instead of `[ha]`.
+//! The recipe for keepalived, if it manages the virtual addresses instead of `[ha]`.
 
 use ringway_config::{Config, Escaped};
 
 use super::Program;
 
-/// What the role adds to the priority of VRRP (RFC 9568, section 5.2.4): more than the preference
-/// can, and together below 255.
+/// What the active role adds to the VRRP priority (RFC 9568, section 5.2.4): more than the
+/// preference can add, and together with it below 255.
 const ACTIVE: u8 = 120;
 
-/// Any number that no other VRRP of the network has.
+/// The virtual router id. It must be unique in the network.
 const ROUTER: u8 = 46;
 
 pub(super) fn keepalived(config: &Config, program: &Program) -> String {
@@ -26,7 +26,7 @@ pub(super) fn keepalived(config: &Config, program: &Program) -> String {
             .map(|one| format!("        {one}\n"))
             .collect::<String>()
     });
-    // VRRP of one family announces itself; the addresses of the other one follow it.
+    // One VRRP instance announces one family. The addresses of the other follow it.
     let (first, second) = match (v4.as_str(), v6.as_str()) {
         ("", "") => ("        <address>/<length>\n".to_owned(), String::new()),
         ("", _) => (v6, String::new()),

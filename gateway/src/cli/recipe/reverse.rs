@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ringway_config::Prefix;
 
-/// Each ends at an octet, or a nibble of IPv6; a prefix between two of them has several.
+/// A reverse zone ends at an octet, or at a nibble for IPv6. A prefix in between has several zones.
 pub(super) fn zones(prefix: &Prefix) -> Vec<String> {
     let (labels, width, suffix) = match prefix.address() {
         IpAddr::V4(v4) => (v4.octets().to_vec(), 8, "in-addr.arpa"),
@@ -18,7 +18,7 @@ pub(super) fn zones(prefix: &Prefix) -> Vec<String> {
     };
     let len = prefix.len();
     let count = usize::from(len.div_ceil(width));
-    // How many values the last label has.
+    // Number of values of the last label.
     let values = 1u16 << (count as u8 * width - len);
 
     let is_ipv4 = prefix.is_ipv4();

@@ -1,16 +1,16 @@
-//! The recipe for a routing daemon on the gateway host: it tells the site's routers by BGP which
-//! members can be reached here. BFD tells them within a second that the host is dead.
+//! The recipe for a routing daemon on the gateway host: it announces to the site's routers by BGP
+//! which members this gateway reaches. BFD detects within a second that the host is dead.
 //!
-//! On the gateway host this is BIRD. FRR 8 cannot do it: it imports tables up to 252 only, IPv4
-//! alone, takes the last route of a prefix whatever its metric, the `unreachable` one too, and
-//! keeps a route whose device is gone. Routers may well run it: [`frr`].
+//! On the gateway host, this is BIRD. FRR 8 cannot do it: it imports only tables up to 252 and only
+//! IPv4, takes the last route of a prefix whatever its metric, even the `unreachable` one, and
+//! keeps a route whose device is gone. Routers may run FRR: [`frr`].
 
 use std::fmt::Write as _;
 
 use ringway_config::{Config, Prefix};
 
-/// Milliseconds between two packets of BFD; a host is dead when three were missed. Virtual machines
-/// miss more than one of shorter intervals without being dead.
+/// Interval of BFD packets, milliseconds; a host is dead after three missed ones. With shorter
+/// intervals, a virtual machine that is alive misses more than one.
 const INTERVAL: u32 = 300;
 
 /// BIRD 2, both families.
@@ -40,7 +40,8 @@ pub(super) fn bird(config: &Config) -> String {
     )
 }
 
-/// What BIRD learns from the kernel. In tables of its own: nothing else is exported by accident.
+/// The routes that BIRD learns from the kernel, in tables of their own so that nothing else is
+/// exported by accident.
 fn bird_routes(config: &Config, version: u8) -> String {
     let table = config.routes.table;
     let protocol = config.routes.protocol;
@@ -62,7 +63,7 @@ fn bird_routes(config: &Config, version: u8) -> String {
     )
 }
 
-/// What it tells a router.
+/// The routes that BIRD announces to a router.
 fn bird_channel(version: u8) -> String {
     format!(
         "    ipv{version} {{\n\
@@ -103,7 +104,7 @@ pub(super) fn frr(config: &Config) -> String {
     )
 }
 
-/// What a gateway may tell.
+/// The prefixes that a gateway may announce.
 fn frr_prefixes(config: &Config) -> String {
     let sites = config.members.iter().flat_map(|member| &member.sites);
     let other = config

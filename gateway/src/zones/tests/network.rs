@@ -235,7 +235,7 @@ impl Network {
         for index in 0..self.nodes.len() {
             let now = self.now;
             let replicator = &mut self.nodes[index].replicator;
-            let mut replies = replicator.look(now).replies;
+            let mut replies = replicator.update_ages(now).replies;
             replies.extend(replicator.handle_timeout(now.monotonic));
             self.enqueue(index, replies);
         }

@@ -59,7 +59,7 @@ fn names_of_a_gateway_that_was_silent_for_longer_than_the_hold_fail_and_the_othe
 fn a_short_hold_survives_a_crash() {
     let mut stand = Stand::new(&["gw.org0", "a.org1"]);
     let minute = Duration::from_secs(60);
-    stand.replicator.keeping.hold = minute;
+    stand.replicator.contacts.hold = minute;
     let mut a = owner(fragment("a.org1", "only-a A 10.1.0.2"));
     stand.push(&sender("a.org1", 1), &mut a);
     for _ in 0..100 {
@@ -69,7 +69,7 @@ fn a_short_hold_survives_a_crash() {
     // A crash, and half of the hold without a daemon.
     stand.now = stand.after(minute / 2);
     stand.restart();
-    stand.replicator.keeping.hold = minute;
+    stand.replicator.contacts.hold = minute;
     stand.pass(Duration::from_secs(6));
     assert_eq!(stand.ask("only-a"), answered("10.1.0.2"));
     stand.pass(minute);

@@ -1,5 +1,6 @@
-//! The other form: the cloud's VPN gateway has the tunnels, and the data centre's packets come out
-//! of the VPC's router. The gateway's host needs no IPsec; prefixes, routes and two checks remain.
+//! The variant in which the cloud's VPN gateway terminates the tunnels, and the data centre's
+//! packets arrive from the VPC's router. The gateway's host needs no IPsec; what is left are
+//! prefixes, routes and two checks.
 
 use std::fmt::Write as _;
 
@@ -9,7 +10,7 @@ use super::data_centre;
 use crate::cli::Failure;
 
 pub(super) fn cloud(config: &Config, wanted: Option<&str>) -> Result<String, Failure> {
-    // Before its site is in the record, the first step says how it gets there.
+    // If the site is not in the record yet, the first step adds it.
     let known = match wanted {
         None if config.passing().next().is_none() => None,
         _ => Some(data_centre(config, wanted)?),
@@ -74,7 +75,7 @@ pub(super) fn cloud(config: &Config, wanted: Option<&str>) -> Result<String, Fai
     Ok(text)
 }
 
-/// Every site's prefixes but those that are served here.
+/// The prefixes of every site, except those served here.
 fn members(config: &Config) -> Vec<Prefix> {
     let served = config.served_prefixes();
     let sites = config.records().flat_map(|record| &record.sites);

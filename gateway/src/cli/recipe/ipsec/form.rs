@@ -1,5 +1,5 @@
-//! The form for the network team of the other end: every value that both ends must have alike, what
-//! to route and to permit, and how a device of their vendor is set.
+//! The form for the network team at the other end: every value that both ends must share, what to
+//! route and permit, and the configuration of a device of their vendor.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::tunnel::{CHILD_LIFE, DPD, IKE_LIFE, MSS, MTU};
 use super::vendor::{self, Vendor};
 use super::{Link, swanctl};
 
-/// Columns of a name; Chinese characters take two.
+/// Width of the name column; Chinese characters take two columns.
 const NAME: usize = 38;
 
 /// The language of a form.
@@ -21,7 +21,7 @@ pub enum Language {
     Zh,
 }
 
-/// A form under way.
+/// The form as it is written.
 struct Form {
     language: Language,
     text: String,
@@ -154,7 +154,7 @@ impl Form {
     }
 }
 
-/// Columns that a terminal takes for it: two for each Chinese character and mark.
+/// Width on a terminal: Chinese characters and punctuation take two columns.
 fn width(text: &str) -> usize {
     let wide = text.chars().filter(|character| *character >= '\u{1100}');
 

@@ -1,4 +1,4 @@
-//! The words of the form, in the languages of the teams that fill it in.
+//! The texts of the form, in each language.
 
 use super::form::Language;
 
@@ -9,7 +9,7 @@ pub(super) struct Words {
 }
 
 impl Words {
-    /// In this language.
+    /// The text in `language`.
     pub(super) fn of(&self, language: Language) -> &'static str {
         match language {
             Language::En => self.en,

@@ -1,34 +1,34 @@
-//! strongSwan 5.9: what a host that runs it needs for the tunnels, at either end. Every file begins
+//! strongSwan 5.9: the files that a host needs for the tunnels, at either end. Every file begins
 //! with a line `# file: PATH, mode MODE`.
 //!
-//! Traffic goes by tunnel interfaces and routes. The script that charon runs sets a route when a
-//! tunnel is up and takes it away when it is down, so that the host's routes, and with
-//! `[[announce]]` the gateway's claim, are those of living tunnels.
+//! Traffic uses tunnel interfaces and routes. charon runs the script, which sets a route when a
+//! tunnel comes up and removes it when the tunnel goes down. So the host's routes, and with
+//! `[[announce]]` the gateway's claim, are those of live tunnels.
 
 use ringway_config::Prefix;
 
 use super::Link;
 use super::tunnel::{DPD, MTU, Tunnel};
 
-/// AES-256-CBC, SHA-256, and group 14: what every device has.
+/// AES-256-CBC, SHA-256 and group 14, which every device supports.
 pub(super) const PROPOSAL: &str = "aes256-sha256-modp2048";
 
 /// One end of the tunnels.
 struct End<'a> {
-    /// What the files are called after.
+    /// The base name of the files.
     label: String,
-    /// `start` if it initiates, `none` if it answers.
+    /// `start` if this end initiates, `none` if it responds.
     start: &'a str,
-    /// Its addresses and the other end's, for each tunnel.
+    /// Local and remote address of each tunnel.
     addresses: Vec<(String, String)>,
     /// Traffic selectors.
     local: String,
     remote: String,
-    /// What its routes lead to.
+    /// Prefixes that are routed into the tunnels.
     routes: Vec<Prefix>,
 }
 
-/// The files of the gateway's host.
+/// The files for the gateway's host.
 pub(super) fn here(link: &Link<'_>) -> String {
     let end = End {
         label: link.label.clone(),
@@ -60,7 +60,7 @@ pub(super) fn here(link: &Link<'_>) -> String {
     )
 }
 
-/// The files of a host with strongSwan at the other end.
+/// The files for a strongSwan host at the other end.
 pub(super) fn there(link: &Link<'_>) -> String {
     let end = End {
         label: "ringway".to_owned(),
@@ -119,7 +119,7 @@ fn connection(
     (local, remote): &(String, String),
 ) -> String {
     let name = name(end, tunnel);
-    // Which of its addresses is meant, only the end with several has to say.
+    // Only an end with several addresses has to name one.
     let local_address = match end.start {
         "start" => String::new(),
         _ => format!("        local_addrs = {local}\n"),
@@ -193,7 +193,7 @@ fn name(end: &End<'_>, tunnel: &Tunnel) -> String {
     format!("{}-{}", end.label, tunnel.number)
 }
 
-/// Where the secrets go. They are never printed.
+/// Where the secrets belong. They are never printed.
 fn secrets(link: &Link<'_>, end: &End<'_>) -> String {
     let label = &end.label;
     if link.certificate {

@@ -1,42 +1,42 @@
-//! [`Tunnel`]: one of the two tunnels to a data centre, and the numbers that both ends set.
+//! [`Tunnel`]: one of the two tunnels to a data centre, and the parameters that both ends share.
 
 use std::net::IpAddr;
 
 use crate::cli::Failure;
 
-/// The XFRM interfaces' ids (ip-link(8)): those of one data centre follow each other.
+/// Ids of the XFRM interfaces (ip-link(8)): those of one data centre are consecutive.
 const FIRST_ID: usize = 46_001;
 
-/// Of the route by the first tunnel; the standby's is higher.
+/// Metric of the route through the first tunnel; the standby's is higher.
 const FIRST_METRIC: usize = 101;
 
-/// Bytes: 1500 without the outer headers of ESP in UDP (RFC 3948), for AES-CBC and SHA-256, rounded
+/// Bytes: 1500 minus the outer headers of ESP in UDP (RFC 3948), for AES-CBC and SHA-256, rounded
 /// down.
 pub(super) const MTU: u32 = 1400;
-/// Without the headers of IPv4 and TCP.
+/// Minus the IPv4 and TCP headers.
 pub(super) const MSS: u32 = MTU - 40;
 
-/// Seconds: how long an IKE SA lives, and a CHILD SA. Our end replaces each some time before.
+/// Lifetimes of an IKE SA and of a CHILD SA, seconds. Our end rekeys each some time before.
 pub(super) const IKE_LIFE: u32 = 86_400;
 pub(super) const CHILD_LIFE: u32 = 3600;
 
-/// Seconds between two probes of a silent peer (RFC 7296, section 2.4).
+/// Seconds between two dead-peer probes (RFC 7296, section 2.4).
 pub(super) const DPD: u32 = 5;
 
-/// A tunnel.
+/// One of the tunnels to a data centre.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tunnel {
     /// 1 or 2.
     pub(super) number: usize,
     /// The other end's public address.
     pub(super) peer: String,
-    /// The XFRM interface here, and its id.
+    /// Our XFRM interface, and its id.
     pub(super) interface: String,
     pub(super) id: usize,
     pub(super) metric: usize,
 }
 
-/// The tunnels of the data centre with this `number` here.
+/// The tunnels of the data centre with this `number`.
 pub(super) fn tunnels(number: usize, peers: &[IpAddr]) -> Result<Vec<Tunnel>, Failure> {
     let peers: Vec<String> = match peers {
         [] => ["<address 1>", "<address 2>"].map(str::to_owned).into(),

@@ -1,5 +1,5 @@
-//! [`Vendor`]: how the devices of the other end are set. The texts follow the vendors' manuals;
-//! each has a block for a tunnel, and one line for a route.
+//! [`Vendor`]: the configuration of the devices at the other end, after the vendors' manuals. Each
+//! has a block for each tunnel, and one line for each route.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use ringway_config::Prefix;
 use super::Link;
 use super::tunnel::Tunnel;
 
-/// Who made the device at the other end.
+/// The vendor of the device at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Vendor {
     /// Huawei (VRP: AR, USG)
@@ -23,18 +23,18 @@ pub enum Vendor {
     Strongswan,
 }
 
-/// The commands of one vendor. `{peer}` is our address, `{own}` the device's, `{n}` the tunnel's
-/// number, `{mtu}` and `{mss}` its sizes.
+/// A vendor's commands. `{peer}` is our address, `{own}` the device's, `{n}` the tunnel's number,
+/// `{mtu}` and `{mss}` its sizes.
 pub(super) struct Template {
     common: &'static str,
     tunnel: &'static str,
-    /// The route of a prefix by a tunnel; the active one's is preferred.
+    /// The route of a prefix through a tunnel. The active tunnel's route is preferred.
     route: fn(&Prefix, &Tunnel) -> String,
     comment: &'static str,
 }
 
 impl Vendor {
-    /// As it is called.
+    /// The vendor's name.
     pub(super) fn name(self) -> &'static str {
         match self {
             Vendor::Huawei => "Huawei VRP (AR, USG)",
@@ -45,7 +45,7 @@ impl Vendor {
         }
     }
 
-    /// Its commands. strongSwan has files.
+    /// The vendor's commands; none for strongSwan, which is configured by files.
     pub(super) fn template(self) -> Option<&'static Template> {
         match self {
             Vendor::Huawei => Some(&HUAWEI),
@@ -57,7 +57,7 @@ impl Vendor {
     }
 }
 
-/// The commands with the values of `link`.
+/// Fills the template with the values of `link`.
 pub(super) fn fill(template: &Template, link: &Link<'_>) -> String {
     let mut text = String::from(template.common);
 
@@ -265,7 +265,7 @@ end
     comment: "#",
 };
 
-/// Of VRP and of Comware.
+/// The route command of VRP and Comware.
 fn route_static(prefix: &Prefix, tunnel: &Tunnel) -> String {
     let command = family(prefix, "ip route-static", "ipv6 route-static");
     let preference = 50 + 10 * tunnel.number;
@@ -281,12 +281,12 @@ fn family<'t>(prefix: &Prefix, v4: &'t str, v6: &'t str) -> &'t str {
     if prefix.is_ipv4() { v4 } else { v6 }
 }
 
-/// Address and length, as a word each.
+/// Address and prefix length, as two words.
 fn place(prefix: &Prefix) -> String {
     format!("{} {}", prefix.address(), prefix.len())
 }
 
-/// Address and mask, or the prefix itself for IPv6.
+/// Address and mask; for IPv6 the prefix itself.
 fn place_with_mask(prefix: &Prefix) -> String {
     match prefix.address() {
         IpAddr::V4(address) => {
