@@ -15,7 +15,8 @@ use crate::drift;
 use crate::effect::Effect;
 use crate::notice::Notice;
 use crate::packet_effect::PacketEffect;
-use crate::shell::{Phase, Shell};
+use crate::phase::Phase;
+use crate::shell::Shell;
 use crate::tables::{Companions, SiteNumber, Tables};
 
 impl Shell {

@@ -1,23 +1,17 @@
 //! [`Shell`]: the machine. This file owns the way of each input; connections are in `connections`,
-//! what time brings in `rounds`. What the mesh wants is carried out in `perform`, changes to what
-//! is in force in `reload` and `host`.
-//!
-//! ```text
-//!   Running ── Shutdown ──► Leaving ── mesh is drained ──► Drained ── ports answered ──► Stopped
-//! ```
-//! From Leaving on no change is begun. In Drained only the answers of the host's ports count: the
-//! last routes must be in the kernel, and no guard may be on its way to it, when the daemon stops.
+//! what time brings in `rounds`, and what others may see in `views`. What the mesh wants is carried
+//! out in `perform`, changes to what is in force in `reload` and `host`.
 
 mod connections;
 mod rounds;
+mod views;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use ringway_config::{Config, Faults, GatewayId, Policy, Prefix, Ruling};
-use ringway_core::{BootId, ByeCode, ConnId, Fib, Membership, Mesh, PeerSession, Settings, Status};
+use ringway_config::{Config, Faults, GatewayId, Ruling};
+use ringway_core::{ByeCode, ConnId, Fib, Membership, Mesh};
 
 use crate::alarms::Alarms;
 use crate::announcer::Announcer;
@@ -34,44 +28,14 @@ use crate::hold_down::HoldDown;
 use crate::input::Input;
 use crate::inquirer::Inquirer;
 use crate::outages::Outages;
+use crate::phase::Phase;
 use crate::refusal::Refusal;
 use crate::routes::RouteKeeper;
 use crate::session::Sessions;
 use crate::sharing::Sharing;
+use crate::start::Start;
 use crate::tables::SiteNumbers;
 use crate::watch::KernelWatch;
-
-/// What a gateway starts with.
-pub struct Start {
-    /// The configuration and the verdicts on it.
-    pub current: CurrentConfig,
-    /// What follows from them.
-    pub membership: Arc<Membership>,
-    /// How it follows: by [`membership`](crate::membership()). Tests replace it, to show that the
-    /// mesh's checks are needed.
-    pub derive: fn(&Config, &[Ruling]) -> Membership,
-    /// The mesh's times and choices.
-    pub settings: Settings,
-    /// Random, and new at each start.
-    pub boot: BootId,
-    /// Any random number.
-    pub seed: u64,
-    /// Policies that were in force in former runs, the oldest first.
-    pub former_policies: Vec<Policy>,
-    /// Time since boot, suspension included.
-    pub boot_time: Duration,
-    /// Time since 1970, by the wall clock.
-    pub wall_time: Duration,
-}
-
-/// How far the daemon is on its way out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Running,
-    Leaving,
-    Drained,
-    Stopped,
-}
 
 /// A whole gateway but for its IO.
 #[derive(Debug)]
@@ -220,76 +184,6 @@ impl Shell {
         .flatten()
         .chain([self.clock.next()])
         .min()
-    }
-
-    /// What is in force.
-    pub fn current(&self) -> &CurrentConfig {
-        &self.current
-    }
-
-    /// What the mesh works from.
-    pub fn membership(&self) -> &Membership {
-        &self.membership
-    }
-
-    /// Tunnels and routes, for operators.
-    pub fn status(&self, now: Instant) -> Status {
-        self.mesh.status(now)
-    }
-
-    /// What the zones must know about a session; `None` if it has no `Hello` yet, or has ended.
-    pub fn peer_session(&self, conn: ConnId) -> Option<PeerSession> {
-        self.mesh.peer_session(conn)
-    }
-
-    /// The connection of each tunnel that is up.
-    pub fn sessions_in_use(&self, now: Instant) -> Vec<ConnId> {
-        self.status(now)
-            .tunnels
-            .into_iter()
-            .filter_map(|tunnel| tunnel.conn)
-            .collect()
-    }
-
-    /// Where the data path of a session finds its peer.
-    pub fn remote(&self, conn: ConnId) -> Option<SocketAddr> {
-        self.sessions.get(conn).map(|session| session.remote())
-    }
-
-    /// When the peer's chain expires: time since 1970, by the wall clock.
-    pub fn expires(&self, conn: ConnId) -> Option<Duration> {
-        self.sessions.get(conn).map(|session| session.expires)
-    }
-
-    /// The number of the change that was asked for last. A reload with a greater one reads the
-    /// files after this moment.
-    pub fn last_change(&self) -> ChangeId {
-        self.last_change
-    }
-
-    /// Prefixes whose packets go through a tunnel, as far as the kernel is known to follow.
-    pub fn installed(&self) -> &BTreeSet<Prefix> {
-        self.routes.installed()
-    }
-
-    /// How often each kind of kernel object was restored after another program had changed it.
-    pub fn restored(&self) -> &BTreeMap<&'static str, u64> {
-        self.watch.counts()
-    }
-
-    /// The forwarding table that was published last.
-    pub fn fib(&self) -> &Fib {
-        &self.fib
-    }
-
-    /// True from [`Input::Shutdown`] on: nothing is read or put in force any more.
-    pub fn is_leaving(&self) -> bool {
-        self.phase != Phase::Running
-    }
-
-    /// True once [`Effect::Stop`] was given out or is about to be.
-    pub fn is_stopped(&self) -> bool {
-        self.phase == Phase::Stopped
     }
 
     fn handle_running(&mut self, input: Input, now: Instant) {

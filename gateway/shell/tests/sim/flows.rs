@@ -13,10 +13,11 @@ use ringway_core::ConnId;
 use ringway_filter::{Filter, FlowProtocol, FlowRecord, Reason, Rules, Settings, Verdict};
 use ringway_shell::{SiteNumber, Tables};
 
+use crate::event::Content;
 use crate::exchange::Exchange;
 use crate::invariant::{node_of, peer_of};
 use crate::model::sessions_of;
-use crate::world::{Content, World};
+use crate::world::World;
 
 /// Enough for a course of events.
 const FLOWS: u32 = 1024;

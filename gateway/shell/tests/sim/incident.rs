@@ -9,12 +9,13 @@ use ringway_intent::{Address, HostRoute, Links};
 use ringway_shell::Input;
 
 use crate::consortium::Records;
+use crate::event::Event;
 use crate::exchange::Exchange;
 use crate::liar;
 use crate::rng::Rng;
 use crate::trials;
 use crate::ways;
-use crate::world::{Event, World};
+use crate::world::World;
 
 /// How long a daemon is down at most, after it was stopped or died.
 pub(crate) const LONGEST_OUTAGE: Duration = Duration::from_secs(3);

@@ -1,21 +1,18 @@
-//! The links port: dials, handshakes and streams between the gateways, and the packets of the data
-//! path.
+//! Dials and handshakes between the gateways. Once they are done, `streams` carries the control
+//! messages, and `packets` the data path.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ringway_config::{Digest, Endpoint, GatewayId, Prefix};
-use ringway_core::{
-    ByeCode, ConnId, ConnectionError, DialError, DialId, ExternalText, Message, SessionIndex,
-    race_step,
-};
+use ringway_config::{Digest, Endpoint, GatewayId};
+use ringway_core::{ConnectionError, DialError, DialId, ExternalText, race_step};
 use ringway_shell::{Handshake, Input, Verified};
 
 use crate::consortium;
-use crate::invariant;
-use crate::node::Link;
+use crate::daemon::Link;
+use crate::event::Event;
 use crate::wire::{self, Item, Wire};
-use crate::world::{Content, Event, World};
+use crate::world::World;
 
 /// The host of an endpoint that has an address, at which nothing answers.
 pub(crate) const SILENT: &str = "silent";
@@ -131,60 +128,6 @@ impl World {
         consortium::lists(&here.id, &here.site, records, &self.nodes[peer].id)
     }
 
-    /// A packet is opened with the keys that its index names. The data plane answers a probe by
-    /// itself.
-    pub(crate) fn datagram(
-        &mut self,
-        wire: usize,
-        end: usize,
-        index: SessionIndex,
-        content: Content,
-    ) {
-        let conn = wire::conn(wire, end);
-        let ends = &self.wires[wire].ends;
-        let node = ends[end].node;
-        let from = address(ends[1 - end].node);
-        if !self.is_open(wire, end) || self.nodes[node].running().opening.get(&conn) != Some(&index)
-        {
-            return;
-        }
-
-        match content {
-            Content::Probe(probe) => self.packet(conn, Content::Echo(probe)),
-            Content::Echo(probe) => {
-                self.input(
-                    node,
-                    Input::Echo {
-                        index,
-                        probe,
-                        from,
-                        to: None,
-                    },
-                );
-            }
-            Content::Data => {
-                if self.nodes[node].running().sealing.contains_key(&conn) {
-                    self.delivered += 1;
-                }
-            }
-            Content::Flow(record) => self.flow_arrived(conn, &record),
-            Content::Reply(exchange) => self.reply_arrived(conn, exchange),
-            Content::Handed(exchange) => self.handed_arrived(conn, exchange),
-        }
-    }
-
-    /// A data packet from one site to another's prefix, as the data plane's tables say. False: no
-    /// route.
-    pub(crate) fn send_data(&mut self, node: usize, prefix: &Prefix) -> bool {
-        let tables = &self.nodes[node].running().tables;
-        let Some(conn) = tables.routes.get(prefix).copied() else {
-            return false;
-        };
-
-        self.packet(conn, Content::Data);
-        true
-    }
-
     /// Races the endpoints. One whose name leads nowhere fails at once, so that the next begins;
     /// one that is silent has its lead.
     pub(crate) fn dial(
@@ -241,79 +184,6 @@ impl World {
             );
         }
     }
-
-    pub(crate) fn send(&mut self, conn: ConnId, item: Item) {
-        let (wire, end) = wire::end_of(conn);
-        if !self.wires[wire].ends[end].open {
-            return;
-        }
-
-        let [from, to] = [end, 1 - end].map(|end| self.wires[wire].ends[end].node);
-        let arrival = self.now + self.network.stream_transit(from, to, &mut self.rng);
-        let there = &mut self.wires[wire].ends[1 - end];
-        there.arrival = there.arrival.max(arrival);
-        there.queue.push_back(item);
-        let after = there.arrival - self.now;
-        self.schedule(after, Event::Arrival { wire, end: 1 - end });
-    }
-
-    /// Says goodbye and closes.
-    pub(crate) fn close_link(&mut self, node: usize, conn: ConnId, code: ByeCode) {
-        // QUIC does not repeat its close: it may be lost.
-        if !self.rng.chance(self.network.loss) {
-            self.send(conn, Item::Bytes(Message::Bye { code }.encode()));
-            self.send(conn, Item::Closed);
-        }
-
-        self.end_link(node, conn);
-    }
-
-    /// Closes a connection that was never started.
-    pub(crate) fn refuse_link(&mut self, node: usize, conn: ConnId) {
-        self.send(conn, Item::Closed);
-
-        self.end_link(node, conn);
-    }
-
-    fn end_link(&mut self, node: usize, conn: ConnId) {
-        let (wire, end) = wire::end_of(conn);
-        self.wires[wire].ends[end].open = false;
-        self.nodes[node].running_mut().links.remove(&conn);
-
-        // If the close was lost, the idle timeout ends the connection at the other end.
-        self.schedule(
-            Duration::from_secs(10),
-            Event::Broken { wire, end: 1 - end },
-        );
-    }
-
-    pub(crate) fn probe(&mut self, conn: ConnId, probe: u64) {
-        self.packet(conn, Content::Probe(probe));
-    }
-
-    /// Seals and sends; without keys, nothing goes.
-    /// Sends a packet of the data path, if the session still seals.
-    pub(crate) fn packet(&mut self, conn: ConnId, content: Content) {
-        let here = invariant::node_of(self, conn);
-        let (wire, end) = wire::end_of(conn);
-        let there = self.wires[wire].ends[1 - end].node;
-        let Some(index) = self.nodes[here].running().sealing.get(&conn).copied() else {
-            return;
-        };
-
-        if !self.network.loses(here, there, &mut self.rng) {
-            let after = self.network.transit(here, there, &mut self.rng);
-            self.schedule(
-                after,
-                Event::Datagram {
-                    wire,
-                    end: 1 - end,
-                    index,
-                    content,
-                },
-            );
-        }
-    }
 }
 
 /// A handshake on its way to the gateway that is dialled.
@@ -329,6 +199,6 @@ pub(crate) struct Dialled {
 }
 
 /// The address of a node.
-fn address(node: usize) -> SocketAddr {
+pub(crate) fn address(node: usize) -> SocketAddr {
     SocketAddr::from(([203, 0, 113, node as u8], 4600))
 }

@@ -1,4 +1,4 @@
-//! [`Node`]: one gateway: its files, its host, and its daemon while one runs.
+//! [`Node`]: one gateway: its files, its host, and its daemon while one runs (`daemon`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringway_config::{
-    Accepted, Config, Connected, Digest, GatewayId, NodeName, Prefix, Ruling, SiteId, rule,
+    Accepted, Config, Connected, Digest, GatewayId, NodeName, Prefix, Ruling, SiteId, accepted,
+    rule,
 };
-use ringway_core::{ConnId, Fib, Membership, Secret, SessionIndex, Standing};
+use ringway_core::{Fib, Membership, Secret, Standing};
 use ringway_intent::{
-    GuardSpec, Links, RoutePlan, RouteState, Situation, Tunnelled, guard, plan_routes,
+    GuardSpec, Links, RoutePlan, RouteState, Situation, Tunnelled, guard, held, plan_routes,
 };
-use ringway_shell::{ChangeId, Shell, SiteNumber, Tables};
+use ringway_shell::CurrentConfig;
 
 use crate::attached::Files;
 use crate::consortium::{self, Record, Records};
-use crate::flows::Flows;
+use crate::daemon::Daemon;
 use crate::ways;
 
 /// What the wall clocks show when the simulation begins.
@@ -108,69 +109,6 @@ pub(crate) struct Kernel {
     pub(crate) is_device_gone: bool,
     /// No daemon may write here any more.
     pub(crate) is_restored: bool,
-}
-
-/// A running daemon: the shell, and what its ports hold for it.
-pub(crate) struct Daemon {
-    pub(crate) shell: Shell,
-    pub(crate) life: u64,
-    /// Keys that open: our index of each session.
-    pub(crate) opening: BTreeMap<ConnId, SessionIndex>,
-    /// Keys that seal: the peer's index of each session.
-    pub(crate) sealing: BTreeMap<ConnId, SessionIndex>,
-    /// The site of the peer of each session.
-    pub(crate) sites: BTreeMap<ConnId, SiteNumber>,
-    /// Once it has had to do with any.
-    pub(crate) flows: Option<Flows>,
-    /// The data plane's tables.
-    pub(crate) tables: Tables,
-    /// Connections that were reported, and not closed or forgotten since.
-    pub(crate) links: BTreeMap<ConnId, Link>,
-    /// The certificate that new handshakes present, and when it was put in force.
-    pub(crate) certificate: Digest,
-    pub(crate) rotated: Instant,
-    /// The records that trust and names are made of.
-    pub(crate) records: Records,
-    /// What changes have read and not adopted.
-    pub(crate) pending: BTreeMap<ChangeId, Pending>,
-    /// The change whose guard is on its way to the kernel.
-    pub(crate) guarding: Option<ChangeId>,
-    /// The guard that was put in force last.
-    pub(crate) applied: Option<GuardSpec>,
-    pub(crate) is_checking: bool,
-    pub(crate) is_syncing: bool,
-    /// The kernel refused some of the last plan.
-    pub(crate) is_sync_refused: bool,
-    /// Time that passed while the machine slept.
-    pub(crate) slept: Duration,
-    pub(crate) expected: Expected,
-}
-
-/// One connection, as the links port knows it.
-pub(crate) struct Link {
-    pub(crate) is_started: bool,
-    pub(crate) frames: u64,
-    /// The certificate that we presented.
-    pub(crate) certificate: Digest,
-    pub(crate) since: Instant,
-}
-
-/// What a change has read.
-pub(crate) struct Pending {
-    pub(crate) records: Option<Records>,
-    pub(crate) certificate: Digest,
-    /// It is what a refused reload takes away.
-    pub(crate) is_narrowed: bool,
-}
-
-/// The reference for what must be in force once nothing changes any more.
-pub(crate) struct Expected {
-    /// The records of the last reload that nothing speaks against.
-    pub(crate) records: Records,
-    pub(crate) certificate: Digest,
-    /// Nothing was read since the last SIGHUP, or since the certificate's files changed.
-    pub(crate) must_read_config: bool,
-    pub(crate) must_read_identity: bool,
 }
 
 impl Node {
@@ -299,8 +237,32 @@ impl Node {
             .extend(prefixes.filter(|prefix| !config.is_own(prefix)));
     }
 
+    /// What its files say, for a daemon that starts. Saves what follows from it, and sets up the
+    /// kernel.
+    pub(crate) fn prepare(&mut self) -> CurrentConfig {
+        let config = consortium::config(&self.id, &self.site, &self.disk.records);
+        let config = Arc::new(config);
+        let connected = self.connected();
+        let rulings = rule(&config, &connected, &self.disk.accepted);
+
+        let accepted = accepted::after(&config, &rulings, &self.disk.accepted);
+        self.save_accepted(&accepted);
+        self.disk.held = held(&config, &rulings, &self.disk.held);
+        self.set_up_kernel(&config, &rulings);
+
+        CurrentConfig {
+            config,
+            rulings,
+            connected,
+            links: self.kernel.links.clone(),
+            accepted: self.disk.accepted.clone(),
+            certificate: self.disk.certificate,
+            held: self.disk.held.clone(),
+        }
+    }
+
     /// Sets the kernel up for a daemon that starts.
-    pub(crate) fn set_up_kernel(&mut self, config: &Arc<Config>, rulings: &[Ruling]) {
+    fn set_up_kernel(&mut self, config: &Arc<Config>, rulings: &[Ruling]) {
         let connected = self.connected();
 
         let situation = Situation {
