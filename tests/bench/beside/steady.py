@@ -141,7 +141,10 @@ class Steady:
             begin = time.monotonic()
             try:
                 answered = struct.unpack(">4H", sock.recv(512)[:8])
-                good = answered[0] == self.asked & 0xFFFF and answered[3] > 0
+                # The answer to a question that waited for the address of a dead gateway comes late.
+                while answered[0] != self.asked & 0xFFFF:
+                    answered = struct.unpack(">4H", sock.recv(512)[:8])
+                good = answered[3] > 0
             except OSError:
                 good = False
             self.unanswered += not good
