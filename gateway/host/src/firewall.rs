@@ -1,16 +1,16 @@
-//! The guard: addresses of the mesh enter and leave this host by the TUN device alone, as one
-//! nftables table of our own (see `guard`). What comes out of the TUN has been judged by the data
-//! plane.
+//! The guard: packets with addresses of the mesh enter and leave this host by the TUN device only.
+//! It is one nftables table of our own (see `guard`). The data plane has already judged what comes
+//! out of the TUN.
 //!
-//! The table (family `inet`, named like the TUN) is replaced in one transaction, so that no packet
-//! ever meets half of it. It only drops, and no rule looks at connections: packets that another
+//! The table (family `inet`, named like the TUN) is replaced in one transaction, so a packet never
+//! meets half of it. It only drops, and no rule uses connection tracking: packets that another
 //! table of the host drops stay dropped.
 //!
 //! Packets to the tunnel port neither enter nor leave by the TUN (no tunnel in a tunnel), and what
 //! enters it, from this host or through it, must come from the site's prefixes.
 //!
-//! The table outlives the daemon, as the `unreachable` routes do: forwarding stays on for the
-//! site's interfaces, so that hosts get an answer, and the table keeps that to the mesh.
+//! The table outlives the daemon, like the `unreachable` routes: forwarding stays on for the site's
+//! interfaces, so that hosts get an answer, and the table restricts it to the mesh.
 
 mod conntrack;
 mod content;
@@ -36,15 +36,15 @@ pub(crate) use nft::PROGRAMS;
 /// Why the guard dropped packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DropReason {
-    /// To a member's prefix, by another interface than the TUN.
+    /// Sent to a member's prefix by another interface than the TUN.
     Leak,
-    /// With an address of the mesh as source, from an interface where it cannot be.
+    /// The source is an address of the mesh, and the interface is not one where it can arrive.
     Spoofed,
-    /// From an interface that forwards for the mesh only, to elsewhere.
+    /// From an interface that forwards for the mesh only, to another destination.
     Transit,
     /// A tunnel inside the tunnel.
     TunnelPort,
-    /// Into the TUN, with a source outside the site's prefixes.
+    /// Sent into the TUN, with a source outside the site's prefixes.
     WrongSource,
 }
 
@@ -79,10 +79,10 @@ pub enum FirewallError {
     /// The program could not be run.
     #[error("cannot run nft")]
     Run(#[source] io::Error),
-    /// The program did not finish.
+    /// The program did not finish within the time limit.
     #[error("nft did not finish within {0:?}")]
     Timeout(Duration),
-    /// The program, or the kernel, refused.
+    /// The program, or the kernel, refused the command.
     #[error("nft refused: {stderr}")]
     Refused {
         /// The first lines of its error output, joined.

@@ -1,23 +1,25 @@
-//! Packet forwarding in this network namespace, for the mesh alone: the TUN and the site's
-//! interfaces forward, and nothing else does through our doing.
+//! Packet forwarding in this network namespace, for the mesh only: the TUN and the site's
+//! interfaces forward; this daemon makes no other interface forward.
 //!
-//! For IPv4 each interface has a switch of its own, and packets that enter by it are forwarded even
-//! if the switch for all (`ip_forward`) is off. For IPv6 that is so where the kernel has
-//! `force_forwarding` (Linux 6.17); elsewhere the switch for all is needed. The guard learns
-//! what is ours ([`Restriction`]), and keeps such interfaces from forwarding to anywhere but the
+//! For IPv4 each interface has its own switch: packets that enter by it are forwarded even if the
+//! general switch (`ip_forward`) is off. For IPv6 this holds if the kernel has `force_forwarding`
+//! (Linux 6.17); otherwise the general switch is needed. The guard gets the list of what we
+//! switched on ([`Restriction`]), and keeps those interfaces from forwarding to anything but the
 //! mesh:
 //!
 //! ```text
 //!   plan ──► guard with the restriction ──► release ──► enable
 //! ```
 //!
-//! Who switches forwarding on for all, such as a container engine, relies on it from then on: it is
-//! theirs, and the restriction goes. Nothing is switched off when the daemon ends, for their sake
-//! and because a host that does not forward does not say "unreachable" either. A file keeps what is
-//! ours, so that the next start knows it; [`Forwarding::undo`] takes it back.
+//! If another program, such as a container engine, switches forwarding on in general, it depends on
+//! it: the switch is then its own, and the restriction is lifted. For the sake of such programs
+//! nothing is switched off when the daemon ends, and because a host that does not forward does not
+//! answer "unreachable" either. A file records what is ours for the next start;
+//! [`Forwarding::undo`] restores it.
 //!
 //! IPv6: a host that forwards ignores router advertisements unless `accept_ra` is 2 (kernel
-//! documentation, ip-sysctl), so interfaces that have 1 get 2 before the switch for all is set.
+//! documentation, ip-sysctl). So interfaces with the value 1 get 2 before the general switch is
+//! set.
 
 mod memory;
 mod plan;
@@ -33,30 +35,30 @@ use crate::firewall::Restriction;
 use crate::sysctl::{self, Setting, SysctlError, Written, dotted};
 use plan::Plan;
 
-/// Forwarding as this daemon needs it, and what of it is ours.
+/// The forwarding that this daemon needs, and the settings that it has changed.
 #[derive(Debug)]
 pub struct Forwarding {
     plan: Plan,
-    /// The file that keeps the plan's changes for the next start.
+    /// The file that records the plan's changes for the next start.
     memory: PathBuf,
-    /// It says what the plan says.
+    /// True if the file on disk is up to date.
     is_remembered: bool,
 }
 
-/// One setting that this daemon changes, with the value it found.
+/// A setting that this daemon changes, with the value before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Change {
     key: String,
     before: String,
     after: String,
-    /// The switch for all interfaces at the time, if there is one above this setting.
+    /// The general switch at that time, if there is one above this setting.
     general: Option<String>,
 }
 
 impl Forwarding {
-    /// What an earlier daemon has changed here and not taken back, by the file `memory`.
-    pub fn recall(memory: &Path) -> Forwarding {
-        let changes = memory::recall(memory);
+    /// The changes that an earlier daemon has made and not restored, from the file `memory`.
+    pub fn load(memory: &Path) -> Forwarding {
+        let changes = memory::load(memory);
 
         Forwarding {
             plan: Plan {
@@ -68,27 +70,27 @@ impl Forwarding {
         }
     }
 
-    /// Finds what must change for `spec`, and records it. Changes nothing yet: the guard must be in
-    /// force first, with the restriction that is returned.
+    /// Determines what must change for `spec`, and records it. Changes nothing yet: first the guard
+    /// must be in force with the returned restriction.
     pub fn plan(&mut self, spec: &GuardSpec) -> Restriction {
         let recalled = std::mem::take(&mut self.plan.changes);
         self.plan = plan::plan(spec, &recalled, &plan::Proc);
 
         if self.plan.changes != recalled || !self.is_remembered {
-            self.remember();
+            self.save();
         }
         self.plan.restriction.clone()
     }
 
-    /// What [`Forwarding::plan`] found last.
+    /// The restriction of the last [`Forwarding::plan`].
     pub(crate) fn restriction(&self) -> &Restriction {
         &self.plan.restriction
     }
 
-    /// Without the file, the next start takes our settings for the host's: it works, and forwards
-    /// more.
-    fn remember(&mut self) {
-        let remembered = memory::remember(&self.memory, &self.plan.changes);
+    /// Writes the file. Without it, the next start takes our settings for the host's own: it works,
+    /// but without the restriction.
+    fn save(&mut self) {
+        let remembered = memory::save(&self.memory, &self.plan.changes);
 
         if let Err(error) = &remembered
             && self.is_remembered
@@ -102,7 +104,7 @@ impl Forwarding {
         self.is_remembered = remembered.is_ok();
     }
 
-    /// Takes back what is no longer needed, unless another program has changed it since.
+    /// Restores what is no longer needed, unless another program has changed it since.
     pub fn release(&self) {
         for change in &self.plan.released {
             take_back(change);
@@ -111,7 +113,7 @@ impl Forwarding {
 
     /// Sets what is needed. Returns the settings that had another value.
     ///
-    /// A setting that cannot be written is warned of: the rest of the gateway works without it.
+    /// If a setting cannot be written, logs a warning: the rest of the gateway works without it.
     pub fn enable(&self) -> Vec<String> {
         let mut changed = Vec::new();
 
@@ -126,16 +128,16 @@ impl Forwarding {
         changed
     }
 
-    /// What must stay as it is while the daemon runs, whether it was so before or not. `accept_ra`
-    /// is the operator's.
+    /// The settings that must stay while the daemon runs, including those that were right before.
+    /// `accept_ra` is left to the operator.
     pub fn settings(&self) -> Vec<Setting> {
         self.plan
             .wanted
             .iter()
             .filter(|(key, _)| !key.ends_with("/accept_ra"))
             .map(|(key, value)| Setting {
-                // Only what forwards because of this daemon is switched off when the table is
-                // missing.
+                // If the guard's table is missing, only forwarding that this daemon has switched on
+                // is switched off.
                 is_closable: key.ends_with("forwarding")
                     && self.plan.changes.iter().any(|change| change.key == *key),
                 key: key.clone(),
@@ -144,13 +146,13 @@ impl Forwarding {
             .collect()
     }
 
-    /// True if the settings that are needed are those of the last plan, and that is on disk.
+    /// True if `spec` needs the settings of the last plan, and the file is up to date.
     pub(crate) fn is_as_planned(&self, spec: &GuardSpec) -> bool {
         self.is_remembered && plan::plan(spec, &self.plan.changes, &plan::Proc) == self.plan
     }
 
-    /// Takes everything back for good, unless another program has changed it since, and removes the
-    /// file. Gives what was taken back, in dotted names.
+    /// Restores everything, unless another program has changed it since, and removes the file.
+    /// Returns the restored settings, in dotted form.
     pub fn undo(self) -> Vec<String> {
         let changes = self.plan.changes.iter().rev();
         let undone = changes.filter(|change| take_back(change));
@@ -163,7 +165,8 @@ impl Forwarding {
     }
 }
 
-/// What `spec` needs and is otherwise now, with the value that it has. Changes nothing.
+/// The settings that `spec` needs and that have another value now, with that value. Changes
+/// nothing.
 pub(crate) fn wrong_settings(spec: &GuardSpec) -> Vec<(Setting, String)> {
     let wanted = plan::plan(spec, &[], &plan::Proc).wanted.into_iter();
 
@@ -180,9 +183,9 @@ pub(crate) fn wrong_settings(spec: &GuardSpec) -> Vec<(Setting, String)> {
         .collect()
 }
 
-/// False if it stays.
+/// Restores a setting. False if it fails.
 fn take_back(change: &Change) -> bool {
-    // Another program has changed it since, so that it is not ours to undo.
+    // If another program has changed it since, it is not ours to restore.
     if !sysctl::read(&change.key).is_ok_and(|now| now == change.after) {
         return false;
     }

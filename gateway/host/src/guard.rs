@@ -1,5 +1,5 @@
-//! [`Guard`]: the table of nftables and the forwarding that belongs to it, changed together: what
-//! forwards through our doing is restricted first.
+//! [`Guard`]: the nftables table and forwarding, which are changed together: what forwards because
+//! of us is restricted first.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,11 +15,11 @@ use crate::forwarding::Forwarding;
 use crate::sysctl::{Setting, dotted};
 use crate::watch::Authors;
 
-/// The guard of a running daemon, which reloads change and reports read, one at a time. Each call
-/// runs a program that may take seconds: not for the loop.
+/// The guard of a running daemon, shared by reloads and reports. A call may run a program for
+/// seconds, so never call it on the loop.
 pub type SharedGuard = Arc<Mutex<Guard>>;
 
-/// What keeps this host's packets in their ways.
+/// The guard: table and forwarding.
 #[derive(Debug)]
 pub struct Guard {
     nft: Nft,
@@ -29,23 +29,24 @@ pub struct Guard {
 
 impl Guard {
     /// The guard for the TUN device `tun`. Changes nothing yet: a table that was left behind stays
-    /// in force until it is replaced. The file `memory` says which forwarding is ours.
+    /// in force until it is replaced. The file `memory` records which forwarding is ours.
     pub fn new(tun: &TunName, memory: &Path) -> Guard {
         Guard {
             nft: Nft::new(tun),
-            forwarding: Forwarding::recall(memory),
+            forwarding: Forwarding::load(memory),
             applied: None,
         }
     }
 
-    /// Puts `spec` in force. After an error the rules are as before, and nothing more forwards.
+    /// Puts `spec` in force. After an error the old rules are in force, and no more interfaces
+    /// forward.
     pub async fn apply(&mut self, spec: &GuardSpec) -> Result<(), FirewallError> {
         let surroundings = Surroundings {
             restriction: self.forwarding.plan(spec),
             untracks: spec.is_dialled && self.nft.can_untrack().await,
         };
 
-        // What must not forward any more stops before the rules about it go.
+        // Stop forwarding that is no longer needed before its rules are removed.
         self.forwarding.release();
         self.nft.apply(spec, &surroundings).await?;
         self.applied = Some((spec.clone(), surroundings));
@@ -54,12 +55,12 @@ impl Guard {
         Ok(())
     }
 
-    /// Compares the table with what was put there, unless it is to be left alone, and has it follow
-    /// forwarding: another program may have switched that on for all, or back.
+    /// Compares and restores the table, unless `leave` is set, and adapts it to forwarding: another
+    /// program may have changed the general switch.
     pub async fn hold(&mut self, leave: bool, authors: &Authors, checked: &mut Checked) {
         self.nft.hold(leave, authors, checked).await;
 
-        // Without the table nothing more may forward: the caller has it switched off.
+        // Without the table no more may forward: the caller switches forwarding off.
         let is_missing = checked
             .missing
             .iter()
@@ -72,21 +73,21 @@ impl Guard {
             return;
         };
         let untracks = spec.is_dialled && self.nft.can_untrack().await;
-        if untracks != surroundings.untracks || !self.is_followed(&spec, &surroundings) {
-            self.follow(&spec, untracks, surroundings, checked).await;
+        if untracks != surroundings.untracks || !self.is_adapted(&spec, &surroundings) {
+            self.adapt(&spec, untracks, surroundings, checked).await;
         }
     }
 
-    /// True if forwarding is as planned, and the table in force restricts what is ours of it: it
-    /// may not have been replaced when that was planned.
-    fn is_followed(&self, spec: &GuardSpec, surroundings: &Surroundings) -> bool {
+    /// True if forwarding is as planned, and the table in force restricts what is ours. The table
+    /// may not have been replaced since that was planned.
+    fn is_adapted(&self, spec: &GuardSpec, surroundings: &Surroundings) -> bool {
         self.forwarding.is_as_planned(spec)
             && *self.forwarding.restriction() == surroundings.restriction
     }
 
-    /// Forwarding is needed, or ours, otherwise than the table in force says, or a filter relies on
+    /// Adapts the table if forwarding differs from what it was made for, or if a filter depends on
     /// connection tracking now.
-    async fn follow(
+    async fn adapt(
         &mut self,
         spec: &GuardSpec,
         untracks: bool,
@@ -97,7 +98,7 @@ impl Guard {
             restriction: self.forwarding.plan(spec),
             untracks,
         };
-        // As in `apply`: this order leaves no moment in which something forwards without its rule.
+        // As in `apply`, this order never lets an interface forward without its rule.
         self.forwarding.release();
 
         if surroundings != before {
@@ -146,8 +147,8 @@ impl Guard {
         self.nft.drops().await
     }
 
-    /// Removes everything: forwarding that was switched on first, then the table. Gives the
-    /// settings that were put back, and whether there was a table.
+    /// Removes forwarding that this daemon has switched on, then the table. Returns the restored
+    /// settings, and whether there was a table.
     pub async fn remove(mut self) -> Result<(Vec<String>, bool), FirewallError> {
         let settings = self.forwarding.undo();
 

@@ -1,8 +1,8 @@
-//! By which interface packets come: [`interface_of`] of an accepted TCP connection, and
+//! The interface by which packets arrive: [`interface_of`] for an accepted TCP connection;
 //! [`index_of`] an interface's name.
 //!
-//! tcp(7) has no option for it, but the kernel notes the interface of the segment that completed
-//! the handshake, and gives it as the packet information of the connection.
+//! tcp(7) has no option for it. But the kernel records the interface of the segment that completed
+//! the handshake, and returns it as the packet information of the connection.
 //!
 //! Soundness: getsockopt(2) writes at most `size` bytes to a buffer of that length and says how
 //! many. The socket is borrowed, so that its descriptor is open during the call. What the kernel
@@ -25,11 +25,11 @@ const HEADER: usize = size_of::<libc::cmsghdr>();
 /// How a family names the packet information.
 struct Names {
     level: libc::c_int,
-    /// Reads what was asked for.
+    /// The option that returns it.
     options: libc::c_int,
     /// The type of the control message.
     kind: libc::c_int,
-    /// Where the interface's index stands in it.
+    /// Offset of the interface's index.
     offset: usize,
 }
 
@@ -49,12 +49,11 @@ const V6: Names = Names {
     offset: 16,
 };
 
-/// The index of the interface by which the peer of an accepted TCP connection completed the
-/// handshake.
+/// The index of the interface on which the handshake of an accepted TCP connection was completed.
 pub fn interface_of(socket: BorrowedFd<'_>) -> io::Result<u32> {
     let mut family = [0; size_of::<libc::c_int>()];
     get(socket, libc::SOL_SOCKET, libc::SO_DOMAIN, &mut family)?;
-    // The kernel tells it only to a socket that has asked for packet information.
+    // The kernel returns it only if the socket has requested packet information.
     let names = match libc::c_int::from_ne_bytes(family) {
         libc::AF_INET => {
             setsockopt(&socket, Ipv4PacketInfo, &true)?;

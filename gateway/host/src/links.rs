@@ -1,4 +1,4 @@
-//! Reads this host's interfaces and its ways to our site over netlink: [`read`] once, [`Watch`]
+//! Reads this host's interfaces and its routes to our site over netlink: [`read`] once, [`Watch`]
 //! whenever they change.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use super::virtual_address;
 
 mod routes;
 
-/// What the watches of a running gateway look at; a reload stores another.
+/// The scope of a running gateway's watches; a reload replaces it.
 pub type SharedScope = Arc<ArcSwap<Scope>>;
 
 /// The links could not be read.
@@ -40,7 +40,7 @@ pub async fn read(tun: &TunName, scope: &Scope) -> Result<Links, LinksError> {
     names.retain(|_, name| name != tun.as_str() && clients != Some(name));
 
     let addresses = messages.into_iter().filter_map(|message| {
-        // Without a name, the interface is the TUN, or is newer than the dump of links.
+        // An interface without a name is the TUN, or newer than the dump of links.
         let interface = names.get(&message.header.index)?;
         read_address(interface, &message)
     });
@@ -101,17 +101,17 @@ fn is_running(link: &LinkMessage) -> bool {
         .contains(LinkFlags::Up | LinkFlags::Running)
 }
 
-/// Reports when the links must be read again.
+/// Notifies when the links must be read again.
 pub struct Watch(Changes);
 
 impl Watch {
-    /// Watches links and addresses in this thread's network namespace, but for those that `scope`
-    /// leaves out. Needs a tokio runtime.
+    /// Watches links and addresses in this thread's network namespace, except the addresses that
+    /// `scope` leaves out. Needs a tokio runtime.
     pub fn open(scope: SharedScope) -> Result<Watch, LinksError> {
         Ok(Watch(Changes::listen(scope)?))
     }
 
-    /// Watches its routes, those of our own daemon included.
+    /// Watches the host's routes, including those of our own daemon.
     pub fn of_routes() -> Result<Watch, LinksError> {
         Ok(Watch(Changes::listen_to_routes()?))
     }

@@ -1,4 +1,4 @@
-//! The two rtnetlink sockets: [`Netlink`] asks and is answered, [`Changes`] listens.
+//! The two rtnetlink sockets: [`Netlink`] for requests, [`Changes`] for notifications.
 //!
 //! A socket belongs to the network namespace of the thread that opens it. A task on the runtime
 //! reads it, and ends with the value that owns it.
@@ -25,9 +25,9 @@ use super::virtual_address;
 /// The kernel answers in microseconds; after this the host is broken, not busy.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Changes come in bursts: a burst is over when none came for this long.
+/// Changes come in bursts. A burst ends when there was none for this long.
 const LULL: Duration = Duration::from_millis(20);
-/// The longest burst that is waited for.
+/// Maximum duration of a burst.
 const BURST: Duration = Duration::from_millis(500);
 
 /// A socket for requests.
@@ -57,7 +57,7 @@ impl Netlink {
 
 impl Drop for Netlink {
     fn drop(&mut self) {
-        // By itself the task ends only when the socket fails.
+        // By itself, the task ends only when the socket fails.
         self.reader.abort();
     }
 }
@@ -70,14 +70,14 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Listens to changes of links and addresses from now on, but for those that `scope` leaves
-    /// out. Needs a tokio runtime.
+    /// Listens for changes of links and addresses, except those that `scope` leaves out. Needs a
+    /// tokio runtime.
     pub(super) fn listen(scope: SharedScope) -> io::Result<Changes> {
         use MulticastGroup::{Ipv4Ifaddr, Ipv6Ifaddr, Link};
         Changes::listen_to(&[Link, Ipv4Ifaddr, Ipv6Ifaddr], scope)
     }
 
-    /// Listens to changes of routes from now on. Needs a tokio runtime.
+    /// Listens for changes of routes. Needs a tokio runtime.
     pub(super) fn listen_to_routes() -> io::Result<Changes> {
         use MulticastGroup::{Ipv4Route, Ipv6Route};
         Changes::listen_to(&[Ipv4Route, Ipv6Route], SharedScope::default())
@@ -87,8 +87,9 @@ impl Changes {
         let (connection, _handle, messages) = rtnetlink::new_multicast_connection(groups)?;
 
         Ok(Changes {
-            // netlink(7): messages may be lost. So the contents are ignored, and the caller reads
-            // everything again. But virtual addresses are renewed twice a second.
+            // netlink(7): messages may be lost, so their contents are ignored, and the caller reads
+            // everything again. But virtual addresses are renewed twice a second: ignore those
+            // renewals.
             messages: Box::pin(messages.filter_map(move |(message, _)| {
                 ready((!is_left_out(&message.payload, &scope)).then_some(()))
             })),
@@ -96,8 +97,8 @@ impl Changes {
         })
     }
 
-    /// Waits for a change and then for the end of its burst, so that a caller reads the links once.
-    /// After an error there are no more changes.
+    /// Waits for a change and for the end of its burst, so that the caller reads the links once.
+    /// After an error there are no more notifications.
     pub(super) async fn next(&mut self) -> io::Result<()> {
         self.messages.next().await.ok_or_else(|| {
             io::Error::new(
@@ -106,8 +107,7 @@ impl Changes {
             )
         })?;
 
-        // Running out of time only means that the burst goes on; the next call reports the rest of
-        // it.
+        // On a timeout the burst goes on; the next call reports the rest.
         _ = timeout(BURST, async {
             while let Ok(Some(())) = timeout(LULL, self.messages.next()).await {}
         })

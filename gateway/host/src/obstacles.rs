@@ -1,5 +1,5 @@
-//! What of this host keeps a gateway from starting, found without changing anything: for `check`,
-//! in the words in which the start itself would fail.
+//! Finds what would keep a gateway from starting on this host, without changing anything. For
+//! `check`, in the words with which the start itself would fail.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -20,30 +20,30 @@ const NET_ADMIN: u32 = 12;
 /// CAP_NET_RAW.
 const NET_RAW: u32 = 13;
 
-/// Something for which a start would fail. Its text says what.
+/// A reason why a start would fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
-    /// The device node is there, and this user may not open it.
+    /// The device node exists, but this user may not open it.
     TunDenied,
-    /// The kernel has no TUN driver, or the container no device node.
+    /// The kernel has no TUN driver, or the container has no device node.
     NoTun(io::ErrorKind),
-    /// The program is missing that changes the packet filter.
+    /// The program `nft` is missing.
     NoNft,
-    /// The TUN device is there already.
+    /// The TUN device exists already.
     DeviceExists(TunName),
     /// Another program has the tunnel port.
     PortTaken(SocketAddr),
-    /// The admin socket cannot be made.
+    /// The admin socket cannot be created.
     Socket {
-        /// Why.
+        /// The reason.
         reason: String,
-        /// What helps.
+        /// How to fix it.
         remedy: Remedy,
     },
 }
 
 impl Obstacle {
-    /// The command that removes it.
+    /// How to fix it.
     pub fn remedy(&self) -> Remedy {
         match self {
             Obstacle::TunDenied => {
@@ -90,8 +90,8 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Everything that a start as this user would fail for; `device` and `listen` only if no daemon of
-/// this gateway has them already.
+/// Every reason for which a start as this user would fail. `device` and `listen` are checked only
+/// if no daemon of this gateway uses them already.
 pub fn obstacles(device: &TunName, listen: SocketAddr, is_running: bool) -> Vec<Obstacle> {
     let mut found = Vec::new();
 
@@ -113,8 +113,8 @@ pub fn obstacles(device: &TunName, listen: SocketAddr, is_running: bool) -> Vec<
     found
 }
 
-/// What others have taken of a device and a port that a start needs, in the order in which it comes
-/// upon them.
+/// Whether other programs use the device or the port that a start needs, in the order in which a
+/// start would fail.
 pub fn taken(device: &TunName, listen: SocketAddr) -> Vec<Obstacle> {
     let mut found = Vec::new();
 
@@ -127,13 +127,14 @@ pub fn taken(device: &TunName, listen: SocketAddr) -> Vec<Obstacle> {
     found
 }
 
-/// True if this process may change the network: without that nothing of the host can be judged.
+/// True if this process may configure the network. Without that, nothing about the host can be
+/// judged.
 pub fn is_privileged() -> bool {
     has_capability(NET_ADMIN, None)
 }
 
-/// True if the process `pid`, or else this one, may send packets of its own making, such as
-/// announcements of virtual addresses.
+/// True if the process `pid`, or else this one, may send raw packets, such as announcements of
+/// virtual addresses.
 pub fn may_send_raw(pid: Option<u32>) -> bool {
     has_capability(NET_RAW, pid)
 }
@@ -147,15 +148,15 @@ fn has_capability(number: u32, pid: Option<u32>) -> bool {
     effective.is_some_and(|bits| bits & (1 << number) != 0)
 }
 
-/// Settings that `spec` needs, that are otherwise now, and that cannot be written here. Each with
-/// the value that it has.
+/// The settings that `spec` needs, that have another value now, and that cannot be written here.
+/// Each with its present value.
 pub fn read_only_settings(spec: &GuardSpec) -> Vec<(Setting, String)> {
     let wrong = forwarding::wrong_settings(spec).into_iter();
 
     wrong
         .filter(|(setting, _)| {
             let path = Path::new("/proc/sys").join(&setting.key);
-            // The device's own settings are there once it is.
+            // The settings of the device appear with it, so they cannot be checked before.
             path.exists() && File::options().write(true).open(path).is_err()
         })
         .collect()
@@ -167,7 +168,7 @@ fn tun_driver() -> io::Result<()> {
     opened.map(|_| ())
 }
 
-/// True if one of `programs` is there, by its path or in PATH.
+/// True if one of `programs` exists, as a path or in PATH.
 fn is_found(programs: &[&str]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs: Vec<_> = std::env::split_paths(&path).collect();
@@ -179,7 +180,7 @@ fn is_found(programs: &[&str]) -> bool {
     })
 }
 
-/// True if a UDP socket of this network namespace keeps `listen` from being bound.
+/// True if a UDP socket in this network namespace prevents binding `listen`.
 pub fn is_bound(listen: SocketAddr) -> bool {
     let file = match listen {
         SocketAddr::V4(_) => "/proc/thread-self/net/udp",
@@ -190,7 +191,7 @@ pub fn is_bound(listen: SocketAddr) -> bool {
     meets(text.lines(), listen)
 }
 
-/// True if a TCP socket of this network namespace listens where `listen` would.
+/// True if a TCP socket in this network namespace prevents listening at `listen`.
 pub fn is_listened_on(listen: SocketAddr) -> bool {
     /// TCP_LISTEN, in the fourth column.
     const LISTEN: &str = "0A";
@@ -207,10 +208,10 @@ pub fn is_listened_on(listen: SocketAddr) -> bool {
     meets(listening, listen)
 }
 
-/// True if one of the sockets in `lines` keeps `listen` from being bound.
+/// True if one of the sockets in `lines` conflicts with `listen`.
 fn meets<'a>(lines: impl Iterator<Item = &'a str>, listen: SocketAddr) -> bool {
     lines.filter_map(local_address).any(|bound| {
-        // bind(2): a socket for every address meets each single one.
+        // bind(2): a socket for every address conflicts with each single one.
         let meets = bound.ip() == listen.ip()
             || bound.ip().is_unspecified()
             || listen.ip().is_unspecified();

@@ -12,23 +12,24 @@
 //! ```
 //!
 //! Table, protocol number and mark come from the configuration (`[routes]`). The tunnel's own
-//! packets carry the mark and skip the table: an endpoint may lie inside a prefix that it serves.
+//! packets carry the mark and skip the table, because an endpoint may lie inside a prefix that it
+//! serves.
 //!
 //! Invariants:
 //! * A wanted prefix is never without its `unreachable` route: it is added before and removed after
 //!   the route through the TUN. Private traffic meets an ICMP error, never the default route.
-//! * A member's prefix leads to the TUN also while no tunnel is up: the data plane answers. Such
-//!   routes have a protocol number of their own, so that others can tell them from the living ones.
+//! * While no tunnel is up, a member's prefix still leads to the TUN, where the data plane answers.
+//!   These routes have their own protocol number, so that other programs can tell them from live
+//!   ones.
 //! * The `unreachable` routes and the rule outlive the daemon, however it ends: fail closed. The
 //!   next [`KernelRoutes::sync`] adopts them; [`purge`] removes them.
 //! * Only routes of our table *and* protocols are ours; all others are left alone.
 //!
-//! A route through the TUN has the MTU of its tunnel, and the kernel does what a router must: it
-//! fragments IPv4 packets that allow it, and answers others with "fragmentation needed" (RFC 792)
-//! or "packet too big" (RFC 4443), from its own address, rate-limited, and never in answer to an
-//! ICMP error.
+//! A route through the TUN has the MTU of its tunnel. The kernel acts as any router: it fragments
+//! IPv4 packets that allow it, and answers others with "fragmentation needed" (RFC 792) or "packet
+//! too big" (RFC 4443), from its own address, rate-limited, and never in answer to an ICMP error.
 //!
-//! The caller decides which prefixes are wanted. This site's must not be among them.
+//! The caller decides which prefixes are wanted. They must not include this site's.
 
 mod difference;
 mod digest;
@@ -46,13 +47,13 @@ pub use kernel::{KernelRoutes, purge};
 pub(crate) const TUNNEL_METRIC: u32 = 100;
 /// Metric of the routes through the TUN while no tunnel is up.
 const DOWN_METRIC: u32 = 200;
-/// Metric of the `unreachable` routes: the worst but one, so that any other route is preferred.
+/// Metric of the `unreachable` routes: the second worst, so that any other route is preferred.
 const UNREACHABLE_METRIC: u32 = u32::MAX - 1;
 /// Priority of the rule: after the `local` table (0), before `main` (32766).
 pub(crate) const RULE_PRIORITY: u32 = 4600;
 
-/// Protocol number of the routes through the TUN while no tunnel is up: the next one, or below the
-/// highest.
+/// Protocol number of the routes through the TUN while no tunnel is up: the number after ours, or
+/// before it if ours is the highest.
 fn down_protocol(numbers: &Numbers) -> u8 {
     numbers.protocol.checked_add(1).unwrap_or(u8::MAX - 1)
 }
@@ -60,9 +61,9 @@ fn down_protocol(numbers: &Numbers) -> u8 {
 /// The interface indices of our devices. They change when a device is re-created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Devices {
-    /// The TUN's; `None` when only removing.
+    /// Index of the TUN; `None` when routes are only removed.
     tun: Option<u32>,
-    /// That of WireGuard clients, if there are to be any.
+    /// Index of the device for WireGuard clients, if there is one.
     wireguard: Option<u32>,
 }
 

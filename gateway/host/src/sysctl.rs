@@ -21,29 +21,29 @@ pub struct SysctlError {
     pub source: io::Error,
 }
 
-/// A setting as the daemon needs it.
+/// A setting that the daemon needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
     /// With slashes.
     pub key: String,
     /// The value.
     pub value: String,
-    /// Forwarding that this daemon alone has switched on: off while the packet filter is missing.
+    /// True if this daemon alone has switched it on: it is switched off while the guard is missing.
     pub is_closable: bool,
 }
 
 impl Setting {
-    /// As sysctl(8) writes it: `net.ipv4.ip_forward`.
+    /// In the notation of sysctl(8): `net.ipv4.ip_forward`.
     pub fn name(&self) -> String {
         dotted(&self.key)
     }
 }
 
-/// What [`write()`] did.
+/// Result of [`write()`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
     Changed,
-    /// The setting had the value already.
+    /// The setting already had the value.
     Unchanged,
 }
 
@@ -54,8 +54,7 @@ pub(super) fn read(key: &str) -> io::Result<String> {
 
 /// Sets `key` to `value`.
 pub(super) fn write(key: &str, value: &str) -> Result<Written, SysctlError> {
-    // `/proc/sys` is read-only in many containers: a value that is right already must not be
-    // written.
+    // In many containers `/proc/sys` is read-only: do not write a value that is already right.
     if read(key).is_ok_and(|now| now == value) {
         return Ok(Written::Unchanged);
     }
@@ -70,7 +69,7 @@ pub(super) fn write(key: &str, value: &str) -> Result<Written, SysctlError> {
     }
 }
 
-/// `key` as sysctl(8) writes it: `net.ipv4.conf.eth0/100.forwarding`.
+/// `key` in the notation of sysctl(8): `net.ipv4.conf.eth0/100.forwarding`.
 pub(crate) fn dotted(key: &str) -> String {
     key.chars()
         .map(|char| match char {

@@ -1,6 +1,6 @@
-//! [`Traces`]: what a daemon has put into the kernel and will leave there, remembered in its state
-//! directory. A later start with another device, table or protocol number removes what it does not
-//! need by it, and prefixes of removed members stay unreachable.
+//! [`Traces`]: what a daemon leaves in the kernel on purpose, recorded in its state directory. With
+//! it, a later start with another device, table or protocol number removes what it does not need,
+//! and prefixes of removed members stay unreachable.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,23 +15,23 @@ use tracing::{info, warn};
 use crate::firewall::Nft;
 use crate::{routes, tun};
 
-/// Its file in the state directory.
+/// The name of the file in the state directory.
 pub const FILE: &str = "traces.json";
 
-/// What is left behind.
+/// What a daemon leaves in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traces {
-    /// The TUN device, and the table of nftables with its name.
+    /// The TUN device, which also names the nftables table.
     pub tun: TunName,
     /// The numbers of rules and routes.
     pub routes: Routes,
-    /// The prefixes that lie behind this host.
+    /// The prefixes behind this host.
     pub own: BTreeSet<Prefix>,
     /// The prefixes that must not be reachable by the default route: see `ringway_intent::held`.
     pub held: BTreeSet<Prefix>,
 }
 
-/// As it is written.
+/// The file's format.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Spec {
@@ -54,8 +54,8 @@ impl Traces {
         }
     }
 
-    /// What the last daemon with this state directory has left behind; `None` if there was none. A
-    /// file that cannot be read is warned of and counts as absent.
+    /// What the last daemon with this state directory has left; `None` if there was none. If the
+    /// file cannot be read, logs a warning; it counts as absent.
     pub fn load(state_dir: &Path) -> Option<Traces> {
         let path = path(state_dir);
         let bytes = match fs::read(&path) {
@@ -74,7 +74,7 @@ impl Traces {
         traces
     }
 
-    /// Remembers these.
+    /// Writes the file.
     pub fn save(&self, state_dir: &Path) -> io::Result<()> {
         let spec = Spec {
             tun: self.tun.to_string(),
@@ -89,16 +89,16 @@ impl Traces {
         disk::replace(&path(state_dir), &bytes, Access::Owner)
     }
 
-    /// Forgets everything.
+    /// Removes the file.
     pub fn forget(state_dir: &Path) -> io::Result<()> {
         disk::remove(&path(state_dir))
     }
 
-    /// Removes from the kernel what these say and `current` does not. What `current` needs is in
-    /// place already. Another daemon may use a name or number by now: then it is left alone as far
-    /// as the kernel tells.
+    /// Removes from the kernel what is in `self` and not in `current`. What `current` needs is
+    /// already in place. If another daemon uses a name or number now, as far as the kernel shows,
+    /// it is left alone.
     pub async fn clear(&self, current: &Traces) {
-        // A device of that name is another daemon's by now, and so is the table.
+        // If the device exists, it is another daemon's by now, and so is the table.
         if self.tun != current.tun && !tun::exists(&self.tun) {
             match Nft::new(&self.tun).remove().await {
                 Ok(false) => {}
@@ -133,7 +133,7 @@ impl Spec {
     }
 }
 
-/// All of them, or none if one cannot be read.
+/// All prefixes, or none if one is invalid.
 fn read_prefixes(texts: &[String]) -> Option<BTreeSet<Prefix>> {
     texts.iter().map(|text| text.parse().ok()).collect()
 }

@@ -1,7 +1,7 @@
 //! The TUN device: created, configured and brought up.
 //!
-//! Packets are read and written with a virtio header (`IFF_VNET_HDR`, for TCP and UDP segmentation
-//! offload), in blocking mode, by the data plane. The device is not persistent: it goes with its
+//! The data plane reads and writes packets with a virtio header (`IFF_VNET_HDR`, for TCP and UDP
+//! segmentation offload), in blocking mode. The device is not persistent: it is removed with its
 //! last handle or with the process, and the kernel then removes the routes through it.
 
 mod group;
@@ -15,18 +15,18 @@ use tun_rs::{DeviceBuilder, DeviceBuilderGuard, SyncDevice};
 
 use super::sysctl::{self, Setting, SysctlError};
 
-/// Packets that wait for the data plane; the kernel drops more. As on an Ethernet card (the
-/// driver's own default is 500). The data plane makes it longer where it can bound the bytes.
+/// Packets that may wait for the data plane; the kernel drops more. As on an Ethernet card (the
+/// driver's default is 500). The data plane increases it where it can bound the bytes.
 pub(crate) const QUEUE: u32 = 1000;
 
-/// The interface group of every TUN device of ours, also of other daemons on this host: the guard
-/// knows by it what belongs to a mesh. "RWAY" in ASCII.
+/// The interface group of all our TUN devices, including other daemons' on this host: by it the
+/// guard recognizes the mesh. "RWAY" in ASCII.
 pub const TUN_GROUP: u32 = 0x5257_4159;
 
-/// Why there is no TUN device.
+/// Why the TUN device could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum TunError {
-    /// The name is taken.
+    /// The name is in use.
     #[error(
         "device {name} exists: is another ringway running in this network namespace? \
          Stop it, or choose another [tun] name"
@@ -50,7 +50,7 @@ pub enum TunError {
         #[source]
         source: io::Error,
     },
-    /// Anything else.
+    /// Another error.
     #[error("cannot set up device {name}")]
     Failed {
         /// The device.
@@ -79,7 +79,7 @@ pub fn create_plain_tun(name: &TunName, mtu: u16) -> Result<SyncDevice, TunError
     build(name, mtu, |linux| _ = linux.tx_queue_len(QUEUE))
 }
 
-/// Creates device `name` as [`open_tun`] does, and leaves it down: no packet passes through it.
+/// Creates device `name` as [`open_tun`] does, but leaves it down: no packet passes through it.
 pub fn create_tun(name: &TunName, mtu: u16, lanes: usize) -> Result<Arc<SyncDevice>, TunError> {
     let device = build(name, mtu, |linux| {
         linux
@@ -96,7 +96,7 @@ fn build(
     mtu: u16,
     with: impl FnMut(&mut DeviceBuilderGuard<'_>),
 ) -> Result<SyncDevice, TunError> {
-    // The driver would attach to a persistent device of that name, and report no error.
+    // The driver would attach to a persistent device of that name without an error.
     if exists(name) {
         return Err(TunError::Exists {
             name: name.to_string(),
@@ -116,8 +116,7 @@ fn build(
     Ok(device)
 }
 
-/// Brings the device that [`create_tun`] or [`create_plain_tun`] has made up. Returns its interface
-/// index.
+/// Brings up a device made by [`create_tun`] or [`create_plain_tun`]. Returns its interface index.
 pub fn raise_tun(name: &TunName, device: &SyncDevice) -> Result<u32, TunError> {
     raise(device).map_err(|source| classify(name, source))
 }
@@ -129,8 +128,8 @@ fn raise(device: &SyncDevice) -> io::Result<u32> {
     Ok(index)
 }
 
-/// Sets the device's kernel settings. Each is a second line of defence or saves noise, so one that
-/// cannot be written (read-only `/proc/sys`) is only warned of.
+/// Sets the device's kernel settings. Each is a second line of defence or avoids useless traffic,
+/// so one that cannot be written (read-only `/proc/sys`) only causes a warning.
 fn configure(name: &TunName) {
     let reverse_path = Setting {
         key: format!("net/ipv4/conf/{name}/rp_filter"),
@@ -149,16 +148,17 @@ fn configure(name: &TunName) {
     }
 }
 
-/// The settings of device `name` that must stay as they are.
+/// The settings of device `name` that must stay in force.
 pub fn settings(name: &TunName) -> Vec<Setting> {
     [
-        // First: the others have no effect without. The setting `default` may have disabled IPv6 on
-        // new devices; container runtimes do that.
+        // First, because the others have no effect without it: the setting `default` may have
+        // disabled IPv6 on new devices, as container runtimes do.
         ("ipv6", "disable_ipv6", "0"),
-        // No link-local address and no router solicitations: nothing on this link understands them.
+        // No link-local address and no router solicitations: the peers of this link do not process
+        // them.
         ("ipv6", "addr_gen_mode", "1"),
         ("ipv6", "accept_ra", "0"),
-        // What a peer sends must not change our routes.
+        // A peer must not change our routes.
         ("ipv6", "accept_redirects", "0"),
         ("ipv4", "accept_redirects", "0"),
         ("ipv4", "send_redirects", "0"),
@@ -177,10 +177,9 @@ fn warn_of<T>(written: Result<T, SysctlError>, message: &'static str) {
     }
 }
 
-/// The value of `rp_filter` that checks least. The data plane checks sources itself, against what
-/// the sender is authorized for, and packets of a draining peer still arrive when its route is
-/// gone. The kernel takes the larger value of `all` and the device; 2 (loose) undoes a strict
-/// `all`.
+/// The least strict value of `rp_filter`. The data plane itself checks sources against the sender's
+/// authorization, and packets of a draining peer still arrive when its route is gone. The kernel
+/// uses the larger value of `all` and the device; 2 (loose) overrides a strict `all`.
 fn reverse_path_filter() -> &'static str {
     match sysctl::read("net/ipv4/conf/all/rp_filter").as_deref() {
         Ok("0") | Err(_) => "0",
@@ -190,7 +189,7 @@ fn reverse_path_filter() -> &'static str {
 
 /// True if this thread's network namespace has an interface `name`.
 pub fn exists(name: &TunName) -> bool {
-    // /sys/class/net shows the namespace in which /sys was mounted, this file that of the thread.
+    // /sys/class/net shows the namespace in which /sys was mounted; this file shows the thread's.
     let Ok(interfaces) = fs::read_to_string("/proc/thread-self/net/dev") else {
         return false;
     };
@@ -205,7 +204,7 @@ fn classify(name: &TunName, source: io::Error) -> TunError {
     let name = name.to_string();
 
     match source.raw_os_error() {
-        // Another process took the name after `exists` had looked.
+        // Another process took the name after the check with `exists`.
         Some(libc::EBUSY) => TunError::Exists { name },
         // From opening /dev/net/tun: no device node, or no driver behind it.
         Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => TunError::NoDriver(source),

@@ -1,20 +1,20 @@
-//! [`TunDrops`]: packets that the kernel has dropped at the TUN device, by its own count.
+//! [`TunDrops`]: the kernel's counters of packets dropped at the TUN device.
 
 use std::{fs, io};
 
 use ringway_config::TunName;
 
-/// The device's numbers, since it was made.
+/// The counters, since the device was created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TunDrops {
-    /// On their way to the data plane: the device's queue was full.
+    /// Towards the data plane: the device's queue was full.
     pub queue: u64,
-    /// Written by the data plane, and not taken by the host's stack.
+    /// From the data plane: the host's network stack did not accept it.
     pub input: u64,
 }
 
 impl TunDrops {
-    /// What was dropped since the numbers were `before`.
+    /// The difference from the earlier counters `before`.
     pub fn since(&self, before: &TunDrops) -> TunDrops {
         TunDrops {
             queue: since(self.queue, before.queue),
@@ -28,16 +28,16 @@ fn since(now: u64, before: u64) -> u64 {
     now.checked_sub(before).unwrap_or(now)
 }
 
-/// The numbers of device `name` in this thread's network namespace. Error: there is none.
+/// The counters of device `name` in this thread's network namespace. Fails if it does not exist.
 pub fn read(name: &TunName) -> io::Result<TunDrops> {
-    // /sys/class/net shows the namespace in which /sys was mounted, this file that of the thread.
+    // /sys/class/net shows the namespace in which /sys was mounted; this file shows the thread's.
     let interfaces = fs::read_to_string("/proc/thread-self/net/dev")?;
 
     parse(&interfaces, name.as_str()).ok_or(io::ErrorKind::NotFound.into())
 }
 
-/// After the name come eight numbers of receiving and eight of sending (proc_net(5)); the fourth of
-/// each are drops. What the host sends is what the data plane reads.
+/// After the name there are eight receive and eight transmit counters (proc_net(5)); the fourth of
+/// each counts drops. What the host transmits is what the data plane reads.
 fn parse(interfaces: &str, name: &str) -> Option<TunDrops> {
     let numbers = interfaces.lines().find_map(|line| {
         let (found, numbers) = line.split_once(':')?;
@@ -47,7 +47,7 @@ fn parse(interfaces: &str, name: &str) -> Option<TunDrops> {
     let mut numbers = numbers.split_whitespace().map(|number| number.parse().ok());
     Some(TunDrops {
         input: numbers.nth(3)??,
-        // Four numbers of receiving and three of sending lie in between.
+        // Skips four receive and three transmit counters.
         queue: numbers.nth(7)??,
     })
 }

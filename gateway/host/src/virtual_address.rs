@@ -1,14 +1,14 @@
-//! [`VirtualAddresses`]: addresses that the site's active gateway has, with a lifetime in the
-//! kernel that it renews. A daemon that is dead, stopped or hangs loses them by itself.
+//! [`VirtualAddresses`]: the addresses of the site's active gateway. They have a lifetime in the
+//! kernel and must be renewed: if the daemon dies, is stopped or hangs, the kernel removes them.
 //!
 //! ```text
 //!   renewed twice a second:   10.1.0.250/32 dev eth0 valid_lft 2sec preferred_lft 0sec
 //! ```
-//! An address has the full length of its family, whatever its network: beside the host's own
-//! address it is no secondary one, which would go with that, and it brings no route of its own. It
-//! is deprecated from the beginning, so that IPv6 does not choose it as a source.
+//! Its prefix length is the full length of its family: so it is not a secondary address, which the
+//! kernel would remove together with the host's own, and it adds no route. It is deprecated from
+//! the start, so that IPv6 does not choose it as a source.
 //!
-//! Whether it may be had is not decided here. Others learn of it by [`announce`].
+//! The caller decides whether this host may have it. [`announce`] notifies other hosts.
 
 pub mod announce;
 
@@ -21,11 +21,11 @@ use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags};
 
 use crate::netlink::{self, Netlink};
 
-/// Seconds that the kernel keeps an address without a renewal. It looks once a second, so that it
-/// may be gone a second later than that.
+/// Lifetime in seconds without a renewal. The kernel checks once a second, so an address may stay a
+/// second longer.
 const LIFETIME: u32 = 2;
 
-/// A lifetime without an end (rtnetlink(7), `INFINITY_LIFE_TIME`).
+/// An infinite lifetime (rtnetlink(7), `INFINITY_LIFE_TIME`).
 const FOREVER: u32 = u32::MAX;
 
 /// Sets and removes virtual addresses in one network namespace.
@@ -34,35 +34,35 @@ pub struct VirtualAddresses {
     netlink: Netlink,
 }
 
-/// An interface as it is now.
+/// The current state of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interface {
     /// Its index.
     pub index: u32,
-    /// Its Ethernet address; `None` if it has none.
+    /// Its Ethernet address, if it has one.
     pub hardware: Option<[u8; 6]>,
     /// It is up and has a carrier.
     pub is_running: bool,
 }
 
-/// An address that was found on an interface.
+/// An address of an interface.
 #[derive(Debug, Clone)]
 struct Found {
     address: IpAddr,
-    /// Set by a daemon: it ends by itself.
+    /// It has a lifetime: a daemon has set it.
     is_ours: bool,
     message: AddressMessage,
 }
 
 impl VirtualAddresses {
-    /// In the network namespace of the calling thread. Needs a tokio runtime.
+    /// Opens a socket in the network namespace of the calling thread. Needs a tokio runtime.
     pub fn open() -> io::Result<VirtualAddresses> {
         Ok(VirtualAddresses {
             netlink: Netlink::open()?,
         })
     }
 
-    /// The interface `name`; `None` if there is none.
+    /// The interface `name`, if it exists.
     pub async fn interface(&self, name: &str) -> io::Result<Option<Interface>> {
         let request = self
             .netlink
@@ -83,14 +83,14 @@ impl VirtualAddresses {
         }))
     }
 
-    /// Gives interface `index` these addresses for another two seconds. Returns those that it did
-    /// not have.
+    /// Sets these addresses on interface `index`, or renews them, for two seconds. Returns those
+    /// that it did not have.
     pub async fn renew(&self, index: u32, addresses: &[IpAddr]) -> io::Result<BTreeSet<IpAddr>> {
         let found = self.find(index, addresses).await?;
         let mut missing: BTreeSet<IpAddr> = addresses.iter().copied().collect();
         missing.retain(|address| !found.iter().any(|found| found.address == *address));
 
-        // Each by itself: one that is refused must not cost the others their lifetime.
+        // One by one: if the kernel refuses one, the others must still be renewed.
         let mut refused = None;
         for address in addresses {
             if let Err(error) = self.set(index, *address).await {
@@ -103,7 +103,7 @@ impl VirtualAddresses {
         }
     }
 
-    /// Those of these addresses that interface `index` has from a daemon.
+    /// Those of these addresses that a daemon has set on interface `index`.
     pub async fn ours(&self, index: u32, addresses: &[IpAddr]) -> io::Result<BTreeSet<IpAddr>> {
         let found = self.find(index, addresses).await?.into_iter();
 
@@ -113,8 +113,8 @@ impl VirtualAddresses {
             .collect())
     }
 
-    /// Takes these addresses from interface `index`, but for those without an end: another program
-    /// has set them. Returns these.
+    /// Removes these addresses from interface `index`, except those with an infinite lifetime,
+    /// which another program has set. Returns the latter.
     pub async fn remove(&self, index: u32, addresses: &[IpAddr]) -> io::Result<BTreeSet<IpAddr>> {
         let mut foreign = BTreeSet::new();
 
@@ -125,7 +125,7 @@ impl VirtualAddresses {
             }
             let request = self.netlink.handle().address().del(found.message);
             match netlink::answer(request.execute()).await {
-                // Its time was over meanwhile.
+                // Its lifetime ended meanwhile.
                 Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => {}
                 result => result?,
             }
@@ -141,8 +141,8 @@ impl VirtualAddresses {
         let mut lifetime = CacheInfo::default();
         lifetime.ifa_valid = LIFETIME;
         lifetime.ifa_preferred = 0;
-        // RFC 4862, section 5.4: whether it is unique is asked before, and answers to that question
-        // must not keep it unused after a takeover.
+        // RFC 4862, section 5.4: the caller probes for duplicates before, and answers to the
+        // kernel's own probe must not keep the address unusable after a takeover.
         let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
         let attributes = &mut request.message_mut().attributes;
         attributes.push(AddressAttribute::CacheInfo(lifetime));
@@ -182,7 +182,7 @@ pub(crate) fn local(message: &AddressMessage) -> Option<IpAddr> {
     address
 }
 
-/// Seconds; without the attribute, without an end.
+/// Lifetime in seconds; infinite without the attribute.
 fn lifetime(message: &AddressMessage) -> u32 {
     let info = message
         .attributes

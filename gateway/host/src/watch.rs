@@ -1,10 +1,10 @@
-//! What others change of what this daemon has set in the kernel: when to look ([`Events`]), and who
-//! it was, as far as the kernel tells ([`Authors`]).
+//! Detects what other programs change of our objects in the kernel: when to compare ([`Events`]),
+//! and which program it was, as far as the kernel reports it ([`Authors`]).
 //!
-//! And what they have set that is in the way of our traffic: [`inquire`].
+//! Also detects rules and routes of theirs that are in the way of our traffic: [`inquire`].
 //!
-//! Notifications only hasten a look. What counts is content: it is compared each second as well,
-//! by digests that cost microseconds while nothing has changed.
+//! Notifications only make a comparison happen sooner. The contents decide: they are also compared
+//! each second, with digests that cost microseconds while nothing has changed.
 
 mod asked;
 mod authors;

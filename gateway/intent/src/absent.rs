@@ -1,5 +1,5 @@
-//! Addresses of ours that this host does not have. The gateway runs without them, and serves them
-//! once they come.
+//! Findings about addresses of ours that this host does not have. The gateway runs without them,
+//! and uses them as soon as the host has them.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,10 +9,10 @@ use crate::links::Links;
 use crate::remedy::Remedy;
 use crate::thing::Finding;
 
-/// What every finding about an address of ours is called first.
+/// Prefix of the names of these findings.
 pub const ADDRESS_MISSING: &str = "address missing";
 
-/// The address of the tunnel's port: peers cannot dial the gateway.
+/// The address of the tunnel port is missing: peers cannot dial the gateway.
 pub fn absent_listen(config: &Config, links: &Links) -> Option<Finding> {
     let address = config.listen.ip();
     let is_there = address.is_unspecified() || is_there(config, links, address);
@@ -30,7 +30,7 @@ pub fn absent_listen(config: &Config, links: &Links) -> Option<Finding> {
     })
 }
 
-/// Addresses of the DNS server.
+/// Addresses of the DNS server that are missing.
 pub fn absent_dns(config: &Config, links: &Links) -> Vec<Finding> {
     let listen = config.dns.listen.iter().map(SocketAddr::ip);
 
@@ -40,7 +40,7 @@ pub fn absent_dns(config: &Config, links: &Links) -> Vec<Finding> {
         .collect()
 }
 
-/// One of them.
+/// The finding about one of them.
 pub fn absent_dns_address(address: IpAddr) -> Finding {
     Finding {
         name: format!("{ADDRESS_MISSING} dns {address}"),
@@ -54,6 +54,6 @@ pub fn absent_dns_address(address: IpAddr) -> Finding {
 }
 
 fn is_there(config: &Config, links: &Links, address: IpAddr) -> bool {
-    // The active gateway has the virtual ones.
+    // Only the active gateway has the virtual addresses, so their absence is normal.
     config.ha.has(address) || address.is_loopback() || links.have(address)
 }

@@ -1,8 +1,8 @@
-//! [`unannounced`]: what this gateway serves and does not announce now, since the host has no way
-//! to it. `[[announce]]` says for which sites that counts.
+//! [`unannounced`]: the prefixes that this gateway serves but does not announce now, because the
+//! host has no route to them. `[[announce]]` says for which sites routes are a condition.
 //!
-//! Each prefix counts for itself, as claims do: while one of a site's is missing, members reach the
-//! others, and a sibling that has a route to the missing one serves it.
+//! Each prefix is judged by itself, as claims are: if one of a site's prefixes has no route,
+//! members still reach the others, and a sibling that has a route to it serves it.
 
 use std::fmt::Write as _;
 
@@ -12,24 +12,24 @@ use crate::remedy::Remedy;
 use crate::situation::Situation;
 use crate::thing::Finding;
 
-/// What the name of each [`Finding`] about an announcement begins with.
+/// Prefix of the names of the findings.
 pub const UNANNOUNCED: &str = "announce";
 
-/// Prefixes that a finding writes out.
+/// Number of prefixes that a finding lists.
 const MOST: usize = 4;
 
-/// A site, some or all of whose prefixes are not announced.
+/// A site of which some or all prefixes are not announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unannounced {
     /// The site, as gateway.toml names it: `idc`, or `beta/plant`.
     pub site: String,
-    /// Those without a route.
+    /// Its prefixes without a route.
     pub missing: Vec<Prefix>,
-    /// It has other prefixes, and these are announced.
+    /// The site has other prefixes, which are announced.
     pub is_partial: bool,
 }
 
-/// The sites with a condition that is not met, in the order of the file.
+/// The sites whose condition is not met, in the order of the file.
 pub fn unannounced(situation: &Situation<'_>) -> Vec<Unannounced> {
     let watched = situation.config.announce.iter();
 
@@ -38,7 +38,7 @@ pub fn unannounced(situation: &Situation<'_>) -> Vec<Unannounced> {
         .collect()
 }
 
-/// The prefixes of a site that are served here; none if its record does not fit ours now.
+/// The prefixes of a site that are served here. None if the two organizations' records disagree.
 pub fn announceable(announce: &Announce, situation: &Situation<'_>) -> Vec<Prefix> {
     let config = situation.config;
     let org: &OrgId = announce.org.as_ref().unwrap_or(&config.own.org);
@@ -71,7 +71,7 @@ fn missing(announce: &Announce, situation: &Situation<'_>) -> Option<Unannounced
 }
 
 impl Unannounced {
-    /// The same for an operator.
+    /// The finding for the operator.
     pub fn finding(&self) -> Finding {
         let Unannounced {
             site,

@@ -1,5 +1,5 @@
-//! [`GuardSpec`]: what the kernel must drop so that addresses of the mesh come and go by the TUN
-//! device alone, and where it must forward. How the rules are written is `ringway-host`'s.
+//! [`GuardSpec`]: what the kernel must drop so that addresses of the mesh enter and leave by the
+//! TUN device only, and where it must forward. `ringway-host` makes the rules of it.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -8,29 +8,30 @@ use ringway_config::{Config, Endpoint, Host, Prefix, TunName};
 
 use crate::situation::Situation;
 
-/// Everything that the guard depends on.
+/// Everything that determines the guard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardSpec {
     /// The TUN device; also the name of the guard's table.
     pub tun: TunName,
     /// Our site's prefixes, and those of the sites that are served via it.
     pub own: Vec<Prefix>,
-    /// Those of them that are our organization's: hosts in these may reach each other.
+    /// Those of `own` that belong to our organization: hosts in them may reach each other.
     pub inside: Vec<Prefix>,
-    /// The prefixes of the other sites and of removed members: their packets enter and leave by the
+    /// The prefixes of the other sites and of removed members. Their packets enter and leave by the
     /// TUN device only.
     pub members: BTreeSet<Prefix>,
-    /// The site's interfaces: our own addresses come from these only, and these forward.
+    /// The site's interfaces. Packets with our own addresses arrive by these only, and these
+    /// forward.
     pub site: BTreeSet<String>,
-    /// Other gateways serve this site too, so that packets of members may reach this host by the
-    /// site's network.
+    /// The site has other gateways, so packets of members may reach this host through the site's
+    /// network.
     pub has_siblings: bool,
     /// The tunnel port.
     pub tunnel_port: u16,
-    /// The device of WireGuard clients and their port, if there are to be any.
+    /// Device and port for WireGuard clients, if the file has `[wireguard]`.
     pub wireguard: Option<(TunName, u16)>,
-    /// Others dial this gateway, so that whatever filters the host's input must let new packets to
-    /// the tunnel port pass.
+    /// Others dial this gateway, so filters for the host's input must accept new packets to the
+    /// tunnel port.
     pub is_dialled: bool,
     /// The firewall mark of the tunnel's own packets.
     pub mark: u32,
@@ -68,8 +69,8 @@ pub fn guard(situation: &Situation<'_>) -> GuardSpec {
     }
 }
 
-/// True if other gateways serve this site too, so that packets of members may reach this host by
-/// the site's network.
+/// True if the site has other gateways, so that packets of members may reach this host through the
+/// site's network.
 pub fn has_siblings(config: &Config) -> bool {
     config.own.gateways.iter().any(|gateway| {
         gateway.site == config.site
@@ -78,7 +79,7 @@ pub fn has_siblings(config: &Config) -> bool {
     })
 }
 
-/// The addresses at which peers can be dialled. What a name resolves to is not known here.
+/// The addresses at which peers can be dialled. Those of host names are not known here.
 fn endpoints(situation: &Situation<'_>) -> impl Iterator<Item = IpAddr> {
     situation
         .config

@@ -1,5 +1,5 @@
-//! [`Inquiry`]: what the kernel is asked for its own verdict about: sample packets between the site
-//! and the members, so that what others have set in their way is seen.
+//! [`Inquiry`]: sample packets between the site and the members, for which the kernel is asked how
+//! it would handle them. That shows rules of other programs that are in the way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,39 +8,39 @@ use ringway_config::{Config, Policy, Prefix, Service};
 
 use crate::links::Links;
 
-/// Interfaces of the site that are asked for; a cluster's node has one for each pod.
+/// Maximum number of the site's interfaces in an inquiry: a cluster's node has one for each pod.
 const INTERFACES: usize = 8;
 
-/// Questions about routes. With more prefixes, fewer interfaces are asked for; with still more, the
-/// last prefixes are left out.
+/// Maximum number of route lookups. If there are more prefixes, fewer interfaces are covered;
+/// beyond that, the last prefixes are left out.
 const WAYS: usize = 1024;
 
-/// Ports that filters are asked for; with more, the rest is left out.
+/// Maximum number of ports in an inquiry; the rest is left out.
 const PORTS: usize = 64;
 
-/// As many as one match of iptables takes (`multiport`).
+/// The maximum of one `multiport` match in iptables.
 const DIALLED_PORTS: usize = 15;
 
 /// See the head of this file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inquiry {
-    /// At most one for each interface of the site and prefix of a member.
+    /// At most one for each pair of an interface of the site and a prefix of a member.
     pub ways: Vec<Way>,
-    /// Prefixes of members that nothing is asked about: there are too many.
+    /// Number of members' prefixes that the inquiry leaves out.
     pub unasked: usize,
-    /// Where this gateway answers DNS.
+    /// The addresses of our DNS server.
     pub dns: Vec<IpAddr>,
-    /// The tunnel's port, if others dial this gateway.
+    /// The tunnel port, if others dial this gateway.
     pub tunnel_port: Option<u16>,
-    /// The ports at which other gateways are dialled: [`dialled_ports`].
+    /// Ports of other gateways that we dial: [`dialled_ports`].
     pub dialled_ports: BTreeSet<u16>,
-    /// Interfaces by which tunnels come and go: those of default routes.
+    /// Interfaces of default routes, by which tunnels leave.
     pub outside: BTreeSet<String>,
-    /// TCP ports that hosts of both sides are likely to use: [`tcp_ports`].
+    /// TCP ports that hosts of both sides probably use: [`tcp_ports`].
     pub ports: BTreeSet<u16>,
 }
 
-/// The UDP ports of other gateways, by all records: some of them, if there are very many.
+/// The UDP ports of other gateways in all records. Only some if there are very many.
 pub fn dialled_ports(config: &Config) -> BTreeSet<u16> {
     let gateways = config.records().flat_map(|member| {
         let gateways = member.gateways.iter();
@@ -56,7 +56,7 @@ pub fn dialled_ports(config: &Config) -> BTreeSet<u16> {
         .collect()
 }
 
-/// The first ports of what the rules and the named services of `policy` say, Fabric's among them.
+/// The first ports in the rules and the named services of `policy`; Fabric's ports are included.
 pub fn tcp_ports(policy: &Policy) -> BTreeSet<u16> {
     let allowed = policy.allow.iter().flatten().map(|allow| &allow.services);
     let egress = policy.allow_egress.iter().map(|allow| &allow.services);
@@ -74,23 +74,23 @@ pub fn tcp_ports(policy: &Policy) -> BTreeSet<u16> {
         .collect()
 }
 
-/// Packets of one host of the site to one address of a member, and back.
+/// Packets between a host of the site and an address of a member, in both directions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Way {
     /// The site's interface.
     pub interface: String,
-    /// An address of the site behind it, not this host's own.
+    /// An address of the site behind that interface, not one of this host.
     pub host: IpAddr,
-    /// An address of the member.
+    /// An address inside `prefix`.
     pub remote: IpAddr,
-    /// The prefix that it stands for.
+    /// The member's prefix.
     pub prefix: Prefix,
     /// A tunnel serves the prefix now.
     pub is_tunnelled: bool,
 }
 
-/// The ways between the site's prefixes `own` and the members', each true if a tunnel serves it.
-/// And how many of these have none, since there are too many.
+/// The pairs of the site's prefixes `own` and the members' prefixes; each is marked true if a
+/// tunnel serves it. Also returns how many of these are left out because there are too many.
 pub fn ways(links: &Links, own: &[Prefix], members: &BTreeMap<Prefix, bool>) -> (Vec<Way>, usize) {
     let mut ways = Vec::new();
     let mut unasked = 0;
@@ -99,7 +99,7 @@ pub fn ways(links: &Links, own: &[Prefix], members: &BTreeMap<Prefix, bool>) -> 
         let sources = links.neighbours_in(own);
         let sources = sources.into_iter().filter(|(_, host)| host.is_ipv4() == v4);
         let members = members.iter().filter(|(prefix, _)| prefix.is_ipv4() == v4);
-        // Half for each family, so that neither takes everything.
+        // Half for each family, so that neither uses up the limit.
         let asked: Vec<_> = members.clone().take(WAYS / 2).collect();
         let interfaces = (WAYS / 2 / asked.len().max(1)).clamp(1, INTERFACES);
 
@@ -111,7 +111,8 @@ pub fn ways(links: &Links, own: &[Prefix], members: &BTreeMap<Prefix, bool>) -> 
             ways.extend(asked.iter().map(|(prefix, is_tunnelled)| Way {
                 interface: interface.clone(),
                 host,
-                // Number 0 is the network itself, or any of its routers (RFC 4291, section 2.6.1).
+                // Address 0 is the network's own, or that of any of its routers (RFC 4291, section
+                // 2.6.1).
                 remote: nth(prefix, 1).unwrap_or(prefix.address()),
                 prefix: **prefix,
                 is_tunnelled: **is_tunnelled,
@@ -122,8 +123,8 @@ pub fn ways(links: &Links, own: &[Prefix], members: &BTreeMap<Prefix, bool>) -> 
 }
 
 impl Links {
-    /// One address of another host on each interface that has an address inside `own`, per family.
-    /// Nobody needs to have it.
+    /// For each interface with an address inside `own`, and each family, the address of another
+    /// host. Such a host need not exist.
     fn neighbours_in(&self, own: &[Prefix]) -> Vec<(String, IpAddr)> {
         let mut found: BTreeMap<(String, bool), IpAddr> = BTreeMap::new();
 
@@ -147,7 +148,7 @@ impl Links {
     }
 }
 
-/// The address number `n` of a prefix; `None` if it has no such address, or none for a host.
+/// Address `n` of a prefix; `None` if the prefix is too small, or hosts cannot have that address.
 fn nth(prefix: &Prefix, n: u8) -> Option<IpAddr> {
     let address = match prefix.address() {
         IpAddr::V4(v4) => Ipv4Addr::from_bits(v4.to_bits().checked_add(n.into())?).into(),

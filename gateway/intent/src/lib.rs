@@ -1,9 +1,9 @@
-//! The host as plain values: what a gateway observes of it ([`Links`]) and what it wants there
-//! ([`RoutePlan`], [`GuardSpec`]), derived from the configuration and the verdicts on its
+//! The host as plain values: what a gateway observes ([`Links`]), and what it wants the host to
+//! look like ([`RoutePlan`], [`GuardSpec`]), derived from the configuration and the verdicts on its
 //! prefixes.
 //!
-//! Pure. `ringway-host` reads and writes these values, `ringway-shell` decides when; neither needs
-//! to know the other.
+//! Pure. `ringway-host` reads and writes these values and `ringway-shell` decides when; neither
+//! depends on the other.
 
 #![forbid(unsafe_code)]
 

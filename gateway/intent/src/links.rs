@@ -8,8 +8,8 @@ use ringway_config::{Connected, Prefix};
 
 use crate::families::Families;
 
-/// The longest prefix that still stands for "everywhere": VPN programs write the default route as
-/// two halves, and all global IPv6 addresses begin with the same three bits.
+/// The longest prefix that still counts as a default route: VPN programs write the default route as
+/// two halves, and all global IPv6 addresses share their first three bits.
 const DEFAULT_V4: u8 = 1;
 const DEFAULT_V6: u8 = 3;
 
@@ -17,34 +17,34 @@ const DEFAULT_V6: u8 = 3;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Links {
     addresses: Vec<Address>,
-    /// Unicast routes that overlap our prefixes, default routes among them; without those of our
-    /// own TUN device. Sorted, each once.
+    /// Unicast routes that overlap our prefixes, including default routes, without those of our own
+    /// TUN device. Sorted, without duplicates.
     routes: BTreeSet<HostRoute>,
     /// The interfaces that are up and have a carrier.
     running: BTreeSet<String>,
 }
 
-/// One way of the host to somewhere.
+/// A route of the host; one for each next hop.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostRoute {
-    /// Where it leads.
+    /// Its destination.
     pub prefix: Prefix,
     /// The interface's name.
     pub interface: String,
-    /// The next router; `None`: the destination is on the link.
+    /// The next router; `None` if the destination is on the link.
     pub gateway: Option<IpAddr>,
-    /// False while the interface has no carrier, or the kernel knows the way to be dead.
+    /// False while the interface has no carrier, or the kernel has marked the next hop as dead.
     pub is_live: bool,
 }
 
 impl HostRoute {
-    /// True if the route leads everywhere, and so says nothing about where our site is.
+    /// True for a default route, which says nothing about where our site is.
     pub fn is_default(&self) -> bool {
         is_default(&self.prefix)
     }
 }
 
-/// True for a prefix so short that it stands for every address.
+/// True for a prefix that is short enough to count as a default route.
 pub fn is_default(prefix: &Prefix) -> bool {
     let longest = if prefix.is_ipv4() {
         DEFAULT_V4
@@ -60,17 +60,16 @@ pub fn is_default(prefix: &Prefix) -> bool {
 pub struct Address {
     /// The interface's name.
     pub interface: String,
-    /// The host's address.
+    /// The address of this host.
     pub own: IpAddr,
-    /// The network that the interface is connected to: the address's, or the far end's on a
-    /// point-to-point link.
+    /// The connected network: that of the address, or the far end's on a point-to-point link.
     pub network: Prefix,
-    /// Fit as a source of new connections: primary, not deprecated, and known to be unique.
+    /// Suitable as a source of new connections: primary, not deprecated, and verified as unique.
     pub preferred: bool,
 }
 
 impl Links {
-    /// The links with these addresses, whose interfaces have a carrier.
+    /// Links with these addresses. All of their interfaces have a carrier.
     pub fn from_addresses(addresses: impl IntoIterator<Item = Address>) -> Links {
         let addresses: Vec<Address> = addresses.into_iter().collect();
         let interfaces = addresses.iter().map(|address| address.interface.clone());
@@ -82,43 +81,43 @@ impl Links {
         }
     }
 
-    /// The same, but of the interfaces, these have a carrier.
+    /// The same links, where only these interfaces have a carrier.
     #[must_use]
     pub fn with_running(mut self, interfaces: impl IntoIterator<Item = String>) -> Links {
         self.running = interfaces.into_iter().collect();
         self
     }
 
-    /// True if the interface is there, is up, and has a carrier.
+    /// True if the interface exists, is up and has a carrier.
     pub fn is_running(&self, interface: &str) -> bool {
         self.running.contains(interface)
     }
 
-    /// True if both have the same addresses and routes, whatever has a carrier.
+    /// True if both have the same addresses and routes; carriers may differ.
     pub fn leads_as(&self, other: &Links) -> bool {
         self.addresses == other.addresses && self.routes == other.routes
     }
 
-    /// The same addresses, with these routes.
+    /// The same links with these routes.
     #[must_use]
     pub fn with_routes(mut self, routes: impl IntoIterator<Item = HostRoute>) -> Links {
         self.routes = routes.into_iter().collect();
         self
     }
 
-    /// The site's interfaces: those by which a route other than the default leads to one of the
-    /// site's prefixes `own`.
+    /// The site's interfaces: those with a route, other than a default route, to one of the site's
+    /// prefixes `own`.
     pub fn site_interfaces(&self, own: &[Prefix]) -> BTreeSet<String> {
         self.interfaces_to(own, Prefix::overlaps)
     }
 
-    /// Those by which a route leads into the site only: a wider one, as to all private addresses,
-    /// may lead to the WAN, and have others inside it.
+    /// The interfaces with a route that lies inside the site. A wider route, such as one to all
+    /// private addresses, may lead to the WAN.
     pub fn interfaces_inside(&self, own: &[Prefix]) -> BTreeSet<String> {
         self.interfaces_to(own, Prefix::covers)
     }
 
-    /// `matches` compares a prefix of the site's with that of a route.
+    /// The interfaces of the routes for which `matches(site's prefix, route's prefix)` is true.
     fn interfaces_to(
         &self,
         own: &[Prefix],
@@ -132,15 +131,15 @@ impl Links {
             .collect()
     }
 
-    /// The interfaces by which default routes lead.
+    /// The interfaces of default routes.
     pub fn outside(&self) -> BTreeSet<String> {
         let defaults = self.routes.iter().filter(|route| route.is_default());
 
         defaults.map(|route| route.interface.clone()).collect()
     }
 
-    /// True if a living route leads to `prefix` or to a part of it, as for the aggregate of a BGP
-    /// speaker (RFC 4271, section 9.2.2.2). A default route leads nowhere in particular.
+    /// True if there is a live route to `prefix` or to a part of it, as for the aggregate of a BGP
+    /// speaker (RFC 4271, section 9.2.2.2). A default route does not count.
     pub fn lead_to(&self, prefix: &Prefix) -> bool {
         let mut routes = self.routes.iter();
 
@@ -150,9 +149,9 @@ impl Links {
         })
     }
 
-    /// Families whose default routes all stay inside the site: the next router is one of the
-    /// site's. On a machine with one card in a cloud network, the other subnets of the site are
-    /// behind that router.
+    /// Families whose default routes all stay inside the site, because the next router is in it. On
+    /// a machine with a single interface in a cloud network, that router leads to the site's other
+    /// subnets.
     pub fn defaults_inside(&self, own: &[Prefix]) -> Families {
         let site = self.site_interfaces(own);
         let (v4, v6): (Vec<&HostRoute>, Vec<&HostRoute>) = self
@@ -167,7 +166,8 @@ impl Links {
         }
     }
 
-    /// The networks that no remote site may use: all but loopback and link-local ones, each once.
+    /// The networks that no remote site may use: all except loopback and link-local ones, without
+    /// duplicates.
     pub fn connected(&self) -> Vec<Connected> {
         let mut networks: Vec<Connected> = self
             .addresses
@@ -179,7 +179,8 @@ impl Links {
             })
             .collect();
 
-        // One entry per address so far: an interface may have several in one network.
+        // There is one entry for each address so far, and an interface may have several in one
+        // network.
         networks.sort();
         networks.dedup();
         networks
@@ -190,7 +191,8 @@ impl Links {
         self.addresses.iter().map(|address| address.own)
     }
 
-    /// This host's addresses that are fit for new connections and stay. Those of `lo` are not.
+    /// This host's addresses that are suitable for new connections and permanent. Those of `lo` are
+    /// not.
     pub fn preferred_addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
         let addresses = self.addresses.iter();
         let fit = addresses.filter(|address| address.preferred && address.interface != "lo");
@@ -218,8 +220,8 @@ impl Links {
         self.own_in(prefixes, IpAddr::is_ipv6)
     }
 
-    /// The first preferred address; failing that, the first one. Loopback interfaces count: a
-    /// private address may well be configured there.
+    /// The first preferred address, else the first one. Loopback interfaces are included, because a
+    /// private address may be configured there.
     fn own_in(&self, prefixes: &[Prefix], family: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
         let mut candidates = self
             .addresses
@@ -228,7 +230,7 @@ impl Links {
             .filter(|address| prefixes.iter().any(|prefix| prefix.contains(address.own)))
             .peekable();
 
-        // RFC 6724, section 5, rule 3: avoid deprecated addresses, but one is better than none.
+        // RFC 6724, section 5, rule 3: avoid deprecated addresses. But one is better than none.
         let first = candidates.peek().copied();
         candidates
             .find(|address| address.preferred)
@@ -237,7 +239,8 @@ impl Links {
     }
 }
 
-/// True if there are default routes, and all lead by a site's interface to a router in the site.
+/// True if there are default routes, and each leads through a site's interface to a router in the
+/// site.
 fn all_stay_inside(defaults: &[&HostRoute], site: &BTreeSet<String>, own: &[Prefix]) -> bool {
     let mut routers = defaults
         .iter()
@@ -249,8 +252,8 @@ fn all_stay_inside(defaults: &[&HostRoute], site: &BTreeSet<String>, own: &[Pref
         })
 }
 
-/// A router inside the site, or one that is known by its link-local address only, as IPv6 routers
-/// are (RFC 4861, section 4.2).
+/// True for a router inside the site, or one with a link-local address, as IPv6 routers have (RFC
+/// 4861, section 4.2).
 fn is_in_site(gateway: IpAddr, own: &[Prefix]) -> bool {
     let is_link_local = matches!(gateway, IpAddr::V6(v6) if v6.is_unicast_link_local());
 

@@ -1,5 +1,5 @@
-//! [`Remedy`]: how what is wrong is put right, by a command or in words. What it is, is known where
-//! it is made: nobody looks for commands in texts.
+//! [`Remedy`]: how to fix a problem, as a command or in words. The code that detects the problem
+//! decides which; no code searches texts for commands.
 
 use std::fmt;
 
@@ -8,45 +8,45 @@ use serde::{Deserialize, Serialize};
 /// What separates a command from the words about it.
 const ABOUT: &str = "   # ";
 
-/// How something is put right.
+/// How to fix a problem.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "form", rename_all = "lowercase")]
 pub enum Remedy {
-    /// Nothing is known.
+    /// No remedy is known.
     #[default]
     None,
-    /// A sentence.
+    /// Words, for a problem that no single command fixes.
     Words {
-        /// It.
+        /// A sentence.
         text: String,
     },
     /// A command line, to be copied.
     Command {
-        /// It.
+        /// The command line.
         line: String,
-        /// What it does, or what to do with its answer; may be empty.
+        /// What it does, or what to do with its output; may be empty.
         about: String,
     },
-    /// A command of this program, about the gateway that has the problem.
+    /// A command of this program, for the gateway that has the problem.
     Ringway {
-        /// What follows the program's name, but for the option that names the gateway.
+        /// The arguments, without the option that names the gateway.
         arguments: String,
-        /// As for [`Remedy::Command`].
+        /// As in [`Remedy::Command`].
         about: String,
-        /// A reload is the second step.
+        /// A reload must follow.
         then_reload: bool,
     },
 }
 
 impl Remedy {
-    /// The command `line`. Words about it follow `   # `.
+    /// A command line. A comment for the reader may follow `   # `.
     pub fn command(line: impl AsRef<str>) -> Remedy {
         let (line, about) = split(line.as_ref());
 
         Remedy::Command { line, about }
     }
 
-    /// `ringway` with these arguments. Words about it follow `   # `.
+    /// `ringway` with these arguments. A comment for the reader may follow `   # `.
     pub fn ringway(arguments: impl AsRef<str>) -> Remedy {
         let (arguments, about) = split(arguments.as_ref());
 
@@ -57,7 +57,7 @@ impl Remedy {
         }
     }
 
-    /// After a command of this program, a reload.
+    /// Adds a reload after a command of this program.
     pub fn then_reload(self) -> Remedy {
         match self {
             Remedy::Ringway {
@@ -71,12 +71,12 @@ impl Remedy {
         }
     }
 
-    /// True for a line to be copied.
+    /// True if it is a command line to be copied.
     pub fn is_command(&self) -> bool {
         matches!(self, Remedy::Command { .. } | Remedy::Ringway { .. })
     }
 
-    /// For people. Commands of this program get `option`, such as ` -c gateway.toml`.
+    /// Text for people. Commands of this program get `option`, such as ` -c gateway.toml`.
     pub fn text(&self, option: &str) -> String {
         match self {
             Remedy::None => String::new(),
@@ -116,7 +116,7 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// Words; an empty text is none.
+/// Words; an empty text means none.
 impl From<String> for Remedy {
     fn from(text: String) -> Remedy {
         if text.is_empty() {
@@ -127,7 +127,7 @@ impl From<String> for Remedy {
     }
 }
 
-/// Words; an empty text is none.
+/// Words; an empty text means none.
 impl From<&str> for Remedy {
     fn from(text: &str) -> Remedy {
         Remedy::from(text.to_owned())

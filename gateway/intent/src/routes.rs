@@ -7,54 +7,53 @@ use ringway_config::Prefix;
 
 use crate::situation::Situation;
 
-/// What the kernel must do with packets to a remote prefix.
+/// How the kernel must route packets to a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RouteState {
-    /// A tunnel is up: through the TUN device, and answer with ICMP "unreachable" should the device
-    /// vanish.
+    /// A tunnel is up: route through the TUN device. If the device vanishes, answer with ICMP
+    /// "unreachable".
     Tunnel {
-        /// This host's address inside our site's prefixes, as the source of its own packets; of the
-        /// prefix's family. `None`: the host has none, and cannot talk to the prefix itself.
+        /// This host's address inside our site's prefixes, as the source of its own packets. `None`
+        /// if the host has none of this family; then it cannot reach the prefix itself.
         prefsrc: Option<IpAddr>,
-        /// Longest packet, bytes; `None`: the TUN device's MTU.
+        /// Path MTU, bytes; `None`: that of the TUN device.
         mtu: Option<u32>,
     },
-    /// A member's prefix, and no tunnel is up: through the TUN device all the same. The data plane
-    /// answers for the peer, or holds what can wait for it; should the device vanish, the kernel
+    /// A member's prefix without a tunnel: also route through the TUN device, where the data plane
+    /// answers for the peer or holds packets that can wait. If the device vanishes, the kernel
     /// answers with ICMP "unreachable".
     Down {
-        /// As for a tunnel.
+        /// As in [`RouteState::Tunnel`].
         prefsrc: Option<IpAddr>,
     },
-    /// A WireGuard client's: through the device of those, and answer with ICMP "unreachable" should
-    /// that vanish.
+    /// A WireGuard client's prefix: route through the device for these clients. If it vanishes,
+    /// answer with ICMP "unreachable".
     WireGuard {
-        /// As for a tunnel.
+        /// As in [`RouteState::Tunnel`].
         prefsrc: Option<IpAddr>,
     },
-    /// Nobody's prefix: answer with ICMP "unreachable".
+    /// A prefix without an owner: answer with ICMP "unreachable".
     Unreachable,
-    /// One of the prefixes that lie behind this host: by the host's own routes; where only a
-    /// default route is left, answer with ICMP "unreachable".
+    /// A prefix behind this host: use the host's own routes. If only a default route is left,
+    /// answer with ICMP "unreachable".
     Site,
 }
 
-/// Every prefix that needs a route, and the route.
+/// The wanted routes, by prefix.
 pub type RoutePlan = BTreeMap<Prefix, RouteState>;
 
-/// The prefixes that the forwarding table has a session for, and the MTU of each session; `None`:
-/// the TUN device's.
+/// The prefixes with a session, and the MTU of each; `None`: that of the TUN device.
 pub type Tunnelled = BTreeMap<Prefix, Option<u32>>;
 
-/// The routes to every remote prefix, whatever the verdict on it: through the TUN device if a
-/// member may use it, with or without a session for it, else unreachable. Private traffic never
-/// follows the default route. Prefixes of removed members are among them, and so are our own, for
-/// the time when the link to them is down.
+/// The routes to every remote prefix, whatever the verdict about it: through the TUN device if a
+/// member may use it, with or without a session, else unreachable. Private traffic never follows
+/// the default route. Prefixes of removed members are included, and so are our own, for the time
+/// when the link to them is down.
 pub fn plan_routes(situation: &Situation<'_>, tunnelled: &Tunnelled) -> RoutePlan {
     let links = situation.links;
     let own = situation.own();
 
-    // The TUN has no address. Without a preferred source the kernel would take one of another
+    // The TUN has no address. Without a preferred source, the kernel would use one of another
     // interface, and the peer would drop the packets.
     let v4 = links.own_v4_in(&own);
     let v6 = links.own_v6_in(&own);
@@ -65,7 +64,7 @@ pub fn plan_routes(situation: &Situation<'_>, tunnelled: &Tunnelled) -> RoutePla
         .into_iter()
         .map(|prefix| (prefix, RouteState::Unreachable))
         .collect();
-    // Of two claims to one prefix at most one is available, and it decides.
+    // Of two claims to one prefix at most one is available, and that one decides.
     let available = situation
         .rulings
         .iter()
@@ -96,8 +95,8 @@ pub fn plan_routes(situation: &Situation<'_>, tunnelled: &Tunnelled) -> RoutePla
             plan.insert(prefix, RouteState::Site);
         }
     }
-    // Behind this host as well, but by a TUN device. A tunnel leads to a WireGuard client that is
-    // at another gateway of this site.
+    // These also lie behind this host, but by a TUN device. A tunnel leads to a WireGuard client
+    // that is connected to a sibling.
     for (prefix, is_client) in situation.nodes() {
         let prefsrc = prefsrc(&prefix);
         let state = match tunnelled.get(&prefix) {
@@ -110,8 +109,8 @@ pub fn plan_routes(situation: &Situation<'_>, tunnelled: &Tunnelled) -> RoutePla
     plan
 }
 
-/// The routes of a gateway whose data plane does not run yet: what [`plan_routes`] hands to that,
-/// the kernel answers for.
+/// The routes before the data plane runs: the kernel answers where [`plan_routes`] would leave that
+/// to the data plane.
 pub fn plan_closed_routes(situation: &Situation<'_>) -> RoutePlan {
     let mut plan = plan_routes(situation, &Tunnelled::new());
 
@@ -126,7 +125,7 @@ pub fn plan_closed_routes(situation: &Situation<'_>) -> RoutePlan {
     plan
 }
 
-/// The prefixes of `plan` whose packets go through a tunnel.
+/// The prefixes of `plan` with a tunnel.
 pub fn tunnelled(plan: &RoutePlan) -> BTreeSet<Prefix> {
     plan.iter()
         .filter(|(_, state)| matches!(state, RouteState::Tunnel { .. }))

@@ -1,24 +1,24 @@
-//! [`Scope`]: what of this host's addresses and routes is worth a look.
+//! [`Scope`]: which of this host's addresses and routes matter to the gateway.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use ringway_config::{Config, Prefix, TunName};
 
-/// What of the host matters to a gateway.
+/// Which of this host's addresses and routes matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// The prefixes of our site, and of those that are served via it: routes to them count.
+    /// The prefixes of our site, and of sites that are served via it. Routes to these matter.
     pub own: Vec<Prefix>,
-    /// Virtual addresses, which come and go with the gateway's role, and are renewed all the time:
-    /// nothing else may depend on where they are.
+    /// Virtual addresses. They come and go with the gateway's role and are renewed all the time, so
+    /// nothing else may depend on them.
     pub left_out: BTreeSet<IpAddr>,
-    /// The device of WireGuard clients: as the TUN device, it is no way to the site.
+    /// The device for WireGuard clients. Like the TUN device, it never leads to the site.
     pub wireguard: Option<TunName>,
 }
 
 impl Scope {
-    /// What matters to the gateway of `config`.
+    /// The scope for the gateway of `config`.
     pub fn of(config: &Config) -> Scope {
         Scope {
             own: config.served_prefixes(),
@@ -27,8 +27,8 @@ impl Scope {
         }
     }
 
-    /// The same, without the virtual addresses of an earlier configuration either: they are still
-    /// there for a moment.
+    /// The same scope, which also leaves out virtual addresses of an earlier configuration: they
+    /// stay for a moment.
     pub fn without(mut self, earlier: impl IntoIterator<Item = IpAddr>) -> Scope {
         self.left_out.extend(earlier);
         self

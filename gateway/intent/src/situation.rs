@@ -1,5 +1,4 @@
-//! [`Situation`]: what the host should look like follows from this, and from nothing else but the
-//! sessions.
+//! [`Situation`]: all inputs, apart from the sessions, that decide what the host should look like.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +6,18 @@ use ringway_config::{Config, Connected, OrgId, Prefix, Ruling};
 
 use crate::links::Links;
 
-/// A configuration, the verdicts on it, and the host that it meets.
+/// A configuration, the verdicts about its prefixes, and the state of the host.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
-    /// What the files say.
+    /// The configuration.
     pub config: &'a Config,
-    /// The verdict on every prefix.
+    /// The verdict about every prefix.
     pub rulings: &'a [Ruling],
     /// The networks that the host is connected to.
     pub connected: &'a [Connected],
     /// The host's addresses, and its routes to our site.
     pub links: &'a Links,
-    /// Every prefix that was a member's and is not anybody else's by now: see [`held`].
+    /// Prefixes of removed members that nobody else has taken over: see [`held`].
     pub held: &'a BTreeSet<Prefix>,
 }
 
@@ -30,14 +29,14 @@ impl Situation<'_> {
         own.map(|own| own.prefix).collect()
     }
 
-    /// Every prefix that lies behind this host: our site's, and those of the sites that are served
-    /// via it, as far as they are available.
+    /// Every available prefix behind this host: our site's, and those of sites that are served via
+    /// it.
     pub fn served(&self) -> Vec<Prefix> {
         self.behind(|_| true)
     }
 
-    /// Those of [`Situation::served`] that are our organization's. The hosts of another one reach
-    /// ours by a rule of the policy, as every member's do, or by ways that are not this daemon's.
+    /// Those of [`Situation::served`] that belong to our organization. Hosts of another
+    /// organization reach ours only by a rule of the policy, or by a path outside this daemon.
     pub fn inside(&self) -> Vec<Prefix> {
         self.behind(|org| *org == self.config.own.org)
     }
@@ -64,12 +63,12 @@ impl Situation<'_> {
         behind
     }
 
-    /// The prefixes of the other sites, whatever the verdict on them, and of removed members.
+    /// The prefixes of the other sites, whatever the verdict about them, and of removed members.
     ///
-    /// Left out are prefixes that overlap what this host needs for itself: our site's, those of
-    /// sites that are served via it, a reserved or a connected network. Routes to those would cut
-    /// the host off from its neighbours. Wider prefixes are left out too: our table comes before
-    /// the main one, so that their routes would win over more specific ones there.
+    /// Prefixes are left out if they overlap what this host needs itself: prefixes of our site or
+    /// of sites served via it, a reserved or a connected network. Routes to them would cut the host
+    /// off from its neighbours. Wider prefixes are left out too: our table comes before the main
+    /// one, so their routes would win over more specific ones there.
     pub fn members(&self) -> BTreeSet<Prefix> {
         let served = self.served().into_iter();
         let served = served.filter(|prefix| !self.config.is_own_address(prefix));
@@ -85,8 +84,8 @@ impl Situation<'_> {
             .collect()
     }
 
-    /// The prefixes of the attached nodes: they lie inside those that lie behind this host, and
-    /// their packets come and go by a TUN device all the same. True: that of WireGuard clients.
+    /// The prefixes of the attached nodes. They lie inside prefixes behind this host, but their
+    /// packets use a TUN device. True if it is the one for WireGuard clients.
     pub fn nodes(&self) -> impl Iterator<Item = (Prefix, bool)> {
         let nodes = self.config.nodes.list.iter();
 
@@ -96,7 +95,7 @@ impl Situation<'_> {
                 let prefixes = node.prefixes.iter();
                 prefixes.map(move |placed| (placed.prefix, is_client))
             })
-            // A route would cut the host off from its neighbours.
+            // A route to it would cut the host off from its neighbours.
             .filter(|(prefix, _)| {
                 let mut connected = self.connected.iter();
                 !connected.any(|network| prefix.covers(&network.prefix))
@@ -104,9 +103,9 @@ impl Situation<'_> {
     }
 }
 
-/// What has to be remembered once `rulings` are in force: the prefixes of every other site, and
-/// those of `before` that nobody has taken over. A prefix without an owner must not be reachable by
-/// the default route only because its member was removed: hosts go on sending to it.
+/// The prefixes to remember once `rulings` are in force: those of every other site, and those of
+/// `before` that nobody has taken over. When a member is removed, hosts go on sending to its
+/// prefixes, so these must not become reachable by the default route.
 pub fn held(config: &Config, rulings: &[Ruling], before: &BTreeSet<Prefix>) -> BTreeSet<Prefix> {
     let mut orphans = before.clone();
     orphans.retain(|prefix| !rulings.iter().any(|ruling| ruling.prefix.covers(prefix)));

@@ -1,12 +1,13 @@
-//! [`Thing`]: what a daemon has set in the kernel and other programs may change, and what became of
-//! it: [`Restoration`], [`Missing`]. And [`Finding`]: what others have set that is in our way.
+//! [`Thing`]: an object that the daemon has set in the kernel and that other programs may change;
+//! [`Restoration`] and [`Missing`] report such changes. [`Finding`]: a rule or route of another
+//! program that is in our way.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use crate::remedy::Remedy;
 
-/// Something that the daemon has set in the kernel.
+/// An object that the daemon has set in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Thing {
     /// The nftables table.
@@ -58,48 +59,48 @@ impl fmt::Display for Thing {
     }
 }
 
-/// Another program changed something, and it is again as the daemon has set it.
+/// Another program changed an object, and the daemon has restored it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restoration {
-    /// What.
+    /// The object.
     pub thing: Thing,
     /// Its name on this host, such as `ip rule 4600 (IPv6)`.
     pub name: String,
-    /// How it was found, such as `gone`, or a value.
+    /// Its state before, such as `gone`, or a value.
     pub found: String,
-    /// The program that changed it, if the kernel told.
+    /// The program that changed it, if the kernel reported it.
     pub by: Option<String>,
 }
 
-/// Something is not as the daemon needs it.
+/// An object that is not as the daemon needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// What.
+    /// The object.
     pub thing: Thing,
     /// Its name on this host.
     pub name: String,
-    /// Why it was not restored.
+    /// Why it could not be restored.
     pub reason: String,
 }
 
-/// What a comparison of everything but rules and routes has found.
+/// The result of comparing everything except rules and routes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// Changed by others, and restored.
+    /// Objects that were changed and are restored.
     pub restored: Vec<Restoration>,
-    /// Not as needed.
+    /// Objects that are not as needed.
     pub missing: Vec<Missing>,
-    /// Forwarding is on because of this daemon, so that it can be switched off.
+    /// Forwarding is on because of this daemon, so the daemon may switch it off.
     pub forwards_for_us: bool,
 }
 
-/// Something that others have set, that is in our way, and that is not ours to change.
+/// A rule or route of another program that is in our way. The daemon does not change it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
-    /// Stays the same while it lasts.
+    /// The same for as long as the finding lasts.
     pub name: String,
-    /// What is wrong.
+    /// The problem, for an operator.
     pub what: String,
-    /// What fixes it.
+    /// How to fix it.
     pub remedy: Remedy,
 }

@@ -1,7 +1,7 @@
-//! [`is_unused`]: whether this host's packet filters would still let the tunnel's packets in and
-//! out if connection tracking did not see them. A filter that drops by default and accepts
-//! "established" lets the answers to our dials in, and ours to those of peers out, only because
-//! they are tracked.
+//! [`is_unused`]: whether this host's packet filters would still accept the tunnel's packets in
+//! both directions if connection tracking did not see them. A filter that drops by default and
+//! accepts "established" accepts answers to our dials, and our answers to peers' dials, only
+//! because they are tracked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,13 +11,13 @@ use serde_json::Value;
 /// A chain, by family, table and name.
 type Chain = (String, String, String);
 
-/// The hooks that packets of this host pass.
+/// The hooks that this host's own packets pass.
 const HOOKS: [&str; 4] = ["prerouting", "input", "output", "postrouting"];
 
 /// True if no chain of `ruleset` (`nft -j list ruleset`) that sees packets of this host drops by
-/// default or looks at connections, the table `ours` left out.
+/// default or uses connection tracking. The table `ours` is ignored.
 pub fn is_unused(ruleset: &[u8], ours: &str) -> bool {
-    // What cannot be read may need connection tracking.
+    // A ruleset that cannot be parsed may depend on connection tracking.
     let Ok(ruleset) = serde_json::from_slice::<Value>(ruleset) else {
         return false;
     };
@@ -28,7 +28,7 @@ pub fn is_unused(ruleset: &[u8], ours: &str) -> bool {
     let mut reached = BTreeSet::new();
     for chain in objects.iter().map(|object| &object["chain"]) {
         let is_on_the_way = HOOKS.iter().any(|hook| chain["hook"] == **hook);
-        // What is not tracked passes no chain that translates addresses.
+        // Untracked packets skip chains that translate addresses.
         if !is_on_the_way || chain["type"] == "nat" || chain["table"] == ours {
             continue;
         }
@@ -41,7 +41,7 @@ pub fn is_unused(ruleset: &[u8], ours: &str) -> bool {
     !uses_connections(&rules_by_chain(objects), reached) && !has_legacy_filter()
 }
 
-/// True if one of the chains, or one that they lead to, looks at connections.
+/// True if one of the chains, or one that they lead to, uses connection tracking.
 fn uses_connections(rules: &BTreeMap<Chain, Vec<String>>, mut pending: BTreeSet<Chain>) -> bool {
     let mut seen = BTreeSet::new();
 
@@ -49,7 +49,7 @@ fn uses_connections(rules: &BTreeMap<Chain, Vec<String>>, mut pending: BTreeSet<
         let expressions = rules.get(&chain).into_iter().flatten();
 
         for expression in expressions {
-            // Extensions of iptables are not shown in detail: "xt" may be "conntrack".
+            // `nft` does not show iptables extensions in detail: "xt" may be "conntrack".
             if ["\"ct\":", "\"ct helper\":", "\"xt\":"]
                 .iter()
                 .any(|word| expression.contains(word))
@@ -66,7 +66,7 @@ fn uses_connections(rules: &BTreeMap<Chain, Vec<String>>, mut pending: BTreeSet<
     false
 }
 
-/// The chains that the rule `expression` jumps or goes to.
+/// The chains that the rule `expression` jumps to.
 fn targets(expression: &str) -> impl Iterator<Item = String> {
     expression
         .split("\"target\":\"")
@@ -102,7 +102,7 @@ fn text_of(object: &Value, key: &str) -> Option<String> {
     object[key].as_str().map(str::to_owned)
 }
 
-/// The iptables of old has tables that nftables does not show.
+/// True if iptables-legacy has a filter table, which nftables does not show.
 pub(super) fn has_legacy_filter() -> bool {
     ["ip_tables_names", "ip6_tables_names"].iter().any(|file| {
         fs::read_to_string(format!("/proc/thread-self/net/{file}"))

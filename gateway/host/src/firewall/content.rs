@@ -1,26 +1,26 @@
-//! [`Content`]: what our table held when it was put in force, and whether it still does.
+//! [`Content`]: compares the content of our table with what it was when it was put in force.
 
 use std::io;
 
 use crate::watch::table::TableDigest;
 
-/// Remembers the content of a table.
+/// The expected content of a table.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     /// Opened at the first use, so that a filter can be described without a kernel.
     digest: Option<TableDigest>,
-    right: Option<Right>,
+    expected: Option<Expected>,
 }
 
-/// A table as it must be.
+/// A table with its expected content.
 #[derive(Debug, Clone, Copy)]
-struct Right {
+struct Expected {
     content: u64,
-    /// The generation of the ruleset at which it was seen so.
+    /// The ruleset's generation at the last comparison.
     generation: u32,
 }
 
-/// What a comparison found.
+/// Result of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compared {
     Same,
@@ -34,52 +34,52 @@ impl Content {
         self.digest().ok()?.generation().ok()
     }
 
-    /// Takes the content of `table` as the right one. False if more than one transaction was
-    /// carried out since the generation `before`: it may be another program's content then.
-    pub(super) fn adopt(&mut self, table: &str, before: Option<u32>) -> bool {
+    /// Takes the current content of `table` as the expected one. False if there was more than one
+    /// transaction since the generation `before`: then it may be another program's content.
+    pub(super) fn expect(&mut self, table: &str, before: Option<u32>) -> bool {
         let read = self.digest().and_then(|digest| {
             let generation = digest.generation()?;
             let content = digest.read(table)?;
             Ok((generation, content, digest.generation()?))
         });
         let Ok((generation, Some(content), after)) = read else {
-            // With nothing to compare with, the next look writes the table again.
-            self.right = None;
+            // With nothing expected, the next comparison writes the table again.
+            self.expected = None;
             return false;
         };
 
-        self.right = Some(Right {
+        self.expected = Some(Expected {
             content,
             generation,
         });
-        // One transaction since `before`, which is ours, and none while the table was read.
+        // Exactly one transaction since `before`, which is ours, and none while the table was read.
         before.is_some_and(|before| before.wrapping_add(1) == generation) && after == generation
     }
 
-    /// Whatever is there now is not the right content.
+    /// Forgets the expected content, so that the next comparison fails.
     pub(super) fn forget(&mut self) {
-        self.right = None;
+        self.expected = None;
     }
 
-    /// Compares `table` with what was adopted. While nobody changes the ruleset, this costs one
-    /// question to the kernel.
+    /// Compares `table` with the expected content. While the ruleset is unchanged, this costs one
+    /// request to the kernel.
     pub(super) fn compare(&mut self, table: &str) -> io::Result<Compared> {
-        let right = self.right;
+        let expected = self.expected;
         let digest = self.digest()?;
         let generation = digest.generation()?;
-        if right.is_some_and(|right| right.generation == generation) {
+        if expected.is_some_and(|expected| expected.generation == generation) {
             return Ok(Compared::Same);
         }
 
         let content = match digest.read(table) {
-            // It changes at this moment: the next look is soon.
+            // The ruleset is changing expected now: the next comparison comes soon.
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Ok(Compared::Same),
             other => other?,
         };
-        match (content, right) {
+        match (content, expected) {
             (None, _) => Ok(Compared::Gone),
-            (Some(content), Some(right)) if right.content == content => {
-                self.right = Some(Right {
+            (Some(content), Some(expected)) if expected.content == content => {
+                self.expected = Some(Expected {
                     content,
                     generation,
                 });

@@ -1,6 +1,6 @@
 //! [`Draft`]: a transaction of table, sets, chains and rules as libnftables-json(5) commands.
 //!
-//! It has the syntax of nftables, and knows nothing about policy.
+//! It knows the syntax of nftables, and no policy.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
@@ -14,11 +14,11 @@ use ringway_config::Prefix;
 
 use super::terms::{self, Family, Step};
 
-/// The kernel keeps no longer comment with a rule.
+/// Maximum length of a rule's comment in the kernel.
 const COMMENT: usize = 127;
 
-/// Commands about one table, or those of one name in two families, to be carried out together or
-/// not at all.
+/// Commands for a table, or for the tables of one name in two families. They are carried out
+/// together or not at all.
 pub(super) struct Draft {
     family: NfFamily,
     table: Cow<'static, str>,
@@ -26,8 +26,8 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Starts with commands that delete the table. Adding it first makes that succeed if there is
-    /// none.
+    /// Starts with commands that delete the table. It is added first, because deleting a missing
+    /// table fails.
     pub(super) fn over(table: &str) -> Draft {
         let mut draft = Draft {
             family: NfFamily::INet,
@@ -40,17 +40,17 @@ impl Draft {
         draft
     }
 
-    /// What follows is about the table of this name in another family.
+    /// The following commands are for the table of the same name in `family`.
     pub(super) fn turn_to(&mut self, family: NfFamily) {
         self.family = family;
     }
 
-    /// Deletes the table, which must be there.
+    /// Deletes the table, which must exist.
     pub(super) fn delete(&mut self) {
         self.batch.delete(self.table());
     }
 
-    /// Adds the table, empty.
+    /// Adds an empty table.
     pub(super) fn begin(&mut self) {
         self.batch.add(self.table());
     }
@@ -89,7 +89,7 @@ impl Draft {
                 table: self.table.clone(),
                 name: set_name(name, family).into(),
                 set_type: SetTypeValue::Single(kind),
-                // Without it a set holds single addresses, no prefixes.
+                // Without this flag, a set holds single addresses instead of prefixes.
                 flags: Some(HashSet::from([SetFlag::Interval])),
                 elem: (!elements.is_empty()).then_some(elements.into()),
                 ..Set::default()
@@ -116,7 +116,7 @@ impl Draft {
         self.batch.add(NfListObject::Chain(self.plain_chain(name)));
     }
 
-    /// Adds a chain that the kernel calls. It accepts packets that no rule judges.
+    /// Adds a chain at a hook of the kernel. Its policy is accept.
     pub(super) fn base_chain(&mut self, name: &'static str, hook: NfHook, priority: i32) {
         self.batch.add(NfListObject::Chain(Chain {
             _type: Some(NfChainType::Filter),
@@ -132,7 +132,7 @@ impl Draft {
         self.commented_rule(chain, steps, "");
     }
 
-    /// Adds a rule with a comment: the place in the configuration that it comes from.
+    /// Adds a rule with a comment: the place of its origin in the configuration.
     pub(super) fn commented_rule(
         &mut self,
         chain: &'static str,
@@ -141,7 +141,7 @@ impl Draft {
     ) {
         let steps: Vec<_> = steps.into_iter().collect();
 
-        // ASCII, so that the limit in bytes never cuts a character.
+        // ASCII only, so that the limit in bytes never cuts a character.
         let comment: String = comment
             .chars()
             .filter(|c| c.is_ascii_graphic())
@@ -176,12 +176,12 @@ impl Draft {
     }
 }
 
-/// The commands as `nft` reads them.
+/// The commands as JSON for `nft`.
 pub(super) fn write(commands: &Nftables<'_>) -> serde_json::Result<Vec<u8>> {
     let text = serde_json::to_string(commands)?;
 
-    // The library writes the statement as a word, nft reads an object. It ends its rule. And it has
-    // another name for the interface of a frame's bridge than nft.
+    // The library writes this statement as a word where nft reads an object; it is the last one of
+    // its rule. And it uses another name than nft for the interface of a frame's bridge.
     Ok(text
         .replace(r#","notrack"]"#, r#",{"notrack":null}]"#)
         .replace(r#"{"key":"ibridgename"}"#, r#"{"key":"ibrname"}"#)
@@ -193,12 +193,11 @@ pub(super) fn set_name(name: &str, family: Family) -> String {
     format!("{name}-{}", family.suffix())
 }
 
-/// The same addresses without prefixes that lie inside others: nftables refuses intervals that
-/// overlap.
+/// The prefixes without those that lie inside others: nftables refuses overlapping intervals.
 pub(super) fn outermost<'a>(prefixes: impl IntoIterator<Item = &'a Prefix>) -> Vec<Prefix> {
     let mut sorted: Vec<_> = prefixes.into_iter().copied().collect();
 
-    // A prefix comes right before those inside it.
+    // A prefix sorts directly before those inside it.
     sorted.sort();
     sorted.dedup_by(|inner, outer| outer.covers(inner));
     sorted

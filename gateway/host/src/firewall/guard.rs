@@ -1,20 +1,20 @@
-//! The rules about packets that do not come out of the TUN: addresses of the mesh enter and leave
-//! by the TUN alone, and forwarding that this daemon switched on serves the mesh only. Pure.
+//! The rules for packets that do not come out of the TUN: addresses of the mesh enter and leave by
+//! the TUN only, and forwarding that this daemon has switched on is for the mesh only. Pure.
 //!
 //! ```text
-//!   prerouting (raw) ─ to the tunnel port ─► untracked, where that cuts nobody off
+//!   prerouting (raw) ─ to the tunnel port ─► untracked, if no filter depends on tracking
 //!   prerouting ─────── to the tunnel port ─► the tunnel's mark, for the reverse-path check
-//!   input, forward ─── a member's source, or ours from elsewhere than the site ─► dropped
-//!   forward ────────── from an interface whose forwarding is ours, not for the mesh ─► dropped
+//!   input, forward ─── source is a member's, or ours but not from the site ─► dropped
+//!   forward ────────── from an interface that we made forward, not for the mesh ─► dropped
 //!   forward, postrouting ── to a member's prefix by another interface ─► dropped
 //! ```
 //!
-//! No rule looks at a packet's source before the input and forward hooks: bridge netfilter runs
-//! prerouting for frames that are only bridged, and those are nobody's business here. A bridged
-//! frame enters and leaves the forward hook by the same bridge.
+//! No rule matches a source before the input and forward hooks: with bridge netfilter, bridged
+//! frames pass prerouting, and the guard must leave these alone. A bridged frame enters and leaves
+//! the forward hook by the same bridge.
 //!
-//! The TUN devices of all our daemons on a host are in one interface group ([`TUN_GROUP`]). Another
-//! daemon's device counts as a part of the mesh: that daemon has judged its packets.
+//! The TUN devices of all our daemons on a host share one interface group ([`TUN_GROUP`]). Another
+//! daemon's device counts as part of the mesh, since that daemon has judged its packets.
 
 use std::collections::BTreeSet;
 
@@ -34,16 +34,16 @@ const POSTROUTING: &str = "postrouting";
 
 /// Before connection tracking.
 const PRIORITY_RAW: i32 = -300;
-/// Before routing decides, with the mark in sight.
+/// Before the routing decision, which sees the mark.
 const PRIORITY_MANGLE: i32 = -150;
 const PRIORITY_FILTER: i32 = 0;
 
-/// What the rules depend on besides the configuration.
+/// What the rules depend on, apart from the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Surroundings {
-    /// Whose forwarding serves the mesh only.
+    /// Interfaces whose forwarding must be restricted to the mesh.
     pub restriction: Restriction,
-    /// No filter of this host needs connection tracking to let the tunnel's packets in.
+    /// No filter of this host depends on connection tracking to accept the tunnel's packets.
     pub untracks: bool,
 }
 
@@ -54,11 +54,11 @@ pub struct Restriction {
     pub v4: BTreeSet<String>,
     /// For IPv6.
     pub v6: BTreeSet<String>,
-    /// IPv6 had to be switched on for every interface.
+    /// True if IPv6 forwarding had to be switched on for all interfaces.
     pub everywhere_v6: bool,
 }
 
-/// Where packets with addresses of the mesh may come from, apart from the TUN.
+/// Rules for sources: where packets with addresses of the mesh may arrive, apart from the TUN.
 pub(super) fn add_arrivals(draft: &mut Draft, spec: &GuardSpec) {
     draft.chain(ELSEWHERE);
     let exempt = [
@@ -79,12 +79,12 @@ pub(super) fn add_arrivals(draft: &mut Draft, spec: &GuardSpec) {
         draft.rule(ELSEWHERE, then_drop(elsewhere, DropReason::Spoofed));
     }
 
-    // A peer's endpoint may lie inside a member's prefix, as on a leased line.
+    // A peer's endpoint may lie inside a member's prefix, for example on a leased line.
     draft.rule(
         "input",
         [terms::is_udp_to(spec.tunnel_port), terms::accept()],
     );
-    // So may a WireGuard client's address.
+    // The same holds for a WireGuard client's address.
     if let Some((_, port)) = &spec.wireguard {
         draft.rule("input", [terms::is_udp_to(*port), terms::accept()]);
     }
@@ -101,7 +101,7 @@ pub(super) fn add_arrivals(draft: &mut Draft, spec: &GuardSpec) {
         ];
         draft.rule("forward", bridged.into_iter().chain([terms::accept()]));
     }
-    // nftables cannot compare two interfaces. Between bridges that are none of the site's, a packet
+    // nftables cannot compare two interfaces. Between two bridges that are not the site's, a packet
     // can reach neither the site nor the mesh.
     draft.rule(
         "forward",
@@ -116,7 +116,7 @@ pub(super) fn add_arrivals(draft: &mut Draft, spec: &GuardSpec) {
     draft.rule("forward", [terms::jump(ELSEWHERE)]);
 }
 
-/// What another gateway of this site has taken out of its tunnel for this host.
+/// Accepts packets that a sibling has taken out of its tunnel for this host.
 fn add_siblings(draft: &mut Draft) {
     for family in Family::BOTH {
         draft.rule(
@@ -130,10 +130,10 @@ fn add_siblings(draft: &mut Draft) {
     }
 }
 
-/// Packets to members leave by the TUN, or not at all. The rules stand behind those that lead into
-/// the TUN.
+/// Packets to members leave by the TUN or not at all. These rules follow those that lead into the
+/// TUN.
 pub(super) fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
-    // Forwarded packets are judged here: at postrouting they look like bridged frames.
+    // Forwarded packets are judged here, because at postrouting they look like bridged frames.
     for family in Family::BOTH {
         let member = terms::is_in_set(terms::destination(family), &set_name(MEMBERS, family));
         let exempt = [
@@ -144,7 +144,8 @@ pub(super) fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
         draft.rule("forward", then_drop(steps, DropReason::Leak));
     }
 
-    // Not at output: whatever marks and reroutes there comes after the route that is seen there.
+    // At postrouting and not at output: a program that marks and reroutes packets at output does so
+    // after the route that is visible there.
     draft.base_chain(POSTROUTING, NfHook::Postrouting, PRIORITY_FILTER);
     let exempt = [
         terms::leaves_by(&spec.tun),
@@ -156,7 +157,7 @@ pub(super) fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
         draft.rule(POSTROUTING, [exempt, terms::accept()]);
     }
     for family in Family::BOTH {
-        // Frames that are only bridged are not ours to judge.
+        // Frames that are only bridged are left alone.
         for whose in [terms::is_from_here(), terms::leaves_by_no_bridge()] {
             let member = terms::is_in_set(terms::destination(family), &set_name(MEMBERS, family));
             draft.rule(POSTROUTING, then_drop([member, whose], DropReason::Leak));
@@ -164,9 +165,9 @@ pub(super) fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
     }
 }
 
-/// What enters by an interface whose forwarding is ours goes to the mesh (which was accepted
-/// before) or between our organization's prefixes, nowhere else: what another organization's site
-/// that is served here sends to our hosts would be judged by no rule.
+/// Packets from an interface that forwards because of us may go to the mesh (accepted before) or
+/// between our organization's prefixes, nowhere else. Otherwise no rule would judge what a served
+/// site of another organization sends to our hosts.
 pub(super) fn add_restriction(draft: &mut Draft, restriction: &Restriction) {
     let restricted = [
         (Family::V4, "restricted-v4", &restriction.v4),
@@ -186,13 +187,13 @@ pub(super) fn add_restriction(draft: &mut Draft, restriction: &Restriction) {
             terms::is_in_set(terms::destination(family), &inside),
         ];
         let to_mesh = [terms::leaves_by_group(TUN_GROUP)];
-        // What may pass is accepted first: the last of these rules drops the rest.
+        // Accept what may pass first: the last of these rules drops the rest.
         draft.rule("forward", accepting(from().into_iter().chain(to_mesh)));
         draft.rule("forward", accepting(from().into_iter().chain(inside)));
         draft.rule("forward", then_drop(from(), DropReason::Transit));
     }
 
-    // The kernel has one switch for all interfaces. Only the site's need to forward.
+    // The kernel has one switch for all interfaces, but only the site's need to forward.
     if restriction.everywhere_v6 {
         let elsewhere = [
             terms::is_family(Family::V6),
@@ -203,7 +204,7 @@ pub(super) fn add_restriction(draft: &mut Draft, restriction: &Restriction) {
     }
 }
 
-/// Routing, with its reverse-path check, comes after prerouting and sees the mark.
+/// Routing, with its reverse-path check, follows prerouting and sees the mark.
 pub(super) fn add_mark(draft: &mut Draft, spec: &GuardSpec) {
     draft.base_chain("prerouting", NfHook::Prerouting, PRIORITY_MANGLE);
 
@@ -215,7 +216,7 @@ pub(super) fn add_mark(draft: &mut Draft, spec: &GuardSpec) {
     );
 }
 
-/// A flood of junk to the tunnel port must not fill the table of connections.
+/// Exempts the tunnel from connection tracking: a flood to the tunnel port must not fill its table.
 pub(super) fn add_untracking(draft: &mut Draft, spec: &GuardSpec) {
     draft.base_chain("untrack-in", NfHook::Prerouting, PRIORITY_RAW);
     draft.base_chain("untrack-out", NfHook::Output, PRIORITY_RAW);
@@ -224,7 +225,7 @@ pub(super) fn add_untracking(draft: &mut Draft, spec: &GuardSpec) {
         "untrack-in",
         arriving(spec).into_iter().chain([terms::untrack()]),
     );
-    // In both directions: connection tracking would take an outgoing packet for a new connection.
+    // In both directions: otherwise an outgoing packet would count as a new connection.
     draft.rule(
         "untrack-out",
         [
@@ -235,7 +236,7 @@ pub(super) fn add_untracking(draft: &mut Draft, spec: &GuardSpec) {
     );
 }
 
-/// Outer packets that arrive at this host.
+/// Outer packets to this host.
 fn arriving(spec: &GuardSpec) -> [Step; 3] {
     [
         terms::entered_elsewhere_than(&spec.tun),

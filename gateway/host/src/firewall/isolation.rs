@@ -1,16 +1,16 @@
-//! [`Isolation`]: what runs on one bridge of this host, chaincode, reaches its peer and nobody
-//! else, as two nftables tables of one name: of the family `bridge` for frames from port to port of
-//! the bridge, and `inet` for packets to this host and through it.
+//! [`Isolation`]: restricts what runs on one bridge of this host (chaincode) to its peer, by two
+//! nftables tables of one name: in the family `bridge` for frames between ports of the bridge, in
+//! `inet` for packets to this host and through it.
 //!
 //! ```text
 //!   chaincode ──┐               ┌── peer           table bridge: forward
 //!   chaincode ──┴── the bridge ─┤
 //!                               └── this host ──   table inet: input, forward
 //! ```
-//!
-//! Both only drop, and no rule looks at connections: an answer is a TCP segment from the peer's
-//! port that opens nothing. The mesh, the cloud's metadata service and every other address are
-//! closed because they are not the peer's. The guard takes no part in it, and no daemon holds it.
+//! Both only drop, and no rule uses connection tracking: an answer is a TCP segment from the peer's
+//! port that opens no connection. The mesh, the cloud's metadata service and every other address
+//! are unreachable, because they are not the peer's. The guard is independent of it, and no daemon
+//! maintains it.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -24,10 +24,10 @@ use super::draft::Draft;
 use super::terms::{self, Family, Step};
 use super::{FirewallError, nft};
 
-/// What each table's name begins with; the bridge's follows.
+/// Prefix of the tables' names; the bridge's name follows.
 pub const TABLES: &str = "ringway-chaincode-";
 
-/// What the comment of a rule that lets something to a peer begins with; its address follows.
+/// Prefix of the comment of a rule that admits packets to a peer; the peer's address follows.
 pub const PEER: &str = "peer=";
 
 const FRAMES: &str = "frames";
@@ -38,7 +38,7 @@ const PRIORITY: i32 = 0;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BridgeName(String);
 
-/// Why a text is no name of a bridge.
+/// The text is not a valid name of a bridge.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("is not 1 to 15 letters, digits, dots, hyphens and underscores")]
 pub struct BridgeNameError;
@@ -72,20 +72,21 @@ impl fmt::Display for BridgeName {
 pub struct Isolation {
     /// The bridge.
     pub bridge: BridgeName,
-    /// Where chaincode reaches its peers, by TCP.
+    /// Addresses and TCP ports at which chaincode reaches its peers.
     pub peers: Vec<SocketAddr>,
-    /// The prefixes on the bridge, by which its frames are known; without any, they are known by
-    /// the bridge, which not every kernel can tell.
+    /// The prefixes on the bridge, by which its frames are recognized. Without any, they are
+    /// recognized by the bridge, which not every kernel supports.
     pub networks: Vec<Prefix>,
 }
 
 impl Isolation {
-    /// Puts it in force in place of an earlier one of the same bridge, in one transaction.
+    /// Puts the isolation in force, in place of an earlier one of the same bridge, in one
+    /// transaction.
     pub async fn apply(&self) -> Result<(), FirewallError> {
         nft::transact(&self.commands()).await
     }
 
-    /// Removes that of `bridge`, whether there is one or not.
+    /// Removes the isolation of `bridge`, if there is one.
     pub async fn remove(bridge: &BridgeName) -> Result<(), FirewallError> {
         nft::transact(&over(bridge).finish()).await
     }
@@ -99,7 +100,7 @@ impl Isolation {
         draft.finish()
     }
 
-    /// To this host, and through it.
+    /// Rules for packets to this host and through it.
     fn add_packets(&self, draft: &mut Draft) {
         draft.begin();
         draft.chain(CHAINCODE);
@@ -115,14 +116,14 @@ impl Isolation {
         draft.rule(CHAINCODE, discovery);
         for peer in &self.peers {
             add_way_to(draft, peer);
-            // With bridge netfilter, frames of the bridge pass here, too.
+            // With bridge netfilter, the bridge's own frames pass here too.
             let bridged = [terms::leaves_by(&self.bridge)];
             draft.rule(CHAINCODE, bridged.into_iter().chain(answers_of(peer)));
         }
         draft.rule(CHAINCODE, [terms::discard()]);
     }
 
-    /// From port to port of the bridge.
+    /// Rules for frames between ports of the bridge.
     fn add_frames(&self, draft: &mut Draft) {
         draft.begin();
         draft.chain(CHAINCODE);
@@ -151,7 +152,7 @@ impl Isolation {
     }
 }
 
-/// Commands that leave neither table.
+/// Starts with commands that delete both tables.
 fn over(bridge: &BridgeName) -> Draft {
     let mut draft = Draft::over(&format!("{TABLES}{bridge}"));
     draft.turn_to(NfFamily::Bridge);

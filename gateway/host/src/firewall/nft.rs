@@ -1,5 +1,5 @@
-//! [`Nft`]: the table in the kernel, by JSON to the program `nft` (libnftables-json(5)), one
-//! transaction per call, each under a deadline.
+//! [`Nft`]: writes and compares our table in the kernel, with JSON for the program `nft`
+//! (libnftables-json(5)). Each call is one transaction with a time limit.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,13 +18,13 @@ use super::untracking::Untracking;
 use super::{DropReason, FirewallError, Surroundings, conntrack, draft, rules};
 use crate::watch::Authors;
 
-/// Where to find the program: the path of service managers and of users' shells may lack
+/// Names of the program: the search path of a service manager or a user's shell may lack
 /// `/usr/sbin`.
 pub(crate) const PROGRAMS: [&str; 2] = ["nft", "/usr/sbin/nft"];
-/// A transaction takes milliseconds, but another one may hold the kernel's lock.
+/// Time limit. A transaction takes milliseconds, but another one may hold the kernel's lock.
 const NFT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often the table is written while others change the ruleset at the same time.
+/// How often the table is written again if others change the ruleset at the same time.
 const ATTEMPTS: u32 = 3;
 
 /// The table of one daemon in the kernel, in the network namespace of the calling thread.
@@ -34,18 +34,18 @@ pub struct Nft {
     programs: &'static [&'static str],
     /// True while a table of this daemon is in force.
     applied: bool,
-    /// The commands that made it.
+    /// The commands that made the table in force.
     commands: Vec<u8>,
-    /// Its content in the kernel.
+    /// The expected content of the table.
     content: Content,
-    /// Packets that replaced tables dropped.
+    /// Drop counters of earlier tables.
     replaced: BTreeMap<DropReason, u64>,
     untracking: Untracking,
 }
 
 impl Nft {
-    /// The filter for the TUN device `tun`; the table has the same name. Changes nothing yet: a
-    /// table that a crash left behind stays in force until it is replaced.
+    /// The table for the TUN device `tun`, which has the same name. Changes nothing yet: a table
+    /// that a crashed daemon has left stays in force until it is replaced.
     pub fn new(tun: &TunName) -> Nft {
         Nft {
             table: tun.to_string(),
@@ -58,7 +58,7 @@ impl Nft {
         }
     }
 
-    /// A table that counts as in force and is not there, and a program that refuses everything.
+    /// For tests: a table that counts as in force but is missing, with a program that always fails.
     #[cfg(test)]
     pub(crate) fn refusing(tun: &TunName) -> Nft {
         Nft {
@@ -68,7 +68,7 @@ impl Nft {
         }
     }
 
-    /// The counts of the table in force.
+    /// The drop counters of the table in force.
     async fn counted(&self) -> Result<BTreeMap<DropReason, u64>, FirewallError> {
         let answer = nft(
             &["-j", "list", "counters", "table", "inet", &self.table],
@@ -84,9 +84,9 @@ impl Nft {
             .collect())
     }
 
-    /// True if no packet filter of this host needs connection tracking to let packets to an open
-    /// port in. Without an answer, one might. Costs one question to the kernel while nobody changes
-    /// the ruleset.
+    /// True if no packet filter of this host depends on connection tracking to accept packets to an
+    /// open port. False if that is not known. While the ruleset is unchanged, this costs one
+    /// request to the kernel.
     pub async fn can_untrack(&mut self) -> bool {
         let ruleset = (self.content.generation(), conntrack::has_legacy_filter());
         let begin = Instant::now();
@@ -108,7 +108,8 @@ impl Nft {
         spec: &GuardSpec,
         surroundings: &Surroundings,
     ) -> Result<(), FirewallError> {
-        // Counters start again with the new table. If the old one is gone, so are its counts.
+        // The counters of the new table start at zero. If the old table is gone, so are its
+        // counters.
         let counted = if self.applied {
             self.counted().await.unwrap_or_default()
         } else {
@@ -118,17 +119,17 @@ impl Nft {
         let commands = draft::write(&rules::replace(&self.table, spec, surroundings))
             .map_err(FirewallError::Answer)?;
         self.put_in_force(&commands).await?;
-        // Not earlier: what was refused must not be what is restored from now on.
+        // Only now: rules that were refused must not be restored later.
         self.commands = commands;
         self.applied = true;
 
-        // Not earlier: after an error the old table is in force and still has these counts.
+        // Only now: after an error the old table, with these counters, is still in force.
         add(&mut self.replaced, counted);
         Ok(())
     }
 
-    /// Carries out `commands`, and remembers the content that they make.
-    /// After an error nothing has changed.
+    /// Carries out `commands` and records the resulting content. After an error nothing has
+    /// changed.
     async fn put_in_force(&mut self, commands: &[u8]) -> Result<(), FirewallError> {
         for attempt in 0..ATTEMPTS {
             let before = self.content.generation();
@@ -136,8 +137,8 @@ impl Nft {
             match carried_out {
                 Ok(_) => {}
                 Err(error) if attempt == 0 => return Err(error),
-                // They are in force since the first attempt, but what is there now may be another
-                // program's: the next look puts them there again.
+                // They have been in force since the first attempt, but the current content may be
+                // another program's: the next comparison restores ours.
                 Err(error) => {
                     tracing::warn!(%error, "The guard may have been changed while it was set up");
                     self.content.forget();
@@ -146,15 +147,15 @@ impl Nft {
             }
 
             // If others changed the ruleset meanwhile, the content may not be ours.
-            if self.content.adopt(&self.table, before) {
+            if self.content.expect(&self.table, before) {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Compares the table in force with what was put there, and puts it there again if another
-    /// program has changed it, unless it is to be left alone.
+    /// Compares the table in force with the expected content. Restores it if another program has
+    /// changed it, unless `leave` is set.
     pub async fn hold(&mut self, leave: bool, authors: &Authors, checked: &mut Checked) {
         if !self.applied {
             return;
@@ -190,10 +191,10 @@ impl Nft {
         }
     }
 
-    /// Removes the table; false if there is none. The TUN must be gone before, and forwarding that
-    /// is ours off: fail closed.
+    /// Removes the table; false if there is none. Before that, the TUN must be gone and forwarding
+    /// that is ours must be off: fail closed.
     pub async fn remove(&mut self) -> Result<bool, FirewallError> {
-        // If the kernel does not say, it may be there; to remove what is not is no error.
+        // If the kernel does not answer, the table may exist. Removing a missing one is no error.
         let is_gone = matches!(self.content.compare(&self.table), Ok(Compared::Gone));
         if !is_gone {
             transact(&rules::remove(&self.table)).await?;
@@ -203,7 +204,7 @@ impl Nft {
         Ok(!is_gone)
     }
 
-    /// Packets dropped so far. [`Nft::apply`] does not reset the counts.
+    /// Packets dropped so far, including those of replaced tables.
     pub async fn drops(&self) -> Result<BTreeMap<DropReason, u64>, FirewallError> {
         let mut drops = self.replaced.clone();
         if self.applied {
@@ -239,7 +240,7 @@ async fn run_commands(json: &[u8]) -> Result<(), FirewallError> {
     nft(&["-j", "-f", "-"], Some(json)).await.map(drop)
 }
 
-/// Runs `nft` and returns its output. Kills it if it exceeds the deadline.
+/// Runs `nft` and returns its output. Kills it after the time limit.
 async fn nft(arguments: &[&str], input: Option<&[u8]>) -> Result<Vec<u8>, FirewallError> {
     run(&PROGRAMS, arguments, input).await
 }
@@ -270,7 +271,7 @@ async fn run(
 
 fn spawn(programs: &[&str], arguments: &[&str]) -> Result<Child, FirewallError> {
     for program in programs {
-        // At the deadline `timeout` drops the child, which ends the program.
+        // At the time limit `timeout` drops the child, which kills the process.
         let mut command = Command::new(program);
         command.args(arguments).kill_on_drop(true);
         command
@@ -290,9 +291,9 @@ fn spawn(programs: &[&str], arguments: &[&str]) -> Result<Child, FirewallError> 
 
 async fn converse(mut child: Child, input: &[u8]) -> io::Result<Output> {
     if let Some(mut stdin) = child.stdin.take() {
-        // The pipe closes at the end of this block; nft begins when it has read all of its input.
+        // Closes the pipe at the end of this block: nft starts when it has read all of its input.
         match stdin.write_all(input).await {
-            // The program stopped reading, and explains why on stderr.
+            // The program stopped reading its input; its stderr says why.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
             _ => {}
         }
@@ -308,14 +309,14 @@ mod tests {
 
     use super::*;
 
-    /// A table of which this host has none: its content never is the expected one.
+    /// A table that this host does not have: its content never equals the expected one.
     #[tokio::test]
     async fn an_error_after_the_first_attempt_does_not_bring_the_old_rules_back() {
         let dir = std::env::temp_dir().join(format!("ringway-nft-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let program = dir.join("nft");
         let calls = dir.join("calls");
-        // Carries out what it is given once, and refuses it from then on.
+        // A script that succeeds once and fails afterwards.
         let script = format!(
             "#!/bin/sh\ncat >/dev/null\necho >>{0}\ntest $(wc -l <{0}) = 1\n",
             calls.display()

@@ -1,5 +1,5 @@
-//! From a [`GuardSpec`] to the table that enforces it. Pure; the order of rules is that of
-//! [`super`]. What concerns packets that do not come out of the TUN is in `guard`.
+//! Makes the table that enforces a [`GuardSpec`]. Pure; the order of the rules is that of
+//! [`super`]. `guard` has the rules for packets that do not come out of the TUN.
 //!
 //! ```text
 //!   input ────── from the TUN ──► from-tun          forward ── from the TUN ──► from-tun
@@ -29,7 +29,7 @@ const PRIORITY_FILTER: i32 = 0;
 /// After source translation, which is at 100.
 const PRIORITY_TRANSLATED: i32 = 200;
 
-/// Commands that put the table for `spec` in the place of whatever table has the name.
+/// Commands that replace whatever table has this name by the one for `spec`.
 pub(super) fn replace(
     table: &str,
     guard: &GuardSpec,
@@ -38,7 +38,7 @@ pub(super) fn replace(
     let mut draft = Draft::over(table);
     draft.begin();
 
-    // Commands are carried out in order: what rules name comes before the rules.
+    // Commands are carried out in order: counters and sets come before the rules that name them.
     for reason in DropReason::ALL {
         draft.counter(reason.as_str());
     }
@@ -58,12 +58,12 @@ pub(super) fn replace(
     draft.finish()
 }
 
-/// Commands that leave no table of the name, whether there was one or not.
+/// Commands that remove the table, if it exists.
 pub(super) fn remove(table: &str) -> Nftables<'static> {
     Draft::over(table).finish()
 }
 
-/// Base chains: which packets are ours to judge.
+/// Base chains: select the packets that the guard judges.
 fn add_hooks(draft: &mut Draft, guard: &GuardSpec, surroundings: &Surroundings) {
     for chain in ["input", "forward"] {
         draft.rule(
@@ -71,7 +71,7 @@ fn add_hooks(draft: &mut Draft, guard: &GuardSpec, surroundings: &Surroundings) 
             [terms::entered_by(&guard.tun), terms::goto(FROM_TUN)],
         );
     }
-    // After a `goto` no rule below is asked: what follows sees packets from other interfaces only.
+    // A `goto` does not return: the rules below see packets from other interfaces only.
     guard::add_arrivals(draft, guard);
 
     for chain in ["forward", "output"] {
@@ -88,18 +88,19 @@ fn add_hooks(draft: &mut Draft, guard: &GuardSpec, surroundings: &Surroundings) 
     }
 }
 
-/// What comes out of the tunnel: the data plane has judged it.
+/// Packets out of the TUN: the data plane has judged them.
 fn add_arrivals(draft: &mut Draft, spec: &GuardSpec) {
-    // Outer packets that left a tunnel here would be led into a tunnel again.
+    // Outer packets that arrived in a tunnel would otherwise be sent into a tunnel again.
     draft.rule(
         FROM_TUN,
         then_drop(to_tunnel_port(spec), DropReason::TunnelPort),
     );
 }
 
-/// What goes into the tunnel, from this host or from the site.
+/// Packets into the TUN, from this host or from the site.
 fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
-    // The kernel sends announcements on every link. They are useless here, and not worth counting.
+    // The kernel sends announcements on every link. On the TUN they are useless and not worth
+    // counting.
     for family in Family::BOTH {
         draft.rule(
             TO_TUN,
@@ -110,8 +111,8 @@ fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
         );
     }
 
-    // Packets between attached nodes and members leave by the device that they came by: the kernel
-    // advises their senders to take a shorter way, which there is not.
+    // Packets between attached nodes and members leave by the device they arrived on, so the kernel
+    // tells their senders to use a shorter path, which does not exist.
     draft.rule(TO_TUN, [terms::is_redirect(), terms::discard()]);
 
     draft.rule(
@@ -119,11 +120,11 @@ fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
         then_drop(to_tunnel_port(spec), DropReason::TunnelPort),
     );
 
-    // The data plane would drop these. Here a sender on this host gets an error. Containers have
-    // the host's address by now. What comes from a member and goes on to an attached node was
-    // judged where it arrived.
+    // The data plane would drop these too, but here a sender on this host gets an error.
+    // Containers' packets have the host's address at this point. Packets from a member to an
+    // attached node were judged on arrival.
     //
-    // The prefixes stand in rules of their own: while the table is replaced, its rules are in force
+    // A rule for each prefix instead of a set: while the table is replaced, its rules are in force
     // for a moment before the elements of its sets are, and then no address would be ours.
     for prefix in outermost(&spec.own) {
         let source = terms::source(Family::of(&prefix));
@@ -146,7 +147,7 @@ fn add_departures(draft: &mut Draft, spec: &GuardSpec) {
     }
 }
 
-/// Every set, empty ones too: rules name them.
+/// Adds every set, even empty ones, because rules name them.
 fn add_sets(draft: &mut Draft, guard: &GuardSpec) {
     draft.sets(OWN, &guard.own);
     draft.sets(INSIDE, &guard.inside);

@@ -19,7 +19,7 @@ pub(super) type Step = Statement<'static>;
 const TCP_SYN: u32 = 0x02;
 const TCP_ACK: u32 = 0x10;
 
-/// The two families: an `inet` table sees both, but addresses are matched per family.
+/// The address families: an `inet` table sees both, but addresses are matched per family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     V4,
@@ -44,7 +44,7 @@ impl Family {
         }
     }
 
-    /// As sets are named.
+    /// Suffix of the names of sets.
     pub(super) fn suffix(self) -> &'static str {
         match self {
             Family::V4 => "v4",
@@ -61,7 +61,7 @@ pub(super) fn destination(family: Family) -> Term {
     field(family.protocol(), "daddr")
 }
 
-/// Destination port of `protocol`; `th` stands for any transport.
+/// Destination port of `protocol`; `th` means any transport protocol.
 pub(super) fn port(protocol: &'static str) -> Term {
     field(protocol, "dport")
 }
@@ -82,7 +82,7 @@ pub(super) fn opens_nothing() -> Step {
     )
 }
 
-/// A frame that came in by a port of the bridge `name`.
+/// A frame that entered by a port of the bridge `name`.
 pub(super) fn is_of_bridge(name: impl ToString) -> Step {
     is(meta(MetaKey::Ibridgename), word(name.to_string()))
 }
@@ -91,7 +91,7 @@ pub(super) fn is_arp() -> Step {
     is(meta(MetaKey::Protocol), word("arp"))
 }
 
-/// How IPv6 finds a neighbour (RFC 4861, section 4).
+/// Neighbour discovery of IPv6 (RFC 4861, section 4).
 pub(super) fn is_neighbour_discovery() -> Step {
     let kinds = ["nd-neighbor-solicit", "nd-neighbor-advert"];
     is(field("icmpv6", "type"), one_of(kinds.map(word)))
@@ -120,13 +120,13 @@ pub(super) fn is_local() -> Step {
     is_own_address(FibFlag::Daddr)
 }
 
-/// With a source address of this host.
+/// The source is an address of this host.
 pub(super) fn is_from_here() -> Step {
     is_own_address(FibFlag::Saddr)
 }
 
 fn is_own_address(which: FibFlag) -> Step {
-    // By the routing table: addresses come and go while the rules stay.
+    // Matches by the routing table, since addresses change while the rules stay.
     let flags = HashSet::from([which]);
     let kind = Expression::Named(NamedExpression::Fib(Fib {
         result: FibResult::Type,
@@ -137,7 +137,7 @@ fn is_own_address(which: FibFlag) -> Step {
 }
 
 pub(super) fn entered_by(device: impl ToString) -> Step {
-    // By name, since a TUN that is re-created has another index.
+    // Matches by name, because a re-created TUN has another index.
     is(meta(MetaKey::Iifname), word(device.to_string()))
 }
 
@@ -149,7 +149,7 @@ pub(super) fn leaves_by(device: impl ToString) -> Step {
     is(meta(MetaKey::Oifname), word(device.to_string()))
 }
 
-/// By one of the interfaces in a set of names.
+/// Entered by an interface in the set of names.
 pub(super) fn entered_by_one_of(set: &str) -> Step {
     is_in_set(meta(MetaKey::Iifname), set)
 }
@@ -286,12 +286,12 @@ pub(super) fn drop(reason: DropReason) -> [Step; 2] {
     ]
 }
 
-/// Drops the packet without a trace.
+/// Drops the packet without counting it.
 pub(super) fn discard() -> Step {
     Statement::Drop(None)
 }
 
-/// Connection tracking never sees the packet.
+/// Exempts the packet from connection tracking.
 pub(super) fn untrack() -> Step {
     Statement::Notrack
 }

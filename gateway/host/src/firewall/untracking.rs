@@ -1,13 +1,13 @@
-//! [`Untracking`]: whether the tunnel's packets may pass untracked. It is asked again when the
-//! ruleset has changed: a filter that is set up later may rely on connection tracking.
+//! [`Untracking`]: caches whether the tunnel's packets may pass untracked. The answer is renewed
+//! after a change of the ruleset: a new filter may depend on connection tracking.
 
 use std::time::{Duration, Instant};
 
-/// A host with many rules takes long to list them. After an answer, so many times as long as it
-/// took goes by before the next one.
+/// Listing many rules takes long. The pause before the next listing is this many times its
+/// duration.
 const REST: u32 = 20;
 
-/// What an answer holds for: the generation of the ruleset, and whether iptables-legacy has a
+/// What an answer is valid for: the generation of the ruleset, and whether iptables-legacy has a
 /// filter.
 pub(super) type Ruleset = (Option<u32>, bool);
 
@@ -19,19 +19,19 @@ pub(super) struct Untracking(Option<Answer>);
 struct Answer {
     is_allowed: bool,
     ruleset: Ruleset,
-    /// Until then it is not asked again.
+    /// Earliest time of the next listing.
     rest: Instant,
 }
 
 impl Untracking {
-    /// The answer for `ruleset`, if it need not be asked.
+    /// The cached answer for `ruleset`, if it is still usable.
     pub(super) fn known(&self, ruleset: Ruleset, now: Instant) -> Option<bool> {
         let answer = self.0.as_ref()?;
 
         (answer.ruleset == ruleset || now < answer.rest).then_some(answer.is_allowed)
     }
 
-    /// It was asked, which took until `now`.
+    /// Stores an answer that was found at `now`.
     pub(super) fn note(
         &mut self,
         is_allowed: bool,
@@ -42,7 +42,7 @@ impl Untracking {
         self.0 = Some(Answer {
             is_allowed,
             ruleset,
-            // The longer a host takes to list its rules, the more seldom it is asked.
+            // The longer a listing takes, the less often it is done.
             rest: now + took * REST,
         });
     }

@@ -1,6 +1,6 @@
-//! The file that keeps changed kernel settings across a crash.
+//! The file that records changed kernel settings, for the next start after a crash.
 //!
-//! It is valid for one boot and one network namespace: anywhere else it counts as absent.
+//! It is valid for one boot and one network namespace; otherwise it counts as absent.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -17,7 +17,7 @@ struct Memory {
     changes: Vec<Change>,
 }
 
-/// Where the changed settings live.
+/// Boot and network namespace in which the settings were changed.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     boot: String,
@@ -38,25 +38,25 @@ impl Place {
     }
 }
 
-/// What was changed here earlier and not yet restored. A file that cannot be read counts as absent.
-pub(super) fn recall(path: &Path) -> Vec<Change> {
+/// The changes recorded here and not yet restored. A file that cannot be read counts as absent.
+pub(super) fn load(path: &Path) -> Vec<Change> {
     let Ok(bytes) = fs::read(path) else {
         return Vec::new();
     };
-    // Without a record, the present values count as the host's, and stay.
+    // Without a record, the present values count as the host's own and stay.
     let Ok(memory) = serde_json::from_slice::<Memory>(&bytes) else {
         return Vec::new();
     };
 
     match Place::current() {
-        // A boot or a new namespace starts with other values than those that were changed.
+        // After a boot, or in a new namespace, the settings have their defaults again.
         Ok(place) if place == memory.place => memory.changes,
         _ => Vec::new(),
     }
 }
 
-/// Records what is about to be changed.
-pub(super) fn remember(path: &Path, changes: &[Change]) -> io::Result<()> {
+/// Records changes before they are made.
+pub(super) fn save(path: &Path, changes: &[Change]) -> io::Result<()> {
     let memory = Memory {
         place: Place::current()?,
         changes: changes.to_vec(),

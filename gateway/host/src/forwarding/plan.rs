@@ -1,5 +1,5 @@
-//! [`plan()`]: which settings are needed, and which of them are this daemon's doing. Pure but for
-//! the settings that it reads.
+//! [`plan()`]: determines which settings are needed, and which of them this daemon has to change.
+//! Pure, except that it reads settings.
 
 use std::collections::BTreeSet;
 
@@ -11,23 +11,23 @@ use crate::sysctl;
 
 const ALL_V4: &str = "net/ipv4/ip_forward";
 const ALL_V6: &str = "net/ipv6/conf/all/forwarding";
-/// Lets the reverse-path check use the mark that the guard gives the tunnel's own packets, and so
-/// look past our routing table.
+/// Lets the reverse-path check use the mark that the guard sets on the tunnel's own packets, so
+/// that it does not use our routing table.
 const MARKED_SOURCES: &str = "net/ipv4/conf/all/src_valid_mark";
 
-/// What forwarding needs.
+/// The settings that forwarding needs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     /// Settings and their values, in the order of writing.
     pub(super) wanted: Vec<(String, String)>,
-    /// What of it is this daemon's doing.
+    /// Those that this daemon has to change, or has changed.
     pub(super) changes: Vec<Change>,
-    /// What was this daemon's doing and is not needed any more.
+    /// Earlier changes of this daemon that are no longer needed.
     pub(super) released: Vec<Change>,
     pub(super) restriction: Restriction,
 }
 
-/// Where settings are read.
+/// Reads settings; tests have their own.
 pub(super) trait Settings {
     /// The value of `key`, if this kernel has it.
     fn read(&self, key: &str) -> Option<String>;
@@ -35,7 +35,7 @@ pub(super) trait Settings {
     fn entries(&self, key: &str) -> Vec<String>;
 }
 
-/// Those of the kernel, in the network namespace of the calling thread.
+/// The kernel's settings, in the network namespace of the calling thread.
 pub(super) struct Proc;
 
 impl Settings for Proc {
@@ -48,7 +48,7 @@ impl Settings for Proc {
     }
 }
 
-/// Plans for `spec`; `recalled` was this daemon's doing before.
+/// Makes the plan for `spec`; `recalled` are earlier changes of this daemon.
 pub(super) fn plan(spec: &GuardSpec, recalled: &[Change], settings: &impl Settings) -> Plan {
     let mut planner = Planner {
         recalled,
@@ -85,7 +85,7 @@ struct Planner<'a, S> {
 
 impl<S: Settings> Planner<'_, S> {
     fn forward_v4(&mut self, spec: &GuardSpec) {
-        // The device goes with the daemon, and its setting too.
+        // Not recorded: the setting vanishes with the device.
         for device in devices(spec) {
             self.set(&switch_v4(device), "1");
         }
@@ -101,8 +101,8 @@ impl<S: Settings> Planner<'_, S> {
         if self.settings.read(&switch_v6("all")).is_none() {
             return self.forward_everywhere_v6(spec);
         }
-        // The host is a router already. What we had switched on is released, so that it does not
-        // pass for the host's when the router is switched off again.
+        // The host is already a router. Release what we had switched on, so that it does not count
+        // as the host's own setting when the router is switched off again.
         if self.is_on(ALL_V6) {
             return;
         }
@@ -130,21 +130,22 @@ impl<S: Settings> Planner<'_, S> {
         self.need(ALL_V6, "1", None);
     }
 
-    /// An interface that takes its addresses and default route from a router's advertisements goes
-    /// on doing so.
+    /// Keeps an interface using router advertisements if it gets its addresses and default route
+    /// from them.
     fn keep_advertisements(&mut self, interface: &str) {
         let key = format!("net/ipv6/conf/{interface}/accept_ra");
         let is_affected = !["all", "lo"].contains(&interface)
             && (self.is_on(&key) || self.recalled(&key).is_some());
 
-        // ip-sysctl, accept_ra: 1 ends as soon as the interface forwards, 2 does not.
+        // ip-sysctl, accept_ra: 1 has no effect once the interface forwards, 2 does.
         if is_affected {
             self.need(&key, "2", None);
         }
     }
 
-    /// Plans for `key` to be `value`. True if that is this daemon's doing. `general` is the switch
-    /// above it: the program that turns that on turns this on too, and answers for it.
+    /// Plans to set `key` to `value`. True if this daemon has to change it. `general` is the
+    /// general switch above it: a program that turns that one on turns this one on too, and is
+    /// responsible for it.
     fn need(&mut self, key: &str, value: &str, general: Option<&str>) -> bool {
         let Some(now) = self.settings.read(key) else {
             return false; // An interface that is gone, or a kernel without the setting.
@@ -159,7 +160,7 @@ impl<S: Settings> Planner<'_, S> {
                 general: lower(recalled.general, general),
                 ..recalled
             }),
-            // Somebody else has set it: it stays when this daemon goes.
+            // Another program has set it: it stays when this daemon ends.
             None if now == value => None,
             None => Some(Change {
                 key: key.into(),
@@ -202,7 +203,7 @@ impl<S: Settings> Planner<'_, S> {
                 .and_then(|_| self.general_of(change));
             let is_v4 = change.key.starts_with("net/ipv4/");
 
-            // Where IPv4 forwards everywhere, the switch of the interface is a part of that.
+            // If IPv4 forwards in general, the interface's switch is part of that.
             if !(is_v4 && is_taken_over(change, general.as_deref())) {
                 self.plan.released.push(change.clone());
             }
@@ -221,12 +222,13 @@ impl<S: Settings> Planner<'_, S> {
     }
 }
 
-/// True if another program has turned the switch for all on since.
+/// True if another program has turned the general switch on since.
 fn is_taken_over(change: &Change, general: Option<&str>) -> bool {
     change.general.as_deref() == Some("0") && general == Some("1")
 }
 
-/// Off, if the switch for all was off at either time: only turning it on tells somebody else.
+/// Off if the general switch was off at either time: only turning it on shows that another program
+/// needs it.
 fn lower(before: Option<String>, now: Option<String>) -> Option<String> {
     match now {
         Some(now) if now == "0" => Some(now),

@@ -1,5 +1,5 @@
-//! [`RawSocket`]: requests whose answers are compared and not understood. A dump of a hundred
-//! routes costs some ten microseconds this way, so that it can be repeated every second.
+//! [`RawSocket`]: requests whose answers are compared but not parsed. A dump of a hundred routes
+//! costs about ten microseconds this way, cheap enough for every second.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
@@ -10,7 +10,7 @@ use rtnetlink::packet_core::{
 };
 use rtnetlink::sys::{Socket, SocketAddr};
 
-/// The kernel fills no larger datagrams than this.
+/// The kernel sends no larger datagrams than this.
 const DATAGRAM: usize = 32 * 1024;
 
 /// Length of a netlink header (RFC 3549, section 2.2).
@@ -19,8 +19,8 @@ const HEADER: usize = 16;
 /// Length of the header of an attribute.
 const ATTRIBUTE_HEADER: usize = 4;
 
-/// A netlink socket that is asked and answers at once: the kernel handles a request inside the call
-/// that sends it.
+/// A netlink socket with synchronous answers: the kernel handles a request inside the call that
+/// sends it.
 #[derive(Debug)]
 pub(crate) struct RawSocket {
     socket: Socket,
@@ -28,12 +28,12 @@ pub(crate) struct RawSocket {
     buffer: Vec<u8>,
 }
 
-/// Whether an answer can be relied on.
+/// Whether an answer is consistent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// All of it, as it was at one moment.
+    /// Complete and consistent.
     Whole,
-    /// Something was changed while it was listed.
+    /// Something changed while it was listed.
     Interrupted,
 }
 
@@ -43,7 +43,7 @@ impl RawSocket {
         let mut socket = Socket::new(protocol)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        // Kernels before 4.20 filter no dumps: more is compared there than necessary.
+        // Kernels before 4.20 do not filter dumps, so more than necessary is compared there.
         _ = socket.set_netlink_get_strict_chk(true);
 
         Ok(RawSocket {
@@ -53,7 +53,7 @@ impl RawSocket {
         })
     }
 
-    /// Sends a request and hands every message of its answer, without its header, to `each`.
+    /// Sends a request and passes every message of its answer, without its header, to `each`.
     pub(crate) fn ask(
         &mut self,
         kind: u16,
@@ -77,7 +77,7 @@ impl RawSocket {
                 let following = &rest[length..];
                 rest = following;
 
-                // What is left of an earlier request that failed half way.
+                // Part of the answer to an earlier request that failed half way.
                 if message.sequence_number() != self.sequence {
                     continue;
                 }
@@ -114,7 +114,7 @@ impl RawSocket {
 
     fn receive(&mut self) -> io::Result<()> {
         self.buffer.clear();
-        // The answer is there by now, or will never be.
+        // The answer has already arrived, or never will.
         let length = self.socket.recv(&mut self.buffer, libc::MSG_DONTWAIT)?;
 
         if length == 0 {
@@ -137,7 +137,7 @@ impl Attributes<'_> {
             .map(|found| found.value().to_vec())
     }
 
-    /// The same as a number, as nfnetlink writes it.
+    /// The first attribute of a kind as a number, in nfnetlink's byte order.
     pub(crate) fn number(&self, kind: u16) -> Option<u32> {
         let value = self.find(kind)?;
 
@@ -147,7 +147,7 @@ impl Attributes<'_> {
 
 /// Adds an attribute to a request.
 pub(crate) fn push_attribute(request: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    // Values are short: nftables allows names of 256 bytes.
+    // Fits: values are short, and nftables allows names of 256 bytes.
     let length = (ATTRIBUTE_HEADER + value.len()) as u16;
 
     request.extend(length.to_ne_bytes());
@@ -172,7 +172,7 @@ fn malformed(error: rtnetlink::packet_core::DecodeError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }
 
-/// A number for `bytes`: the same for the same bytes during the life of the process.
+/// A digest of `bytes`, stable for the life of the process.
 pub(crate) fn digest_of(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
 

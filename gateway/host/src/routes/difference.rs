@@ -1,4 +1,4 @@
-//! What must change for the kernel to hold the wanted routes, and in which order. Pure.
+//! Computes the changes that turn the kernel's routes into the wanted ones, and their order. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,14 +9,14 @@ use ringway_intent::RouteState;
 
 use super::{DOWN_METRIC, TUNNEL_METRIC, UNREACHABLE_METRIC};
 
-/// One kernel route of ours.
+/// A kernel route of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Route {
     pub(super) prefix: Prefix,
     pub(super) hop: Hop,
 }
 
-/// Where a route leads.
+/// The target of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hop {
     Unreachable,
@@ -24,11 +24,11 @@ pub(super) enum Hop {
         prefsrc: Option<IpAddr>,
         mtu: Option<u32>,
     },
-    /// Through the TUN, although no tunnel is up.
+    /// The TUN, although no tunnel is up.
     Down {
         prefsrc: Option<IpAddr>,
     },
-    /// Through the device of WireGuard clients.
+    /// The device for WireGuard clients.
     WireGuard {
         prefsrc: Option<IpAddr>,
     },
@@ -37,23 +37,23 @@ pub(super) enum Hop {
 /// A route in the kernel that is ours (table and protocol). `M` is how the kernel names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Installed<M> {
-    /// `None` if it is of no form that this version installs: of another version, or of an earlier
-    /// TUN.
+    /// `None` if this version does not install such a route: another version did, or it leads to an
+    /// earlier TUN.
     pub(super) route: Option<Route>,
     pub(super) name: M,
 }
 
-/// A step towards the wanted routes.
+/// A single change of the routes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change<M> {
     Add(Route),
-    /// Replaces our route of the same prefix and metric, without a gap.
+    /// Replaces our route of the same prefix and metric atomically.
     Replace(Route),
     Remove(Installed<M>),
 }
 
 impl<M> Change<M> {
-    /// The route that is there after the change and not before.
+    /// The route that the change adds.
     pub(super) fn added(&self) -> Option<Route> {
         match self {
             Change::Add(route) | Change::Replace(route) => Some(*route),
@@ -61,7 +61,7 @@ impl<M> Change<M> {
         }
     }
 
-    /// The route that is added or removed, as far as it is known.
+    /// The route that is added or removed, if its form is known.
     pub(super) fn route(&self) -> Option<Route> {
         match self {
             Change::Add(route) | Change::Replace(route) => Some(*route),
@@ -78,7 +78,8 @@ impl<M> Change<M> {
         }
     }
 
-    /// The place in an order that never leaves a prefix without its `unreachable` route.
+    /// The phase of the change, in an order that never leaves a prefix without its `unreachable`
+    /// route.
     fn phase(&self) -> Phase {
         let is_unreachable = self
             .route()
@@ -101,7 +102,7 @@ enum Phase {
     RemoveUnreachable,
 }
 
-/// The changes that turn `have` into the routes of `want`, in the order in which they must be made.
+/// The changes that turn `have` into the routes of `want`, in the order in which to make them.
 pub(super) fn difference<M>(
     want: &BTreeMap<Prefix, RouteState>,
     have: impl IntoIterator<Item = Installed<M>>,
@@ -110,7 +111,8 @@ pub(super) fn difference<M>(
     let mut changes = Vec::new();
 
     for installed in have {
-        // Removing it from `missing` makes a second route of the same key superfluous.
+        // Each wanted route is removed from `missing` once, so a second one with the same key is
+        // superfluous.
         let wanted = installed
             .route
             .and_then(|route| missing.remove(&route.key()));
@@ -123,24 +125,25 @@ pub(super) fn difference<M>(
     }
 
     changes.extend(missing.into_values().map(Change::Add));
-    // Stable: inside a phase, changes keep the order of the prefixes.
+    // A stable sort: inside a phase, changes keep the order of the prefixes.
     changes.sort_by_key(Change::phase);
     changes
 }
 
-/// The kernel tells routes of one table apart by prefix and metric.
+/// The kernel identifies a route in a table by prefix and metric.
 type Key = (Prefix, u32);
 
 fn wanted(want: &BTreeMap<Prefix, RouteState>) -> BTreeMap<Key, Route> {
     let mut routes = BTreeMap::new();
 
     for (&prefix, &state) in want {
-        // By rules alone.
+        // Own prefixes are routed by rules alone.
         if state == RouteState::Site {
             continue;
         }
 
-        // Behind every route through the TUN: without it, packets would follow the default route.
+        // Also behind a route through the TUN: without it, packets would follow the default route
+        // once the device is gone.
         let unreachable = Route {
             prefix,
             hop: Hop::Unreachable,
@@ -174,7 +177,7 @@ impl Route {
     }
 }
 
-/// As `ip route` writes it, for messages.
+/// In the notation of `ip route`, for messages.
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.hop {

@@ -1,5 +1,5 @@
-//! [`RouteDigest`]: one number for all rules of this host and all routes of our table, so that a
-//! look each second costs microseconds while nothing has changed.
+//! [`RouteDigest`]: a digest of all rules of this host and all routes of our table, so that an
+//! unchanged state costs only microseconds each second.
 
 use std::io;
 
@@ -18,7 +18,7 @@ const RTM_GETROUTE: u16 = 26;
 /// linux/rtnetlink.h.
 const RTM_GETRULE: u16 = 34;
 
-/// Reads the number.
+/// Computes the digest.
 #[derive(Debug)]
 pub(super) struct RouteDigest {
     socket: RawSocket,
@@ -31,7 +31,7 @@ impl RouteDigest {
         })
     }
 
-    /// The number as it is now. `None` if something was changed meanwhile.
+    /// The current digest. `None` if something changed while it was read.
     pub(super) fn read(
         &mut self,
         numbers: &Numbers,
@@ -53,12 +53,12 @@ impl RouteDigest {
                 (RTM_GETROUTE, emit(&message::filter(numbers, family))),
             ] {
                 let answer = self.socket.ask(kind, NLM_F_DUMP, &request, |_, message| {
-                    // The order counts: of two rules of one priority, the first decides.
+                    // The order matters: of two rules with the same priority, the first decides.
                     digest = digest.rotate_left(7).wrapping_add(digest_of(message));
                 });
                 match answer {
                     Ok(answer) => is_whole &= answer == Answer::Whole,
-                    // A table exists from its first route on.
+                    // A table exists only once it has a route.
                     Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                     Err(error) => return Err(error),
                 }

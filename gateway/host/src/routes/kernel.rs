@@ -18,7 +18,7 @@ use super::digest::RouteDigest;
 use super::{Devices, RULE_PRIORITY, RoutesError, message, rule};
 use crate::netlink::{self, Netlink};
 
-/// How often a comparison is repeated while others change rules or routes.
+/// How often a comparison is repeated if others change rules or routes meanwhile.
 const ATTEMPTS: u32 = 3;
 
 /// The routes of one daemon in the kernel.
@@ -26,17 +26,17 @@ const ATTEMPTS: u32 = 3;
 pub struct KernelRoutes {
     netlink: Netlink,
     digest: RouteDigest,
-    /// What the kernel held after the last comparison.
+    /// The state after the last comparison.
     held: Option<Held>,
     numbers: Numbers,
     /// The TUN's interface index, which changes when the device is re-created; `None` when only
     /// removing.
     tun: Option<Arc<AtomicU32>>,
-    /// That of the device of WireGuard clients.
+    /// The same index of the device for WireGuard clients.
     wireguard: Option<Arc<AtomicU32>>,
     /// Our own prefixes whose rules were added.
     own: BTreeSet<Prefix>,
-    /// Routes with these numbers are left alone: another configuration's.
+    /// Numbers of another configuration, whose routes are left alone.
     kept: Option<Numbers>,
 }
 
@@ -45,11 +45,11 @@ pub struct KernelRoutes {
 struct Held {
     want: BTreeMap<Prefix, RouteState>,
     devices: Devices,
-    /// Stands for what is right; `None` if others were changing it.
+    /// The digest of the correct state; `None` if others were changing it.
     digest: Option<u64>,
 }
 
-/// What a comparison changed.
+/// The changes of a comparison.
 #[derive(Debug, Default)]
 struct Changed {
     /// Families whose rule was added or removed.
@@ -65,10 +65,10 @@ struct Refusal {
     source: io::Error,
 }
 
-/// Removes every route and rule of ours, those that a daemon leaves behind on purpose among them;
-/// `own` are our site's prefixes. Other protocols' routes in the table stay, and so do those with
-/// the numbers `kept`: of two neighbouring protocol numbers, one is the other's second. Gives the
-/// numbers of routes and of rules. Needs a tokio runtime.
+/// Removes every route and rule of ours, including those that a daemon leaves behind on purpose;
+/// `own` are our site's prefixes. Routes of other protocols in the table stay, and so do those with
+/// the numbers `kept`: of two neighbouring protocol numbers, one is also the other's second number.
+/// Returns the numbers of removed routes and rules. Needs a tokio runtime.
 pub async fn purge(
     numbers: Numbers,
     own: &BTreeSet<Prefix>,
@@ -86,7 +86,8 @@ pub async fn purge(
             .await
             .map_err(|source| routes.rule_error(source))?;
     }
-    // They name no table: with one protocol number they are the other configuration's as well.
+    // These rules name no table, so with one protocol number they are the other configuration's
+    // too.
     if kept.is_none_or(|kept| kept.protocol != numbers.protocol) {
         let changes = routes.ensure_own(BTreeSet::new()).await?;
         rules += changes.iter().map(|(_, count)| count).sum::<usize>();
@@ -96,7 +97,7 @@ pub async fn purge(
 
 impl KernelRoutes {
     /// Routes in the network namespace of the calling thread, through the device whose interface
-    /// index `tun` holds at the time of each call. Needs a tokio runtime; changes nothing yet.
+    /// index is in `tun` at the time of each call. Changes nothing yet. Needs a tokio runtime.
     pub fn open(numbers: Numbers, tun: Arc<AtomicU32>) -> Result<KernelRoutes, RoutesError> {
         KernelRoutes::new(numbers, Some(tun))
     }
@@ -114,27 +115,27 @@ impl KernelRoutes {
         })
     }
 
-    /// Routes to WireGuard clients lead through the device with the interface index that `index`
-    /// holds at the time of each call.
+    /// Sets the device for WireGuard clients: its interface index is in `index` at the time of each
+    /// call.
     pub fn set_wireguard(&mut self, index: Arc<AtomicU32>) {
         self.wireguard = Some(index);
     }
 
-    /// Tells which rules for our own prefixes an earlier daemon has left behind: the next
-    /// [`KernelRoutes::sync`] removes what is not wanted of them.
+    /// Adopts the rules for prefixes of ours that an earlier daemon has left: the next
+    /// [`KernelRoutes::sync`] removes those that are not wanted.
     pub fn adopt(&mut self, own: impl IntoIterator<Item = Prefix>) {
         self.own.extend(own);
     }
 
-    /// Makes the rules for our own prefixes those of `own`. Gives the families of those that were
-    /// changed, and how many.
+    /// Makes the rules for our own prefixes those of `own`. Returns the families with changes, and
+    /// the number of changes.
     async fn ensure_own(
         &mut self,
         own: BTreeSet<Prefix>,
     ) -> Result<Vec<(IpVersion, usize)>, RoutesError> {
         let known = self.own.clone();
         let mut changed = Vec::new();
-        // Whatever comes of it, some may have been added.
+        // Even after an error, some may have been added.
         self.own.extend(&own);
 
         for family in families() {
@@ -176,7 +177,7 @@ impl KernelRoutes {
         for change in changes {
             let added = change.added().map(|route| route.prefix);
             if let Err(refusal) = self.carry_out(change).await {
-                // A refused removal leaves no wanted prefix without its route.
+                // After a refused removal every wanted prefix still has its route, so go on.
                 refused.extend(added);
                 first.get_or_insert(refusal);
             }
@@ -204,7 +205,7 @@ impl KernelRoutes {
             let filter = message::filter(&self.numbers, family);
             match netlink::dump(self.netlink.handle().route().get(filter).execute()).await {
                 Ok(found) => messages.extend(found),
-                // A table exists from its first route on.
+                // A table exists only once it has a route.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                 Err(error) => return Err(error),
             }
@@ -244,7 +245,7 @@ impl KernelRoutes {
                 let message = message::write(&route, &self.numbers, self.devices());
                 let add = handle.add(message);
                 match netlink::answer(add.clone().execute()).await {
-                    // An earlier run with another protocol number has left it.
+                    // An earlier run with another protocol number has left this route.
                     Err(error)
                         if error.raw_os_error() == Some(libc::EEXIST)
                             && route.hop == Hop::Unreachable =>
@@ -255,13 +256,13 @@ impl KernelRoutes {
                 }
             }
             Change::Replace(route) => {
-                // NLM_F_REPLACE swaps the route of this prefix and metric: no packet misses it.
+                // NLM_F_REPLACE swaps the route of this prefix and metric, so no packet misses it.
                 let message = message::write(&route, &self.numbers, self.devices());
                 netlink::answer(handle.add(message).replace().execute()).await
             }
             Change::Remove(installed) => {
                 match netlink::answer(handle.del(installed.name).execute()).await {
-                    // The kernel removes routes by itself when their device goes.
+                    // The kernel has already removed the route together with its device.
                     Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
                     other => other,
                 }
@@ -276,10 +277,10 @@ impl KernelRoutes {
         }
     }
 
-    /// Makes the kernel's routes those of `want`, no more and no less, and touches only what
-    /// differs. A refused change does not stop the others; the next call tries it again.
+    /// Makes the kernel's routes those of `want` and changes only what differs. A refused change
+    /// does not stop the others; the next call retries it.
     ///
-    /// Gives what another program has changed since the last call. As long as nobody does, a call
+    /// Returns what another program has changed since the last call. Without such changes, a call
     /// costs microseconds.
     pub async fn sync(
         &mut self,
@@ -303,7 +304,8 @@ impl KernelRoutes {
             let is_right = now_changed.is_empty();
             changed.add(now_changed);
 
-            // What was right between two equal digests is what the digest stands for.
+            // The state is correct and did not change between the two digests, so the digest stands
+            // for it.
             if is_right {
                 let after = self.read_digest()?;
                 digest = before.filter(|_| before == after);
@@ -316,14 +318,14 @@ impl KernelRoutes {
             devices,
             digest,
         });
-        // With another plan or another device, the changes are ours.
+        // If the plan or a device has changed, the changes are our own.
         if !is_known {
             changed = Changed::default();
         }
         Ok(changed.restorations(&self.numbers))
     }
 
-    /// Compares rules and routes, and changes what differs.
+    /// Compares rules and routes, and corrects what differs.
     async fn compare(
         &mut self,
         want: &BTreeMap<Prefix, RouteState>,
@@ -362,7 +364,7 @@ impl KernelRoutes {
         Ok(changed)
     }
 
-    /// The digest of rules and routes as they are. `None` if they are being changed.
+    /// The current digest of rules and routes. `None` if they are changing.
     fn read_digest(&mut self) -> Result<Option<u64>, RoutesError> {
         let digest = self.digest.read(&self.numbers, families());
 
@@ -383,7 +385,7 @@ impl Changed {
         self.routes += more.routes;
     }
 
-    /// As another program's doing.
+    /// The changes as restorations after another program.
     fn restorations(self, numbers: &Numbers) -> Vec<Restoration> {
         let mut restorations = Vec::new();
         for family in self.rules {
@@ -413,7 +415,7 @@ impl Changed {
 
 /// The families that this kernel has.
 fn families() -> &'static [IpVersion] {
-    // Missing as well on a host that was booted with ipv6.disable=1.
+    // The file is also missing on a host that was booted with ipv6.disable=1.
     if Path::new("/proc/sys/net/ipv6").exists() {
         &[IpVersion::V4, IpVersion::V6]
     } else {

@@ -11,12 +11,12 @@ use rtnetlink::packet_route::route::{
 use super::difference::{Hop, Route};
 use super::{DOWN_METRIC, Devices, TUNNEL_METRIC, UNREACHABLE_METRIC, down_protocol};
 
-/// A message that asks a dump for our routes of one family.
+/// The request for a dump of our routes of one family.
 pub(crate) fn filter(numbers: &Numbers, family: AddressFamily) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = family;
 
-    // Tables above 255 do not fit the header: the attribute has them.
+    // Tables above 255 do not fit into the header, so the attribute names the table.
     message.header.table = u8::try_from(numbers.table).unwrap_or_default();
 
     message
@@ -49,13 +49,13 @@ pub(super) fn write(route: &Route, numbers: &Numbers, devices: Devices) -> Route
         }
         Hop::Tunnel { prefsrc, mtu } => {
             message.header.kind = RouteType::Unicast;
-            // As ip-route(8) does for a route without a next hop.
+            // Like ip-route(8) for a route without a next hop.
             message.header.scope = RouteScope::Link;
 
             let source = prefsrc.map(|source| RouteAttribute::PrefSource(source.into()));
             let metrics = mtu.map(|mtu| RouteAttribute::Metrics(vec![RouteMetric::Mtu(mtu)]));
 
-            // Only `purge` has no device, and it adds no route.
+            // Only `purge` has no device, and it adds no routes.
             let oif = devices.tun.map(RouteAttribute::Oif);
             message.attributes.extend(oif);
             message.attributes.extend(source);
@@ -91,7 +91,7 @@ pub(crate) fn is_of_table(message: &RouteMessage, numbers: &Numbers) -> bool {
         _ => None,
     });
 
-    // The header has room for numbers up to 255 only; a higher one is in the attribute.
+    // The header holds numbers up to 255; a higher one is in the attribute.
     table.unwrap_or(message.header.table.into()) == numbers.table
 }
 
@@ -124,11 +124,11 @@ pub(super) fn read(message: &RouteMessage, numbers: &Numbers, devices: Devices) 
                 prefsrc: prefsrc(message),
             }
         }
-        // Of ours, but of another version or an earlier TUN: it will be removed.
+        // Ours, but of another version or an earlier TUN: it will be removed.
         _ => return None,
     };
 
-    // One that has another's protocol number would be told from the living ones wrongly.
+    // With the other protocol number, it would look live while no tunnel is up, or the reverse.
     let is_right = message.header.protocol == RouteProtocol::from(protocol(hop, numbers));
     is_right.then_some(Route {
         prefix: prefix(message)?,

@@ -1,15 +1,15 @@
-//! The rule that leads packets to our table unless they carry the tunnel's mark; one per family.
+//! The rule that sends packets to our table unless they carry the tunnel's mark; one per family.
 //!
 //! A rule is ours if it leads to our table and carries our protocol number.
 //!
-//! And two rules for each of our own prefixes, right before the main table's:
+//! Also two rules for each of our own prefixes, directly before the main table's:
 //!
 //! ```text
 //!   priority 32764  to 10.1.0.0/16  ──►  main table, but for its default routes
 //!   priority 32765  to 10.1.0.0/16  ──►  unreachable
 //! ```
-//! A route of ours could not do that: in our table it would come before the host's routes to the
-//! site, and in the main table before the shorter ones among them.
+//! Routes could not do that: in our table they would come before the host's routes to the site, and
+//! in the main table before the shorter ones among these.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,13 +24,14 @@ use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMe
 use super::{LONGEST_DEFAULT_V4, LONGEST_DEFAULT_V6, RULE_PRIORITY};
 use crate::netlink::{self, Netlink};
 
-/// Priorities of the rules for our own prefixes: after everybody else's, before the main table's.
+/// Priorities of the rules for our own prefixes: after all other rules, directly before the main
+/// table's.
 const BY_HOST_PRIORITY: u32 = 32_764;
 const UNREACHABLE_PRIORITY: u32 = 32_765;
 const MAIN_TABLE: u32 = 254;
 
-/// Adds our rule if it is missing, then removes any other of ours (an earlier configuration's
-/// mark). True if it changed anything.
+/// Adds our rule if it is missing, then removes other rules of ours (with an earlier
+/// configuration's mark). True if it changed anything.
 pub(super) async fn ensure(
     netlink: &Netlink,
     numbers: &Numbers,
@@ -43,7 +44,7 @@ pub(super) async fn ensure(
 
     let is_missing = current.is_empty();
 
-    // Added before others are removed: between the two, packets must not miss the table.
+    // Add first: packets must not miss the table in between.
     if is_missing {
         add(netlink, numbers, family).await?;
     } else {
@@ -55,7 +56,7 @@ pub(super) async fn ensure(
     Ok(is_changed)
 }
 
-/// Removes every rule of ours; gives their number.
+/// Removes every rule of ours. Returns their number.
 pub(super) async fn purge(
     netlink: &Netlink,
     numbers: &Numbers,
@@ -77,9 +78,9 @@ async fn ours(
     Ok(rules)
 }
 
-/// Makes the rules for our own prefixes those of `own`; of others, only those of `known` are
-/// removed. Gives the number of changes. Another daemon on this host may serve the same site with
-/// the same protocol number.
+/// Makes the rules for our own prefixes those of `own`. Of the others, only rules for prefixes in
+/// `known` are removed, because another daemon on this host may serve the same site with the same
+/// protocol number. Returns the number of changes.
 pub(super) async fn ensure_own(
     netlink: &Netlink,
     numbers: &Numbers,
@@ -91,7 +92,7 @@ pub(super) async fn ensure_own(
     let rules = netlink::dump(netlink.handle().rule().get(family.clone()).execute()).await?;
 
     for prefix in own.iter().filter(|prefix| is_of(family, prefix)) {
-        // The one that answers first: a prefix must not be unreachable in between.
+        // The rule to the main table first: a prefix must not be unreachable in between.
         for wanted in own_rules(prefix, numbers) {
             if !rules.iter().any(|rule| is_same(rule, &wanted)) {
                 let mut request = netlink.handle().rule().add();
@@ -105,7 +106,7 @@ pub(super) async fn ensure_own(
 
     let former = known.difference(own);
     for prefix in former.filter(|prefix| is_of(family, prefix)) {
-        // `unreachable` goes first: alone, it would cut this host off from the site.
+        // The `unreachable` rule first: alone, it would cut this host off from the site.
         for superfluous in own_rules(prefix, numbers).into_iter().rev() {
             let found: Vec<_> = rules
                 .iter()
@@ -159,7 +160,7 @@ fn is_of(family: &IpVersion, prefix: &Prefix) -> bool {
     prefix.is_ipv4() == matches!(family, IpVersion::V4)
 }
 
-/// True if the kernel's rule `rule` says what `wanted` says. It has attributes more.
+/// True if `rule` has all attributes of `wanted`; the kernel adds others.
 fn is_same(rule: &RuleMessage, wanted: &RuleMessage) -> bool {
     rule.header.action == wanted.header.action
         && rule.header.dst_len == wanted.header.dst_len
@@ -182,7 +183,7 @@ fn is_ours(rule: &RuleMessage, numbers: &Numbers) -> bool {
     let table = RuleAttribute::Table(numbers.table);
     let protocol = RuleAttribute::Protocol(RouteProtocol::from(numbers.protocol));
 
-    // The kernel may give a table up to 255 in the header alone.
+    // The kernel may give a table up to 255 in the header only.
     let leads_to_table =
         rule.attributes.contains(&table) || u32::from(rule.header.table) == numbers.table;
 
@@ -227,7 +228,7 @@ async fn add(netlink: &Netlink, numbers: &Numbers, family: &IpVersion) -> io::Re
     }
 }
 
-/// Adds what the library's request cannot say.
+/// Sets fields that the library's request does not cover.
 fn complete(message: &mut RuleMessage, numbers: &Numbers) {
     // `table_id` leaves the header at `main` when the table needs an attribute.
     message.header.table = u8::try_from(numbers.table).unwrap_or_default();

@@ -15,7 +15,8 @@ const HEADER: usize = 16;
 const RTM_SETLINK: u16 = 19;
 const IFLA_GROUP: u16 = 27;
 
-/// The answer is there by now: the kernel handles a request inside the call that sends it.
+/// Buffer for the answer, which is available at once: the kernel handles a request inside the call
+/// that sends it.
 const ANSWER: usize = 4096;
 
 /// Puts interface `index` of this thread's network namespace into `group`.

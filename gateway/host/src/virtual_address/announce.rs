@@ -1,9 +1,9 @@
-//! [`Announcer`]: tells the hosts of a network who has a virtual address now, and asks who else has
-//! it: ARP (RFC 826, RFC 5227) and neighbour discovery (RFC 4861), on packet sockets. Needs
-//! CAP_NET_RAW.
+//! [`Announcer`]: announces virtual addresses to the hosts of a network, and probes for other hosts
+//! that have them: ARP (RFC 826, RFC 5227) and neighbour discovery (RFC 4861), on packet sockets.
+//! Needs CAP_NET_RAW.
 //!
-//! What is heard proves nothing: any host of the site can answer for any address. It is for the
-//! operator, and keeps a gateway that starts from taking an address that is in use.
+//! Answers prove nothing: any host of the site can answer for any address. They inform the
+//! operator, and keep a gateway that starts from taking an address that is in use.
 
 mod frame;
 mod socket;
@@ -17,22 +17,22 @@ use socket2::Socket;
 use super::Interface;
 use crate::sysctl;
 
-/// Frames of one kind that are read at a time: a flood costs no more.
+/// Maximum of frames read at a time, which bounds the cost of a flood.
 const MOST: usize = 64;
 
-/// Longer frames than these are cut off: what counts comes first.
+/// Frames are truncated to this length; the relevant fields come first.
 const FRAME: usize = 128;
 
-/// Why nothing can be announced.
+/// Why announcing is impossible.
 #[derive(Debug, thiserror::Error)]
 pub enum AnnounceError {
-    /// No capability.
+    /// The capability is missing.
     #[error("not permitted to open a packet socket: ringway needs CAP_NET_RAW")]
     NotPermitted(#[source] io::Error),
-    /// The interface has no address of six bytes.
+    /// The interface has no Ethernet address.
     #[error("the interface is no Ethernet")]
     NotEthernet,
-    /// Anything else.
+    /// Another error.
     #[error("cannot open a packet socket: {0}")]
     Failed(#[source] io::Error),
 }
@@ -41,19 +41,19 @@ pub enum AnnounceError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hardware(pub [u8; 6]);
 
-/// Sends on one interface, and hears its hosts.
+/// Sends and receives on one interface.
 #[derive(Debug)]
 pub struct Announcer {
     interface: Interface,
     hardware: [u8; 6],
-    /// Hears who says that it has one of the IPv4 addresses.
+    /// Receives ARP from hosts that claim one of the IPv4 addresses.
     arp: Socket,
-    /// Hears neighbour advertisements.
+    /// Receives neighbour advertisements.
     neighbours: Socket,
 }
 
 impl Announcer {
-    /// Opens the sockets, for these addresses on the interface `name`.
+    /// Opens the sockets for these addresses, on `interface`.
     pub fn open(interface: Interface, addresses: &[IpAddr]) -> Result<Announcer, AnnounceError> {
         let hardware = interface.hardware.ok_or(AnnounceError::NotEthernet)?;
 
@@ -65,13 +65,13 @@ impl Announcer {
         })
     }
 
-    /// The interface for which it was opened.
+    /// The interface that it uses.
     pub fn interface(&self) -> Interface {
         self.interface
     }
 
-    /// Tells all hosts that `address` is here, on the interface `name`: gratuitous ARP (RFC 5227,
-    /// section 2.3), or an unsolicited neighbour advertisement (RFC 4861, section 7.2.6).
+    /// Announces to all hosts that this host has `address`, on the interface `name`: gratuitous ARP
+    /// (RFC 5227, section 2.3) or an unsolicited neighbour advertisement (RFC 4861, section 7.2.6).
     pub fn announce(&self, address: IpAddr, name: &str) -> io::Result<()> {
         match address {
             IpAddr::V4(v4) => self.send(&self.arp, &frame::announcement(self.hardware, v4)),
@@ -82,8 +82,8 @@ impl Announcer {
         }
     }
 
-    /// Asks who has `address`, without saying that it is here: an ARP probe (RFC 5227, section
-    /// 2.1.1), or the solicitation of duplicate address detection (RFC 4862, section 5.4.2).
+    /// Asks who has `address`, without claiming it: an ARP probe (RFC 5227, section 2.1.1), or the
+    /// solicitation of duplicate address detection (RFC 4862, section 5.4.2).
     pub fn probe(&self, address: IpAddr) -> io::Result<()> {
         match address {
             IpAddr::V4(v4) => self.send(&self.arp, &frame::probe(self.hardware, v4)),
@@ -91,7 +91,7 @@ impl Announcer {
         }
     }
 
-    /// Who else has said since the last call that it has one of `addresses`.
+    /// Hosts that have claimed one of `addresses` since the last call.
     pub fn others(&self, addresses: &[IpAddr]) -> BTreeMap<IpAddr, Hardware> {
         let mut others = BTreeMap::new();
         let heard = [&self.arp, &self.neighbours].map(read);
@@ -109,14 +109,14 @@ impl Announcer {
     }
 }
 
-/// Who says in the frames that wait that it has which address.
+/// The claims in the frames that have arrived: address and sender.
 fn read(socket: &Socket) -> Vec<(IpAddr, [u8; 6])> {
     let mut socket = socket;
     let mut heard = Vec::new();
     let mut frame = [0; FRAME];
 
     for _ in 0..MOST {
-        // It does not wait; after an error there is nothing more to hear now.
+        // The socket is non-blocking; after an error there is nothing more to read now.
         let Ok(length) = socket.read(&mut frame) else {
             break;
         };
@@ -125,8 +125,8 @@ fn read(socket: &Socket) -> Vec<(IpAddr, [u8; 6])> {
     heard
 }
 
-/// RFC 4861, section 7.2.5: hosts drop a router from their lists that says it is none. The kernel
-/// answers solicitations in the same way.
+/// RFC 4861, section 7.2.5: hosts remove a router that advertises itself as none from their lists.
+/// The kernel answers solicitations in the same way.
 fn is_router(name: &str) -> bool {
     sysctl::read(&format!("net/ipv6/conf/{name}/forwarding")).is_ok_and(|value| value != "0")
 }

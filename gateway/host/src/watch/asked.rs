@@ -1,6 +1,6 @@
-//! Asks the kernel where it would send packets to the members, as it would decide for a real
-//! packet: with all rules, routes and the reverse-path check. A rule of another program before ours
-//! (AWS VPC CNI, mwan3, Cilium) shows in the answer, whatever it looks like.
+//! Asks the kernel how it would route packets to the members. It decides as for a real packet, with
+//! all rules, routes and the reverse-path check. So a rule of another program before ours (AWS VPC
+//! CNI, mwan3, Cilium) shows in the answer, whatever its form.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,34 +19,34 @@ use crate::netlink::{self, Netlink};
 use crate::routes::RULE_PRIORITY;
 use crate::sysctl;
 
-/// What is asked.
+/// The route lookups to make.
 #[derive(Debug, Clone)]
 pub(super) struct Questions {
     /// The TUN device's name and interface index.
     pub(super) tun: (String, u32),
-    /// Our table, protocol and mark.
+    /// Our routing table, protocol and mark.
     pub(super) numbers: Numbers,
     /// One for each interface of the site and prefix of a member.
     pub(super) ways: Vec<Way>,
 }
 
-/// Where the kernel sends a packet.
+/// The kernel's decision about a packet.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Answer {
-    /// By this interface, found in this table.
+    /// Sent by this interface; the route was found in this table.
     Leaves { interface: u32, table: u32 },
-    /// To nowhere: no route, or one that says so.
+    /// Dropped: there is no route, or it is an `unreachable` one.
     Unreachable,
-    /// The kernel takes it for forged, or does not forward for its interface.
+    /// Dropped: the source fails the reverse-path check, or the interface does not forward.
     Refused(String),
-    /// To nowhere, if a rule of another program comes before ours: `blackhole` has no error of its
-    /// own. Else the question makes no sense at the moment.
+    /// Dropped by a `blackhole` route if another program's rule comes before ours: this has no
+    /// error of its own. Otherwise the question is not valid at the moment.
     Invalid,
-    /// It cannot be asked.
+    /// The kernel could not be asked.
     Unknown,
 }
 
-/// Prefixes that have one wrong answer in common.
+/// Prefixes with the same wrong answer.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Wrong {
     is_v4: bool,
@@ -54,7 +54,7 @@ struct Wrong {
     answer: Answer,
 }
 
-/// Every wrong answer; `names` are the host's interfaces.
+/// Finds every wrong answer; `names` are the host's interfaces.
 pub(super) async fn ask(
     netlink: &Netlink,
     names: &BTreeMap<u32, String>,
@@ -70,7 +70,7 @@ pub(super) async fn ask(
 
         let is_right = match answer {
             Answer::Leaves { interface, .. } => interface == questions.tun.1,
-            // While there is no tunnel, nothing can pass anyway.
+            // Without a tunnel nothing can pass, so these answers are as expected.
             Answer::Unreachable | Answer::Refused(_) | Answer::Invalid => !way.is_tunnelled,
             Answer::Unknown => true,
         };
@@ -87,11 +87,11 @@ pub(super) async fn ask(
         return Ok(Vec::new());
     }
 
-    // They only explain what is wrong, and mostly nothing is.
+    // The rules only explain wrong answers, and usually there are none.
     let rules = Rules::read(netlink).await?;
     Ok(wrong
         .iter()
-        .filter(|(wrong, _)| wrong.answer != Answer::Invalid || rules.guilty(wrong).is_some())
+        .filter(|(wrong, _)| wrong.answer != Answer::Invalid || rules.responsible(wrong).is_some())
         .map(|(wrong, asked)| finding(questions, &rules, names, wrong, asked))
         .collect())
 }
@@ -106,8 +106,8 @@ async fn route(netlink: &Netlink, way: &Way, index: u32) -> io::Result<Answer> {
     message.header.address_family = family;
     message.header.destination_prefix_length = length;
     message.header.source_prefix_length = length;
-    // The answer says in which table the route was found. For IPv6 it always does, and the kernel
-    // refuses the flag.
+    // Requests the table in which the route was found. For IPv6 the answer always has it, and the
+    // kernel refuses the flag.
     if way.remote.is_ipv4() {
         message.header.flags = RouteFlags::LookupTable;
     }
@@ -122,12 +122,12 @@ async fn route(netlink: &Netlink, way: &Way, index: u32) -> io::Result<Answer> {
         Ok(routes) => Ok(routes.first().map_or(Answer::Unreachable, read)),
         Err(error) => match error.raw_os_error() {
             Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES) => Ok(Answer::Unreachable),
-            // fib_validate_source: the way back to the source is another.
+            // fib_validate_source: the path back to the source uses another interface.
             Some(libc::EXDEV) => Ok(dropped_by_reverse_path()),
             // Since Linux 6.13, one error stands for every reason to drop.
             Some(libc::EINVAL) if checks_reverse_path(way) => Ok(dropped_by_reverse_path()),
             Some(libc::EINVAL) => Ok(Answer::Invalid),
-            // The interface has gone.
+            // The interface no longer exists.
             Some(libc::ENODEV) => Ok(Answer::Unknown),
             _ => Err(error),
         },
@@ -138,8 +138,8 @@ fn dropped_by_reverse_path() -> Answer {
     Answer::Refused("the reverse-path check drops them".to_owned())
 }
 
-/// True if the kernel compares the way back to a source with the interface that it came by
-/// (ip-sysctl, `rp_filter`: the larger of two settings counts, and 1 is the strict one).
+/// True if the kernel checks that the path back to a source uses the interface on which the packet
+/// arrived (ip-sysctl, `rp_filter`: the larger of two settings applies; 1 is strict).
 fn checks_reverse_path(way: &Way) -> bool {
     let settings = ["all", &way.interface].map(|interface| {
         let key = format!("net/ipv4/conf/{interface}/rp_filter");
@@ -169,7 +169,7 @@ fn read(route: &RouteMessage) -> Answer {
     Answer::Leaves { interface, table }
 }
 
-/// Rules of others that come before ours.
+/// Rules of other programs with priority over ours.
 struct Rules(Vec<(bool, u32, RuleMessage)>);
 
 impl Rules {
@@ -184,7 +184,7 @@ impl Rules {
                     RuleAttribute::Priority(priority) => Some(*priority),
                     _ => None,
                 });
-                // The first one, `0: from all lookup local`, is the kernel's.
+                // The first one, `0: from all lookup local`, is the kernel's own.
                 let priority = priority.unwrap_or_default();
                 if (1..RULE_PRIORITY).contains(&priority) {
                     rules.push((is_v4, priority, rule));
@@ -198,17 +198,17 @@ impl Rules {
         self.0.iter().filter(move |rule| rule.0 == is_v4)
     }
 
-    /// The first one that may have led to `answer`.
-    fn guilty(&self, wrong: &Wrong) -> Option<u32> {
+    /// The first rule that may have caused `answer`.
+    fn responsible(&self, wrong: &Wrong) -> Option<u32> {
         let mut found = self
             .of_family(wrong.is_v4)
             .find(|(_, _, rule)| match &wrong.answer {
                 Answer::Leaves { table, .. } => table_of(rule) == *table,
-                // A rule that says `unreachable` or `prohibit` itself needs no table.
+                // A rule of type `unreachable` or `prohibit` needs no table.
                 Answer::Unreachable | Answer::Invalid => rule.header.action != RuleAction::ToTable,
                 Answer::Refused(_) | Answer::Unknown => false,
             });
-        // Else the route that says so is in another program's table; ours has none such.
+        // Otherwise the route is in another program's table; ours has no `blackhole` routes.
         if found.is_none() && wrong.answer == Answer::Invalid {
             found = self.of_family(wrong.is_v4).next();
         }
@@ -253,7 +253,7 @@ fn finding(
     let (tun, _) = &questions.tun;
     let enters = &wrong.enters;
     let flag = if wrong.is_v4 { "" } else { "-6 " };
-    let guilty = rules.guilty(wrong);
+    let responsible = rules.responsible(wrong);
 
     let leaves = match &wrong.answer {
         Answer::Leaves { interface, table } => {
@@ -265,23 +265,21 @@ fn finding(
         Answer::Refused(reason) => format!("do not reach {tun}: {reason}"),
         Answer::Unknown => format!("may not reach {tun}"),
     };
-    let by = match guilty {
+    let by = match responsible {
         Some(priority) => {
             format!("; ip rule {priority} of another program comes before {RULE_PRIORITY}")
         }
         None => String::new(),
     };
-    let remedy = match (guilty, &wrong.answer) {
-        // Right before the other program's rule. As ours does, it lets the tunnel's own packets
-        // past.
+    let remedy = match (responsible, &wrong.answer) {
+        // Directly before the other program's rule. Like ours, it exempts the tunnel's own packets.
         (Some(priority), _) => format!(
             "ip {flag}rule add not fwmark {:#x} lookup {} priority {}",
             questions.numbers.mark,
             questions.numbers.table,
             priority - 1
         ),
-        // ip-sysctl, rp_filter: 2 is the loose check, for which any way back to the source is
-        // enough.
+        // ip-sysctl, rp_filter: 2 is the loose check, which accepts any path back to the source.
         (None, Answer::Refused(_)) => format!("sysctl -w net.ipv4.conf.{enters}.rp_filter=2"),
         (None, _) => format!(
             "ip {flag}route get {} from {} iif {enters}   # shows the route that is in the way",

@@ -1,5 +1,5 @@
-//! [`Authors`]: who changed what this daemon has set, as far as notifications tell. A hint for the
-//! log: nothing depends on it.
+//! [`Authors`]: which program changed our objects, as far as notifications show it. A hint for the
+//! log; nothing depends on it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,7 +8,8 @@ use std::fs;
 
 use rtnetlink::packet_core::{NetlinkBuffer, NlasIterator};
 
-/// A change is noticed at once, or by the look of the next second: an older one is another.
+/// A change is noticed at once, or by the next second's comparison. An older notification belongs
+/// to another change.
 const FRESH: Duration = Duration::from_secs(3);
 
 /// Length of a netlink header.
@@ -30,7 +31,7 @@ const OBJECT_TABLE: u16 = 1;
 const PROCESS_NAME: u16 = 3;
 const NFT_HEADER: usize = 4;
 
-/// Clones share what is known.
+/// The last known authors. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Authors {
     known: Arc<Mutex<Known>>,
@@ -42,7 +43,7 @@ pub struct Authors {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// The transaction of nftables that is being read touches our table.
+    /// The current nftables transaction touches our table.
     touches: bool,
     table: Option<(String, Instant)>,
     routes: Option<(String, Instant)>,
@@ -60,23 +61,23 @@ impl Authors {
         }
     }
 
-    /// Who changed our table of nftables just now.
+    /// The author of the latest change of our nftables table.
     pub fn of_table(&self) -> Option<String> {
         fresh(&self.lock().table)
     }
 
-    /// Who changed our rules or routes just now.
+    /// The author of the latest change of our rules or routes.
     pub fn of_routes(&self) -> Option<String> {
         fresh(&self.lock().routes)
     }
 
-    /// Takes one datagram of notifications of nftables.
+    /// Handles one datagram of nftables notifications.
     pub(super) fn note_nftables(&self, datagram: &[u8]) {
         let mut known = self.lock();
 
         for_each(datagram, |message| {
             let payload = message.payload();
-            // A transaction's changes come first. NEWGEN ends it, and names the process.
+            // The changes of a transaction come first; NEWGEN ends it and names the process.
             if message.message_type() != NFT_MSG_NEWGEN {
                 known.touches |= attribute(payload, NFT_HEADER, OBJECT_TABLE)
                     .is_some_and(|table| *table == *self.nft_table);
@@ -90,7 +91,7 @@ impl Authors {
         });
     }
 
-    /// Takes one datagram of notifications of rules, routes, links and addresses.
+    /// Handles one datagram of notifications about rules, routes, links and addresses.
     pub(super) fn note_routes(&self, datagram: &[u8]) {
         for_each(datagram, |message| {
             let is_route = matches!(
@@ -120,8 +121,8 @@ fn fresh(known: &Option<(String, Instant)>) -> Option<String> {
         .map(|(name, _)| name.clone())
 }
 
-/// The process behind a netlink port: a process's first socket has its number. `None` for the
-/// kernel, for ourselves and for further sockets.
+/// The process behind a netlink port: the port of a process's first socket is its id. `None` for
+/// the kernel, for ourselves and for further sockets of a process.
 fn process(port: u32) -> Option<String> {
     if port == 0 || port == std::process::id() {
         return None;
@@ -135,7 +136,7 @@ fn for_each(datagram: &[u8], mut each: impl FnMut(&NetlinkBuffer<&[u8]>)) {
     let mut rest = datagram;
 
     while rest.len() >= HEADER {
-        // The last message of a datagram that was cut off is left out.
+        // A last message that was truncated is skipped.
         let Ok(message) = NetlinkBuffer::new_checked(rest) else {
             return;
         };
@@ -183,7 +184,7 @@ mod tests {
         authors.note_nftables(&[deleted(b"ringway\0"), end(b"fail2ban\0")].concat());
         assert_eq!(authors.of_table(), None);
 
-        // Over two datagrams.
+        // A transaction in two datagrams.
         authors.note_nftables(&deleted(b"ringway0\0"));
         authors.note_nftables(&end(b"nft\0"));
         assert_eq!(authors.of_table().as_deref(), Some("nft"));

@@ -1,8 +1,8 @@
-//! [`Events`]: the kernel's notifications that something was changed of what this daemon has set:
-//! rules, routes, links, addresses, forwarding, nftables.
+//! [`Events`]: the kernel's notifications about changes that may concern our objects: rules,
+//! routes, links, addresses, forwarding, nftables.
 //!
-//! They only say *when* to compare, and perhaps who it was. Messages may be lost (netlink(7)), so
-//! nothing else is believed of them.
+//! They only say *when* to compare, and perhaps which program it was. Messages may be lost
+//! (netlink(7)), so nothing else depends on them.
 
 use std::io;
 use std::time::Duration;
@@ -25,15 +25,16 @@ const ROUTE_GROUPS: [u32; 9] = [1, 5, 9, 7, 11, 8, 19, 24, 25];
 /// `NFNLGRP_NFTABLES` of linux/netfilter/nfnetlink.h.
 const NFTABLES_GROUP: u32 = 7;
 
-/// A burst is over when nothing came for this long.
+/// A burst ends when there was no notification for this long.
 const LULL: Duration = Duration::from_millis(5);
-/// The longest burst that is waited for.
+/// Maximum duration of a burst.
 const BURST: Duration = Duration::from_millis(50);
-/// Least time between two reports: a host whose routes change all the time costs no more than some
-/// thirty looks a second. Programs that remove one thing after the other are hardly slower.
+/// Minimum time between two reports: on a host whose routes change all the time, this limits the
+/// comparisons to some thirty a second. A program that removes our objects one by one gains little
+/// by it.
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// Longer notifications are cut off: what names the author comes first.
+/// Longer notifications are truncated; what names the author comes first.
 const DATAGRAM: usize = 8 * 1024;
 
 /// One socket, and how its notifications are read.
@@ -41,22 +42,22 @@ pub struct Events {
     socket: TokioSocket,
     authors: Authors,
     note: fn(&Authors, &[u8]),
-    /// The addresses that it leaves out are renewed all the time: that is no change.
+    /// The addresses that it leaves out are renewed all the time, which is not a change.
     scope: SharedScope,
     buffer: Vec<u8>,
-    /// No report before.
+    /// No report before this time.
     quiet: Instant,
 }
 
 impl Events {
-    /// Rules, routes, links, addresses and forwarding. In the network namespace of the calling
-    /// thread; needs a tokio runtime.
+    /// Listens for rules, routes, links, addresses and forwarding, in the network namespace of the
+    /// calling thread. Needs a tokio runtime.
     pub fn of_routes(authors: Authors, scope: SharedScope) -> io::Result<Events> {
         let note = Authors::note_routes;
         Events::listen(NETLINK_ROUTE, &ROUTE_GROUPS, authors, note, scope)
     }
 
-    /// Nftables: the end of every transaction.
+    /// Listens for the end of every nftables transaction.
     pub fn of_nftables(authors: Authors) -> io::Result<Events> {
         let note = Authors::note_nftables;
         let scope = SharedScope::default();
@@ -86,10 +87,10 @@ impl Events {
         })
     }
 
-    /// Waits for a change, and then for the end of its burst.
+    /// Waits for a change and for the end of its burst.
     pub async fn next(&mut self) -> io::Result<()> {
         self.read().await?;
-        // What comes in the pause after the last report belongs to this burst.
+        // Notifications during the pause after the last report belong to this burst.
         sleep_until(self.quiet).await;
 
         let end = Instant::now() + BURST;
@@ -103,7 +104,7 @@ impl Events {
         Ok(())
     }
 
-    /// Reads one datagram that counts, and waits for it.
+    /// Waits for the next relevant datagram and reads it.
     async fn read(&mut self) -> io::Result<()> {
         loop {
             self.buffer.clear();
@@ -112,7 +113,7 @@ impl Events {
             match result {
                 Ok(_) if is_renewal(&self.buffer, &self.scope) => continue,
                 Ok(_) => (self.note)(&self.authors, &self.buffer),
-                // Notifications were lost (netlink(7)): something was changed, in any case.
+                // Notifications were lost (netlink(7)), so something has changed.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
                 Err(error) => return Err(error),
             }
@@ -121,11 +122,11 @@ impl Events {
     }
 }
 
-/// True for a notification that a virtual address is there. The kernel sends one datagram for each
+/// True for a notification that a virtual address exists. The kernel sends a datagram for each
 /// change of an address.
 fn is_renewal(datagram: &[u8], scope: &ArcSwap<Scope>) -> bool {
     let scope = scope.load();
-    // Most gateways have none.
+    // Most gateways have no virtual addresses.
     if scope.left_out.is_empty() {
         return false;
     }

@@ -1,10 +1,10 @@
-//! Finds filters of others that drop what goes through the tunnel: Docker's and ufw's policy for
-//! forwarded packets, a firewall that does not know the TUN device. They are not ours to change, so
-//! each becomes a [`Finding`] with the command that opens it.
+//! Finds filters of other programs that drop the tunnel's traffic: Docker's and ufw's policy for
+//! forwarded packets, or a firewall that does not know the TUN device. We do not change them; each
+//! becomes a [`Finding`] with the command that opens it.
 //!
-//! The base chains of nftables are read, and those of iptables-legacy's table `filter`, and
-//! followed for sample packets as the kernel would. Only a drop that is certain is a finding: with
-//! a rule that is not understood, the answer is uncertain.
+//! Evaluates the base chains of nftables, and those of the table `filter` of iptables-legacy, for
+//! sample packets. Only a certain drop is a finding: a rule that is not understood makes the result
+//! uncertain.
 
 mod evaluate;
 mod expression;
@@ -26,12 +26,12 @@ use self::question::{Question, questions};
 use self::read::{BaseChain, Family, Reader};
 use self::remedy::remedy;
 
-/// What is asked.
+/// The traffic that filters must let pass.
 #[derive(Debug, Clone)]
 pub(super) struct Traffic {
     /// The TUN device; also the name of our table.
     pub(super) tun: String,
-    /// Between site and members, DNS, and the tunnel port.
+    /// Traffic between site and members, DNS, and the tunnel port.
     pub(super) inquiry: Inquiry,
     /// The names of the host's interfaces, by index.
     pub(super) names: BTreeMap<u32, String>,
@@ -49,8 +49,8 @@ impl Traffic {
     }
 }
 
-/// Every base chain of others that certainly drops some of `traffic`. Blocks for as long as the
-/// kernel lists its rules.
+/// Every base chain of another program that certainly drops some of `traffic`. Blocks until the
+/// kernel has listed its rules.
 pub(super) fn find(traffic: &Traffic) -> io::Result<Vec<Finding>> {
     let mut reader = Reader::open()?;
     let mut findings = Vec::new();
@@ -59,13 +59,13 @@ pub(super) fn find(traffic: &Traffic) -> io::Result<Vec<Finding>> {
     let questions = questions(traffic);
     for chain in reader.base_chains(&traffic.tun)? {
         let key = (chain.family, chain.table.clone());
-        // Once for each table, however many base chains it has.
+        // Each table is read once, however many base chains it has.
         if !tables.contains_key(&key) {
             let read = reader.table(chain.family, &chain.table)?;
             tables.insert(key.clone(), read);
         }
 
-        // One finding for each chain: what lets one packet through mostly lets all of them.
+        // One finding for each chain: the rule that accepts one kind of packet usually accepts all.
         let dropped = first_dropped(&chain, &tables[&key], &questions);
         findings.extend(dropped.map(|question| finding(traffic, &chain, &tables[&key], question)));
     }
@@ -91,13 +91,13 @@ fn first_dropped<'q>(
     let is_dropped = |sample: &Sample| {
         let mut sample = sample.clone();
         if chain.is_early {
-            sample.state = State::Untold;
+            sample.state = State::Untracked;
         }
         chain.family.has(sample.is_v4)
             && ruleset.judge(&chain.name, chain.drops_rest, &sample) == Judgement::Dropped
     };
 
-    // A site may close ports on purpose: one that passes shows that the filter knows the device.
+    // A site may close ports on purpose. If one port passes, the filter knows the device.
     questions
         .iter()
         .filter(|question| question.hook == chain.hook)
@@ -157,7 +157,7 @@ mod tests {
         };
 
         let questions = questions(&traffic);
-        // Without a rule, everything is dropped.
+        // Without rules, everything is dropped.
         let dropped = |hook| {
             let chain = BaseChain {
                 family: Family::Inet,

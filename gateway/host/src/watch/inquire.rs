@@ -51,7 +51,8 @@ pub async fn inquire(
     Ok(findings)
 }
 
-/// What operators must know who take silence for a good sign.
+/// The finding that an inquiry does not cover everything: otherwise its silence would look like a
+/// good result.
 fn left_out(inquiry: &Inquiry) -> Option<Finding> {
     let count = inquiry.unasked;
 

@@ -1,5 +1,5 @@
-//! [`find`]: routes of other programs in our table that come before ours. They are left alone, as
-//! all routes of other protocol numbers are, and so somebody has to be told.
+//! [`find`]: routes of other programs in our table that have priority over ours. We leave routes of
+//! other protocol numbers alone, so the operator gets a finding.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,25 +14,25 @@ use crate::routes::{TUNNEL_METRIC, message};
 
 /// One route of another program.
 #[derive(Debug)]
-struct Stranger {
+struct ForeignRoute {
     prefix: Prefix,
-    /// As `ip route` writes it, without the table.
+    /// In the notation of `ip route`, without the table.
     text: String,
 }
 
-/// Those that lead packets to `prefixes` elsewhere, as one finding.
+/// The routes that divert packets to `prefixes`, as one finding.
 pub(super) async fn find(
     netlink: &Netlink,
     numbers: &Numbers,
     prefixes: &BTreeSet<Prefix>,
 ) -> io::Result<Option<Finding>> {
-    let mut strangers = Vec::new();
+    let mut foreign = Vec::new();
     for family in [AddressFamily::Inet, AddressFamily::Inet6] {
         let filter = message::filter(numbers, family);
         match netlink::dump(netlink.handle().route().get(filter).execute()).await {
             Ok(found) => {
                 let found = found.iter();
-                strangers.extend(found.filter_map(|route| stranger(route, numbers, prefixes)));
+                foreign.extend(found.filter_map(|route| foreign_route(route, numbers, prefixes)));
             }
             // A table exists from its first route on, and IPv6 may be missing.
             Err(error) if is_absent(&error) => {}
@@ -40,7 +40,7 @@ pub(super) async fn find(
         }
     }
 
-    Ok(finding(numbers, &strangers))
+    Ok(finding(numbers, &foreign))
 }
 
 fn is_absent(error: &io::Error) -> bool {
@@ -52,11 +52,11 @@ fn is_absent(error: &io::Error) -> bool {
 
 /// `route`, if it is another program's and comes before ours for some of `prefixes`: longer, or
 /// with a lower metric.
-fn stranger(
+fn foreign_route(
     route: &RouteMessage,
     numbers: &Numbers,
     prefixes: &BTreeSet<Prefix>,
-) -> Option<Stranger> {
+) -> Option<ForeignRoute> {
     if !message::is_of_table(route, numbers) || message::is_ours(route, numbers) {
         return None;
     }
@@ -67,7 +67,7 @@ fn stranger(
         let is_inside = ours.len() <= prefix.len() && ours.contains(prefix.address());
         is_inside && (prefix.len() > ours.len() || metric < TUNNEL_METRIC)
     });
-    is_in_the_way.then(|| Stranger {
+    is_in_the_way.then(|| ForeignRoute {
         prefix,
         text: text(route, &prefix, metric),
     })
@@ -90,11 +90,11 @@ fn text(route: &RouteMessage, prefix: &Prefix, metric: u32) -> String {
     format!("{kind}{prefix}{metric}")
 }
 
-fn finding(numbers: &Numbers, strangers: &[Stranger]) -> Option<Finding> {
-    let first = strangers.first()?;
+fn finding(numbers: &Numbers, foreign: &[ForeignRoute]) -> Option<Finding> {
+    let first = foreign.first()?;
     let table = numbers.table;
     let flag = if first.prefix.is_ipv4() { "" } else { "-6 " };
-    let more = match strangers.len() {
+    let more = match foreign.len() {
         1 => String::new(),
         count => format!(" and {} more", count - 1),
     };

@@ -33,7 +33,7 @@ impl Host {
     /// Enables as a daemon does that starts.
     fn enable(&self) -> (Forwarding, Vec<String>) {
         self.namespace.enter(|| {
-            let mut forwarding = Forwarding::recall(&self.memory);
+            let mut forwarding = Forwarding::load(&self.memory);
             let restriction = forwarding.plan(&spec());
             forwarding.release();
             forwarding.enable();

@@ -1,4 +1,4 @@
-//! Frames that say or ask who has an address. Pure.
+//! Frames that claim or probe for an address. Pure.
 //!
 //! ```text
 //!   Ethernet  to 6  from 6  type 2
@@ -9,7 +9,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A frame to everybody.
+/// The broadcast address.
 const EVERYBODY: [u8; 6] = [0xff; 6];
 
 const ETHERNET: usize = 14;
@@ -61,7 +61,7 @@ fn arp(hardware: [u8; 6], sender: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
     .concat()
 }
 
-/// RFC 4861, section 7.2.6: unsolicited, to all nodes; what they know of the address is replaced.
+/// RFC 4861, section 7.2.6: unsolicited, to all nodes, and overrides their caches.
 pub(super) fn advertisement(hardware: [u8; 6], address: Ipv6Addr, is_router: bool) -> Vec<u8> {
     let flags = if is_router {
         OVERRIDE | ROUTER
@@ -119,14 +119,14 @@ fn checksum(from: Ipv6Addr, to: Ipv6Addr, message: &[u8]) -> u16 {
         .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
 
     let mut sum = words.sum::<u32>() + length + u32::from(ICMPV6);
-    // RFC 1071: what is carried over the top is added at the bottom.
+    // RFC 1071: the carry is added at the low end.
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     !(sum as u16)
 }
 
-/// Who says in `frame` that it has which address; `None` if it says nothing of the kind.
+/// The address that `frame` claims, and for whom; `None` if it claims none.
 pub(super) fn holder(frame: &[u8]) -> Option<(IpAddr, [u8; 6])> {
     let (ethernet, rest) = frame.split_first_chunk::<ETHERNET>()?;
     let hardware = *ethernet[6..].first_chunk()?;
@@ -143,7 +143,7 @@ fn holder_by_arp(rest: &[u8]) -> Option<(IpAddr, [u8; 6])> {
     let hardware = *arp[8..].first_chunk()?;
     let sender: [u8; 4] = *arp[14..].first_chunk()?;
 
-    // A probe has no sender.
+    // A probe has no sender address.
     (arp.starts_with(&ARP_HEAD) && sender != [0; 4])
         .then_some((Ipv4Addr::from(sender).into(), hardware))
 }

@@ -1,5 +1,5 @@
-//! Packet sockets (packet(7)) that hear only who has which address: the kernel drops every other
-//! frame for them.
+//! Packet sockets (packet(7)) that receive only claims of addresses: a filter in the kernel drops
+//! every other frame.
 //!
 //! Soundness: `SockAddr::try_init` hands out storage that is larger than `sockaddr_ll` and aligned
 //! for every address, zeroed; the one write initializes that structure, and the length is its size.
@@ -13,7 +13,7 @@ use std::net::IpAddr;
 
 use socket2::{Domain, SockAddr, SockFilter, Socket, Type};
 
-/// Bytes that a filter lets pass: all.
+/// Return value of a filter that accepts the whole frame.
 const WHOLE: u32 = u32::MAX;
 
 // Instructions of linux/bpf_common.h: load a byte or a word at an offset, compare, return.
@@ -22,13 +22,13 @@ const LOAD_WORD: u16 = 0x20;
 const EQUALS: u16 = 0x15;
 const RETURN: u16 = 0x06;
 
-/// Where a frame has the sender's address of ARP.
+/// Offset of the sender's address in an ARP frame.
 const ARP_SENDER: u32 = 28;
-/// Where it has the next header of IPv6, and then the type of an ICMPv6 message.
+/// Offsets of the IPv6 next header, and of the type of an ICMPv6 message.
 const NEXT_HEADER: u32 = 20;
 const ICMPV6_TYPE: u32 = 54;
 
-/// Hears ARP of those who say that they have one of the IPv4 `addresses`.
+/// Receives ARP from hosts that claim one of the IPv4 `addresses`.
 pub(super) fn arp(index: u32, addresses: &[IpAddr]) -> io::Result<Socket> {
     let wanted: Vec<u32> = addresses
         .iter()
@@ -40,8 +40,8 @@ pub(super) fn arp(index: u32, addresses: &[IpAddr]) -> io::Result<Socket> {
 
     let mut program = vec![SockFilter::new(LOAD_WORD, 0, 0, ARP_SENDER)];
     for (place, address) in wanted.iter().enumerate() {
-        // Over the comparisons that follow, and over the end that lets nothing pass. There are at
-        // most as many addresses as the configuration may have.
+        // Jumps over the remaining comparisons and the final drop. The configuration limits the
+        // number of addresses, so it fits.
         let over = (wanted.len() - place) as u8;
         program.push(SockFilter::new(EQUALS, over, 0, *address));
     }
@@ -50,7 +50,7 @@ pub(super) fn arp(index: u32, addresses: &[IpAddr]) -> io::Result<Socket> {
     open(index, libc::ETH_P_ARP, &program)
 }
 
-/// Hears neighbour advertisements.
+/// Receives neighbour advertisements.
 pub(super) fn neighbours(index: u32) -> io::Result<Socket> {
     // 58 is ICMPv6; 136 is a neighbour advertisement (RFC 4861, section 4.4).
     let program = [
@@ -66,7 +66,7 @@ pub(super) fn neighbours(index: u32) -> io::Result<Socket> {
 }
 
 fn open(index: u32, protocol: libc::c_int, program: &[SockFilter]) -> io::Result<Socket> {
-    // Protocol 0 hears nothing: not before the filter is there.
+    // Protocol 0 receives nothing until the filter is attached.
     let socket = Socket::new(Domain::PACKET, Type::RAW.cloexec().nonblocking(), None)?;
 
     socket.attach_filter(program)?;
@@ -74,7 +74,7 @@ fn open(index: u32, protocol: libc::c_int, program: &[SockFilter]) -> io::Result
     Ok(socket)
 }
 
-/// An interface and the frames that are heard there.
+/// The address of a packet socket: interface and protocol.
 fn address(index: u32, protocol: libc::c_int) -> io::Result<SockAddr> {
     let index = i32::try_from(index).map_err(|_| io::ErrorKind::InvalidInput)?;
 

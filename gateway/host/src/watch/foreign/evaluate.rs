@@ -1,5 +1,5 @@
-//! [`Ruleset::judge`]: what chains of nftables do with a packet, as far as that can be told. A rule
-//! that is not understood makes the answer uncertain, never wrong.
+//! [`Ruleset::judge`]: evaluates nftables chains for a packet. A rule that is not understood makes
+//! the result uncertain, never wrong.
 
 mod value;
 
@@ -10,10 +10,10 @@ use super::expression::{Expression, Register, Verdict};
 use super::packet::Sample;
 use super::set::Set;
 
-/// Chains call each other no deeper than this (`NFT_JUMP_STACK_SIZE`).
+/// Maximum depth of nested chains (`NFT_JUMP_STACK_SIZE`).
 const DEPTH: usize = 16;
 
-/// Rules that are looked at for one packet; with more, the answer is uncertain.
+/// Maximum number of rules evaluated for a packet; beyond it the result is uncertain.
 const RULES: usize = 20_000;
 
 // linux/netfilter/nf_tables.h: `enum nft_meta_keys`, `nft_payload_bases` and `nft_cmp_ops`.
@@ -29,7 +29,7 @@ pub(super) const TRANSPORT_HEADER: u32 = 2;
 pub(super) const EQUAL: u32 = 0;
 pub(super) const NOT_EQUAL: u32 = 1;
 
-/// The chains of one table: their rules, each a list of steps; and its sets, as far as they are
+/// The chains of one table, as lists of rules, each a list of steps; and its sets, if they are
 /// understood.
 #[derive(Debug, Default)]
 pub(super) struct Ruleset {
@@ -37,16 +37,16 @@ pub(super) struct Ruleset {
     pub(super) sets: BTreeMap<String, Set>,
 }
 
-/// What becomes of a packet.
+/// The result for a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Judgement {
     Accepted,
     Dropped,
-    /// A rule that is not understood may decide otherwise.
+    /// Depends on a rule that is not understood.
     Uncertain,
 }
 
-/// How certain it is that a rule applies.
+/// Whether a rule applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Match {
     Yes,
@@ -54,28 +54,28 @@ enum Match {
     Maybe,
 }
 
-/// Where a chain has led.
+/// The result of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Accepted,
     Dropped,
-    /// Nothing was decided.
+    /// The chain made no decision.
     Open,
 }
 
 struct Walk<'a> {
     ruleset: &'a Ruleset,
     packet: &'a Sample,
-    /// A rule that may apply accepts.
+    /// A rule that may apply accepts the packet.
     may_be_accepted: bool,
-    /// A rule that may apply drops.
+    /// A rule that may apply drops the packet.
     may_be_dropped: bool,
-    /// Rules that may still be looked at.
+    /// Number of rules that may still be evaluated.
     left: usize,
 }
 
 impl Ruleset {
-    /// What `chain`, which the kernel calls, does with `packet`.
+    /// Evaluates the base chain `chain` for `packet`.
     pub(super) fn judge(&self, chain: &str, drops_rest: bool, packet: &Sample) -> Judgement {
         let mut walk = Walk {
             ruleset: self,
@@ -108,7 +108,7 @@ impl Walk<'_> {
         };
 
         for rule in rules {
-            // Lists of blocked addresses can have hundreds of thousands of rules.
+            // Lists of blocked addresses may have hundreds of thousands of rules.
             if self.left == 0 {
                 self.give_up();
                 return End::Open;
@@ -125,7 +125,7 @@ impl Walk<'_> {
         End::Open
     }
 
-    /// What a rule's verdict leads to.
+    /// Continues after a rule's verdict.
     fn follow(&mut self, applies: Match, verdict: Decision, depth: usize) -> Next {
         if applies == Match::No {
             return Next::Rule;
@@ -140,7 +140,7 @@ impl Walk<'_> {
             }
             Decision::Known(Verdict::Continue) => Next::Rule,
             Decision::Known(Verdict::Return) if is_certain => Next::Caller,
-            // The rest of the chain may not be reached: its verdicts are all uncertain.
+            // The rest of the chain may not be reached, so its verdicts are uncertain.
             Decision::Known(Verdict::Return) => {
                 self.give_up();
                 Next::Rule
@@ -153,7 +153,7 @@ impl Walk<'_> {
             }
             Decision::Known(Verdict::Goto(chain)) => {
                 let end = self.chain(&chain, depth + 1);
-                // Unlike a jump, a goto never comes back to the rest of this chain.
+                // Unlike a jump, a goto never returns to the rest of this chain.
                 match self.decide(end, is_certain) {
                     Next::Rule if is_certain => Next::Caller,
                     next => next,
@@ -166,7 +166,7 @@ impl Walk<'_> {
         match end {
             End::Open => Next::Rule,
             end if is_certain => Next::End(end),
-            // The rule may apply or not: the packet's way goes on with both in mind.
+            // The rule may apply or not: go on with both possibilities.
             End::Accepted => {
                 self.may_be_accepted = true;
                 Next::Rule
@@ -185,14 +185,14 @@ impl Walk<'_> {
 }
 
 enum Next {
-    /// The next rule of the chain.
+    /// Go on with the next rule of the chain.
     Rule,
-    /// Back to the chain that called this one.
+    /// Return to the calling chain.
     Caller,
     End(End),
 }
 
-/// What a rule decides if it applies.
+/// The decision of a rule, if it applies.
 enum Decision {
     None,
     Unknown,
@@ -200,7 +200,7 @@ enum Decision {
 }
 
 impl Ruleset {
-    /// Runs a rule's steps.
+    /// Evaluates a rule's steps.
     fn run(&self, rule: &[Expression], packet: &Sample) -> (Match, Decision) {
         let mut registers: BTreeMap<Register, Value> = BTreeMap::new();
         let mut applies = Match::Yes;
@@ -248,10 +248,10 @@ impl Ruleset {
                     applies = applies.and(Match::of(packet.goes_to(*types)));
                 }
                 Expression::Verdict(verdict) => return (applies, Decision::Known(verdict.clone())),
-                // What is not understood may apply or not.
+                // A step that is not understood may match or not.
                 Expression::Unknown => applies = applies.and(Match::Maybe),
                 Expression::UnknownTarget => return (applies, Decision::Unknown),
-                // Nothing to decide.
+                // No influence on the result.
                 _ => {}
             }
             if applies == Match::No {
@@ -271,14 +271,14 @@ impl Ruleset {
 
         match set.find(&found) {
             Some(verdict) => Found::Element(verdict.as_ref()),
-            // The sample's hosts stand for others, which a range may have.
+            // The sample's hosts stand for others, which may lie in one of the ranges.
             None if set.has_ranges() => Found::Unknown,
             None => Found::Nothing,
         }
     }
 }
 
-/// What a set says of a value.
+/// The result of a lookup in a set.
 enum Found<'a> {
     Nothing,
     Element(Option<&'a Verdict>),

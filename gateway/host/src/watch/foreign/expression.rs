@@ -1,5 +1,5 @@
-//! [`Expression`]: the kernel's form of what a rule of nftables says, as far as it is understood
-//! here. What is not is [`Expression::Unknown`]: it may match and may not.
+//! [`Expression`]: a step of an nftables rule in the kernel's form. A step that is not understood
+//! is [`Expression::Unknown`]: it may match or not.
 
 use crate::netlink::raw::Attributes;
 
@@ -9,11 +9,11 @@ pub(super) type Register = u32;
 /// One step of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expression {
-    /// Load what is known of the packet itself.
+    /// Load metadata of the packet.
     Meta { key: u32, to: Register },
     /// Load the state of the connection.
     State { to: Register },
-    /// Load what else is known of the connection: whether its addresses are translated.
+    /// Load the connection's status: whether its addresses are translated.
     Status { to: Register },
     /// Load bytes of a header.
     Payload {
@@ -29,35 +29,36 @@ pub(super) enum Expression {
         mask: Vec<u8>,
         xor: Vec<u8>,
     },
-    /// The rule ends here unless the register compares so.
+    /// The rule ends here unless the comparison is true.
     Compare {
         register: Register,
         operator: u32,
         data: Vec<u8>,
     },
-    /// The rule ends here unless the register is in the set, or, inverted, if it is.
+    /// The rule ends here unless the register's value is in the set; `is_inverted`: unless it is
+    /// not.
     Lookup {
         set: String,
         register: Register,
         is_inverted: bool,
     },
-    /// The set says for the register what the rule decides.
+    /// Looks the register's value up in a map of verdicts.
     VerdictMap { set: String, register: Register },
-    /// The match `conntrack` of iptables: the states that it wants.
+    /// The iptables match `conntrack`: the states that it accepts.
     StateMask(u32),
-    /// The match `addrtype` of iptables: the types of destinations that it wants.
+    /// The iptables match `addrtype`: the types of destinations that it accepts.
     DestinationType(u16),
     /// What the rule decides.
     Verdict(Verdict),
     /// No influence on the verdict: counters, logs, comments.
     Nothing,
-    /// Not understood: from here on the rule may not apply.
+    /// Not understood: the rule may not apply.
     Unknown,
-    /// Not understood, and may decide anything.
+    /// Not understood, and may make any decision.
     UnknownTarget,
 }
 
-/// What a rule decides.
+/// A rule's verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     Accept,
@@ -84,7 +85,7 @@ const STATE_MASK: usize = 150;
 const XT_CONNTRACK_STATE: u16 = 1;
 
 impl Expression {
-    /// Reads one element of a rule's list.
+    /// Parses one element of a rule's list.
     pub(super) fn read(element: &[u8]) -> Expression {
         let parts = Attributes(element);
         let name = parts.find(NAME).unwrap_or_default();
@@ -102,7 +103,7 @@ impl Expression {
             b"target" => read_target(&data),
             b"counter" | b"log" | b"last" | b"notrack" => Some(Expression::Nothing),
             b"lookup" => read_lookup(&data),
-            // These hand the packet to somebody else.
+            // These pass the packet to another program or subsystem.
             b"queue" | b"synproxy" => Some(Expression::UnknownTarget),
             _ => None,
         };
@@ -143,7 +144,7 @@ fn read_payload(data: &[u8]) -> Option<Expression> {
 
 fn read_bitwise(data: &[u8]) -> Option<Expression> {
     let data = Attributes(data);
-    // Shifts, and operations of two registers, are not understood.
+    // Shifts, and operations on two registers, are not understood.
     if data.number(6).unwrap_or(BITWISE_BOOL) != BITWISE_BOOL {
         return None;
     }
@@ -175,7 +176,7 @@ fn read_immediate(data: &[u8]) -> Option<Expression> {
     read_verdict(&data.find(2)?)
 }
 
-/// Reads the nested attributes of a verdict.
+/// Parses the nested attributes of a verdict.
 pub(super) fn read_verdict(data: &[u8]) -> Option<Expression> {
     let verdict = Attributes(data).find(2)?;
     let verdict = Attributes(&verdict);
@@ -203,7 +204,7 @@ fn read_lookup(data: &[u8]) -> Option<Expression> {
         None => Some(Expression::Lookup {
             set,
             register,
-            // The only flag: `!=` a set.
+            // The only flag: `!=` instead of `==`.
             is_inverted: data.number(5).unwrap_or(0) != 0,
         }),
         Some(VERDICT_REGISTER) => Some(Expression::VerdictMap { set, register }),
@@ -211,7 +212,7 @@ fn read_lookup(data: &[u8]) -> Option<Expression> {
     }
 }
 
-/// A match of iptables.
+/// An iptables match.
 fn read_match(data: &[u8]) -> Option<Expression> {
     let data = Attributes(data);
     let name = text(&data.find(1)?);
@@ -219,14 +220,14 @@ fn read_match(data: &[u8]) -> Option<Expression> {
     extension(&name, data.number(2)?, &data.find(3)?)
 }
 
-/// A target of iptables.
+/// An iptables target.
 fn read_target(data: &[u8]) -> Option<Expression> {
     let name = text(&Attributes(data).find(1)?);
 
     Some(target(&name))
 }
 
-/// The match `name` of iptables, with the kernel's `info` of it; `None` if it is not understood.
+/// The iptables match `name`, with the kernel's data `info`; `None` if it is not understood.
 pub(super) fn extension(name: &str, revision: u32, info: &[u8]) -> Option<Expression> {
     match name {
         "comment" => Some(Expression::Nothing),
@@ -238,7 +239,7 @@ pub(super) fn extension(name: &str, revision: u32, info: &[u8]) -> Option<Expres
 
 fn read_conntrack(info: &[u8]) -> Option<Expression> {
     let half = |at: usize| Some(u16::from_ne_bytes(*info.get(at..)?.first_chunk()?));
-    // A match that asks for more than the state is not understood.
+    // A match on more than the state is not understood.
     let wants_state_only = half(MATCH_FLAGS)? == XT_CONNTRACK_STATE;
     let is_inverted = half(INVERT_FLAGS)? & XT_CONNTRACK_STATE != 0;
     let mask = u32::from(half(STATE_MASK)?);
@@ -259,7 +260,7 @@ fn read_addrtype(info: &[u8]) -> Option<Expression> {
     (!asks_for_more).then_some(Expression::DestinationType(types))
 }
 
-/// The target `name` of iptables that is not a verdict.
+/// The iptables target `name`, if it is not a verdict.
 pub(super) fn target(name: &str) -> Expression {
     match name {
         "REJECT" => Expression::Verdict(Verdict::Drop),

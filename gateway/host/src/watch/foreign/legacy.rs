@@ -1,9 +1,9 @@
-//! Reads the filter tables of iptables-legacy, which nftables does not show, and puts them into the
-//! form of nftables' rules.
+//! Reads the filter tables of iptables-legacy, which nftables does not show, and converts them to
+//! nftables rules.
 //!
-//! The kernel hands a table out as one block of entries (linux/netfilter_ipv4/ip_tables.h). A chain
-//! of the kernel begins at its hook's offset and ends with its policy; a chain of the operator
-//! begins behind an entry whose target `ERROR` bears its name. Jumps are offsets.
+//! The kernel returns a table as one block of entries (linux/netfilter_ipv4/ip_tables.h). A base
+//! chain begins at its hook's offset and ends with its policy. A user's chain begins after an entry
+//! whose target is `ERROR` with the chain's name. Jumps are offsets.
 
 mod entry;
 mod socket;
@@ -30,17 +30,17 @@ const HOOKS: [(Hook, &str, usize); 3] = [
 /// The hooks that the table has.
 const USED: RangeInclusive<usize> = 1..=3;
 
-/// A table as the kernel hands it out.
+/// A table in the kernel's format.
 struct Table {
     layout: Layout,
-    /// Where each hook's chain begins and its policy stands.
+    /// Offsets of each hook's first rule and of its policy.
     begins: [u32; 5],
     policies: [u32; 5],
     entries: Vec<u8>,
 }
 
-/// The tables of both families, each with its chains. A table that
-/// no program has used yet is left alone: asking for it would create it.
+/// The tables of both families, each with its chains. Skips a table that no program has used yet:
+/// reading it would create it.
 pub(super) fn read() -> io::Result<Vec<(Vec<BaseChain>, Ruleset)>> {
     let mut tables = Vec::new();
 
@@ -86,7 +86,7 @@ impl Table {
         entry.standard_verdict()
     }
 
-    /// Every chain. An entry that cannot be read ends its chain with an unknown verdict.
+    /// All chains. An entry that cannot be parsed ends its chain with an unknown verdict.
     fn ruleset(&self) -> Ruleset {
         let names = self.names();
         let mut ruleset = Ruleset::default();
@@ -98,7 +98,7 @@ impl Table {
                 chain = Some(name.clone());
                 ruleset.chains.entry(name.clone()).or_default();
             }
-            // linux/netfilter_ipv4/ip_tables.h: `underflow` is where a hook's policy stands.
+            // linux/netfilter_ipv4/ip_tables.h: `underflow` is the offset of a hook's policy.
             let is_policy = self.policies[USED].contains(&(offset as u32));
             let next = offset + entry.length();
 
@@ -109,7 +109,7 @@ impl Table {
                 let rules = ruleset.chains.entry(chain.clone()).or_default();
                 rules.push(rule(&entry, next, &names));
             }
-            // Behind a chain's policy stands the head of the next chain.
+            // The head of the next chain follows a chain's policy.
             if is_policy {
                 chain = None;
             }
@@ -140,7 +140,7 @@ fn rule(entry: &Entry<'_>, next: usize, names: &BTreeMap<u32, String>) -> Vec<Ex
     let mut steps = entry.conditions();
 
     steps.push(match entry.jump() {
-        // A rule without a target goes on with the next one.
+        // A rule without a target continues with the next one.
         Some(to) if to as usize == next => Expression::Nothing,
         Some(to) => match names.get(&to) {
             Some(name) if entry.goes() => Expression::Verdict(Verdict::Goto(name.clone())),

@@ -1,4 +1,4 @@
-//! [`Sample`]: a packet as an nftables rule sees it, as far as it is known: the first of a
+//! [`Sample`]: a packet as an nftables rule sees it, with unknown parts: the first one of a
 //! connection, or an answer, between the TUN device and one of the site's interfaces.
 
 use std::net::IpAddr;
@@ -14,11 +14,11 @@ pub(super) struct Interface {
 /// See the head of this file.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
-    /// `None` if it may be any but the loopback interface, and for a packet of this host.
+    /// `None` for a packet of this host, or if it may be any interface except loopback.
     pub(super) enters: Option<Interface>,
-    /// `None` before its route is chosen, and if it is for this host.
+    /// `None` before the routing decision, or if the packet is for this host.
     pub(super) leaves: Option<Interface>,
-    /// It is for this host.
+    /// The packet is for this host.
     pub(super) is_local: bool,
     pub(super) is_v4: bool,
     pub(super) source: Option<IpAddr>,
@@ -37,17 +37,17 @@ pub(super) enum State {
     /// A later one.
     Established,
     /// Connection tracking has not seen the packet yet.
-    Untold,
+    Untracked,
 }
 
 impl State {
-    /// The bit in a register (linux/netfilter/nf_conntrack_common.h, `NF_CT_STATE_BIT`), and in the
+    /// Its bit in a register (linux/netfilter/nf_conntrack_common.h, `NF_CT_STATE_BIT`) and in the
     /// mask of the iptables match.
     pub(super) fn bit(self) -> Option<u32> {
         match self {
             State::Established => Some(1 << 1),
             State::New => Some(1 << 3),
-            State::Untold => None,
+            State::Untracked => None,
         }
     }
 }
@@ -57,15 +57,15 @@ const UNICAST: u16 = 1 << 1;
 const LOCAL: u16 = 1 << 2;
 
 impl Sample {
-    /// True if the type of its destination is one of `types`.
+    /// True if the type of the destination is one of `types`.
     pub(super) fn goes_to(&self, types: u16) -> bool {
         let own = if self.is_local { LOCAL } else { UNICAST };
 
         types & own != 0
     }
 
-    /// Bytes of the network header from `offset`, each as far as it is known; `None` if it has no
-    /// such bytes.
+    /// Bytes of the network header from `offset`, each of them known or not; `None` if the header
+    /// is shorter.
     pub(super) fn network(&self, offset: usize, length: usize) -> Option<Vec<Option<u8>>> {
         let mut header = vec![None; if self.is_v4 { 20 } else { 40 }];
 
@@ -81,9 +81,9 @@ impl Sample {
         part(&header, offset, length)
     }
 
-    /// Bytes of the transport header: the destination port, if it is known.
+    /// Bytes of the transport header: only the destination port is known.
     pub(super) fn transport(&self, offset: usize, length: usize) -> Option<Vec<Option<u8>>> {
-        // RFC 9293, section 3.1. UDP's is shorter, and has the ports in the same places.
+        // RFC 9293, section 3.1. UDP's header is shorter and has the ports at the same offsets.
         let mut header = vec![None; 20];
         if let Some(port) = self.port {
             put(&mut header, 2, &port.to_be_bytes());

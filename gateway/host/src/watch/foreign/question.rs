@@ -1,4 +1,4 @@
-//! [`Question`]: which packets must pass which hook of the kernel.
+//! [`Question`]: which packets must pass at which hook of the kernel.
 
 use std::collections::BTreeSet;
 
@@ -13,19 +13,19 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 /// DNS.
 pub(super) const DNS: u16 = 53;
-/// Of a host that has asked something: the first port that is nobody's (RFC 6335, section 6).
+/// Source port of a client: the first dynamic port (RFC 6335, section 6).
 const ANY_CLIENT: u16 = 49152;
 
-/// Packets of which some must pass, and how to say so.
+/// Sample packets of which at least one must pass, and their description.
 pub(super) struct Question {
     pub(super) hook: Hook,
     pub(super) what: String,
     pub(super) kind: Kind,
-    /// They differ in the port or the interface alone; never empty.
+    /// They differ only in the port or the interface; never empty.
     pub(super) samples: Vec<Sample>,
 }
 
-/// Whose packets they are.
+/// The kind of traffic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Between an interface of the site and the device.
@@ -34,11 +34,11 @@ pub(super) enum Kind {
     Dns { site: String },
     /// From other gateways to our tunnel port.
     Tunnel { port: u16 },
-    /// To these ports of other gateways.
+    /// From this host to these ports of other gateways.
     Dialling { ports: BTreeSet<u16> },
 }
 
-/// Everything that must pass, at each hook on its way.
+/// Everything that must pass, for each hook on its path.
 pub(super) fn questions(traffic: &Traffic) -> Vec<Question> {
     let inquiry = &traffic.inquiry;
     // One prefix of each family stands for all.
@@ -56,8 +56,8 @@ pub(super) fn questions(traffic: &Traffic) -> Vec<Question> {
     questions
 }
 
-/// From the site to the member, and the answer. A site may offer some services only: it is asked
-/// for every port that is likely, and one that passes is enough.
+/// Packets from the site to the member, and the answers. A site may offer only some services, so
+/// there is a sample for every probable port, and it is enough if one passes.
 fn forwarded(traffic: &Traffic, way: &Way) -> Vec<Question> {
     let tun = traffic.interface(&traffic.tun);
     let site = traffic.interface(&way.interface);
@@ -87,7 +87,7 @@ fn forwarded(traffic: &Traffic, way: &Way) -> Vec<Question> {
         ..there.clone()
     });
     let mut samples: Vec<Sample> = to_ports.collect();
-    // Without a port that is likely, a packet to any port stands for all.
+    // Without a probable port, one packet with an unknown port stands for all.
     if samples.is_empty() {
         samples.push(there);
     }
@@ -110,7 +110,7 @@ fn forwarded(traffic: &Traffic, way: &Way) -> Vec<Question> {
     questions
 }
 
-/// A host of the site asks our DNS server, and is answered.
+/// Queries from hosts of the site to our DNS server, and the answers.
 fn asked(traffic: &Traffic, way: &Way) -> Vec<Question> {
     let site = traffic.interface(&way.interface);
     let dns = traffic.inquiry.dns.iter();
@@ -151,8 +151,8 @@ fn asked(traffic: &Traffic, way: &Way) -> Vec<Question> {
     questions
 }
 
-/// A peer may dial any address of this host, by each interface with a default route; by any if
-/// there is none.
+/// Packets of peers that dial any address of this host, by each interface with a default route; by
+/// any interface if there is none.
 fn dialled(traffic: &Traffic) -> Vec<Question> {
     let Some(port) = traffic.inquiry.tunnel_port else {
         return Vec::new();
@@ -168,7 +168,7 @@ fn dialled(traffic: &Traffic) -> Vec<Question> {
     at_each(&INTO, &what, &Kind::Tunnel { port }, &samples)
 }
 
-/// This host dials other gateways, by each interface with a default route.
+/// Packets of this host to other gateways, by each interface with a default route.
 fn dials(traffic: &Traffic) -> Vec<Question> {
     let ports = &traffic.inquiry.dialled_ports;
     let Some(first) = ports.first() else {
@@ -195,7 +195,7 @@ fn outside(traffic: &Traffic) -> Vec<Option<Interface>> {
     if ways.is_empty() { vec![None] } else { ways }
 }
 
-/// The first outer packet between two gateways, whose addresses may be any.
+/// The first outer packet between two gateways, with any addresses.
 fn tunnel(port: u16) -> Sample {
     Sample {
         enters: None,
@@ -210,12 +210,12 @@ fn tunnel(port: u16) -> Sample {
     }
 }
 
-/// The hooks of a packet that is forwarded, of one to this host, and of one of this host.
+/// The hooks of forwarded packets, of packets to this host, and of packets from this host.
 const THROUGH: [Hook; 3] = [Hook::Forward, Hook::Prerouting, Hook::Postrouting];
 const INTO: [Hook; 2] = [Hook::Input, Hook::Prerouting];
 const OUT_OF: [Hook; 2] = [Hook::Output, Hook::Postrouting];
 
-/// A question for each hook on the way of the same packets.
+/// The question for each hook on the path of the same packets.
 fn at_each(hooks: &[Hook], what: &str, kind: &Kind, samples: &[Sample]) -> Vec<Question> {
     let questions = hooks.iter().map(|hook| Question {
         hook: *hook,
@@ -226,8 +226,8 @@ fn at_each(hooks: &[Hook], what: &str, kind: &Kind, samples: &[Sample]) -> Vec<Q
     questions.collect()
 }
 
-/// The packet as it is at a hook: before its route is chosen, no interface is known by which it
-/// leaves, and behind the choice none by which it came.
+/// The packet as a hook sees it: before the routing decision the outgoing interface is unknown, and
+/// after it the incoming one.
 fn at(hook: Hook, sample: &Sample) -> Sample {
     let mut sample = sample.clone();
     match hook {

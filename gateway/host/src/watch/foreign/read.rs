@@ -1,4 +1,4 @@
-//! Reads the base chains of others, and the tables that they belong to, over netlink.
+//! Reads the base chains of other programs, with their tables, over netlink.
 
 use std::io;
 
@@ -21,9 +21,9 @@ const GET_ELEMENTS: u16 = NFTABLES | 13;
 const HEADER: usize = 4;
 const TABLE: u16 = 1;
 
-/// `NFT_SET_INTERVAL`: the set lists where ranges begin, and where none begins.
+/// `NFT_SET_INTERVAL`: the set lists the starts and the ends of ranges.
 const RANGES: u32 = 4;
-/// `NFT_SET_CONCAT`: ranges of several fields, which are not understood.
+/// `NFT_SET_CONCAT`: ranges over several fields, which are not understood.
 const FIELDS: u32 = 128;
 /// `NFT_SET_ELEM_INTERVAL_END` and `NFT_SET_ELEM_CATCHALL`.
 const RANGE_END: u32 = 1;
@@ -32,7 +32,7 @@ const EVERYTHING: u32 = 2;
 /// linux/netfilter_ipv4.h: `NF_IP_PRI_CONNTRACK`.
 const PRIORITY_TRACKING: i32 = -200;
 
-/// Elements of a set that are read; with more, the set is not understood.
+/// Maximum number of elements read of a set; with more, the set is not understood.
 const ELEMENTS: usize = 4096;
 
 /// Families of tables (linux/netfilter.h).
@@ -43,22 +43,22 @@ pub(super) enum Family {
     V6,
 }
 
-/// A chain that the kernel calls.
+/// A chain that is attached to a hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BaseChain {
     pub(super) family: Family,
     pub(super) table: String,
     pub(super) name: String,
     pub(super) hook: Hook,
-    /// What no rule decides is dropped.
+    /// Its policy is drop.
     pub(super) drops_rest: bool,
-    /// It is called before connection tracking.
+    /// Its priority is before connection tracking.
     pub(super) is_early: bool,
-    /// iptables-legacy has made it, and nftables does not show it.
+    /// iptables-legacy made it; nftables does not show it.
     pub(super) is_legacy: bool,
 }
 
-/// Where it is called.
+/// The hook of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hook {
     Prerouting,
@@ -86,7 +86,7 @@ impl Family {
         }
     }
 
-    /// As `nft` writes it.
+    /// In the notation of `nft`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Family::Inet => "inet",
@@ -95,7 +95,7 @@ impl Family {
         }
     }
 
-    /// The program of iptables for it.
+    /// The name in iptables.
     pub(super) fn iptables(self) -> &'static str {
         match self {
             Family::V6 => "ip6tables",

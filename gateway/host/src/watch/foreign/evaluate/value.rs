@@ -1,5 +1,4 @@
-//! [`Value`]: what a register of the kernel's machine holds, as far as it is known, and what is
-//! loaded into it.
+//! [`Value`]: the content of a register of the kernel's rule machine, as far as it is known.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +9,7 @@ use super::{
     META_PROTOCOL, Match, NETWORK_HEADER, NOT_EQUAL, TRANSPORT_HEADER,
 };
 
-/// What `step` loads into a register, if it does.
+/// The value that `step` loads into a register, if it loads one.
 pub(super) fn loaded(
     step: &Expression,
     registers: &BTreeMap<Register, Value>,
@@ -23,10 +22,10 @@ pub(super) fn loaded(
             Some((*to, Value::of(state)))
         }
         Expression::Status { to } => {
-            // Its addresses are not translated, and no answer was seen.
+            // Its addresses are not translated, and there was no answer yet.
             let status = match packet.state {
                 State::New => Value::known(&[0; 4]),
-                State::Established | State::Untold => Value::Unknown,
+                State::Established | State::Untracked => Value::Unknown,
             };
             Some((*to, status))
         }
@@ -82,7 +81,7 @@ fn index(interface: Option<&Interface>) -> Option<Vec<u8>> {
     Some(interface?.index?.to_ne_bytes().into())
 }
 
-/// A name as the kernel has it in a register.
+/// A name, padded as in a register of the kernel.
 pub(super) fn padded(name: &str) -> Vec<u8> {
     let mut bytes = name.as_bytes().to_vec();
 
@@ -96,18 +95,18 @@ fn masked(before: &[Option<u8>], mask: &[u8], xor: &[u8]) -> Vec<Option<u8>> {
         .zip(mask.iter().zip(xor))
         .map(|(byte, (mask, xor))| match byte {
             Some(byte) => Some((byte & mask) ^ xor),
-            // What the mask leaves out need not be known.
+            // A byte that the mask clears need not be known.
             None => (*mask == 0).then_some(*xor),
         })
         .collect()
 }
 
-/// What a register holds.
+/// The content of a register.
 pub(super) enum Value {
-    /// Each byte as far as it is known.
+    /// Bytes, each of them known or not.
     Bytes(Vec<Option<u8>>),
     Unknown,
-    /// Any interface but the loopback one.
+    /// Any interface except loopback.
     Elsewhere,
 }
 
@@ -120,7 +119,7 @@ impl Value {
         bytes.map_or(Value::Unknown, |bytes| Value::known(&bytes))
     }
 
-    /// All of it, if all is known.
+    /// All bytes, if all are known.
     pub(super) fn whole(&self) -> Option<Vec<u8>> {
         match self {
             Value::Bytes(bytes) => bytes.iter().copied().collect(),
@@ -128,7 +127,7 @@ impl Value {
         }
     }
 
-    /// Compares as many bytes as the rule has: a name that ends with `*` up to there.
+    /// Compares as many bytes as the rule has: for a name with a final `*`, those before it.
     pub(super) fn compare(&self, operator: u32, data: &[u8]) -> Match {
         let is_equal = match self {
             Value::Bytes(bytes) => bytes
@@ -146,7 +145,7 @@ impl Value {
     }
 }
 
-/// `None` if that depends on bytes that are not known.
+/// `None` if the result depends on unknown bytes.
 fn are_equal(bytes: &[Option<u8>], data: &[u8]) -> Option<bool> {
     let differs = bytes
         .iter()

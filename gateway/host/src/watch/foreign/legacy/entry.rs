@@ -6,12 +6,12 @@ use super::super::evaluate::{
 };
 use super::super::expression::{Expression, Verdict, extension, target};
 
-/// Where `struct ipt_entry` or `struct ip6t_entry` has its fields.
+/// Offsets of the fields in `struct ipt_entry` or `struct ip6t_entry`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
     /// Bytes of an address.
     address: usize,
-    /// Where the network header has the source and the destination.
+    /// Offsets of source and destination in the network header.
     header: [u32; 2],
     protocol: usize,
     flags: usize,
@@ -21,7 +21,7 @@ pub(super) struct Layout {
     pub(super) length: usize,
     /// The flag for `goto` instead of `jump`.
     goes: u8,
-    /// Flags that restrict the rule to what is not known of a packet: fragments, a traffic class.
+    /// Flags that match something unknown about a packet: fragments, a traffic class.
     restricts: u8,
 }
 
@@ -60,19 +60,19 @@ const PROTOCOL: u8 = 64;
 const NAME: usize = libc::IFNAMSIZ;
 const EXTENSION: usize = 32;
 
-/// Every program of a rule uses one register.
+/// The program of each rule uses one register.
 const REGISTER: u32 = 1;
 
 /// See the head of this file.
 pub(super) struct Entry<'a> {
     bytes: &'a [u8],
     layout: Layout,
-    /// Where its target begins.
+    /// Offset of its target.
     target: usize,
 }
 
 impl<'a> Entry<'a> {
-    /// The entry at `offset`; `None` at the end, and if it is malformed.
+    /// The entry at `offset`; `None` at the end of the table, or if it is malformed.
     pub(super) fn at(entries: &'a [u8], offset: usize, layout: Layout) -> Option<Entry<'a>> {
         let rest = entries.get(offset..)?;
         let target = half(rest, layout.target_offset)?;
@@ -90,29 +90,29 @@ impl<'a> Entry<'a> {
         self.bytes.len()
     }
 
-    /// True if it begins a chain, or ends the table.
+    /// True if it begins a chain or ends the table.
     pub(super) fn is_head(&self) -> bool {
         self.head().is_some()
     }
 
-    /// The name of the chain that begins behind it.
+    /// The name of the chain that begins after it.
     pub(super) fn head(&self) -> Option<String> {
         let data = self.bytes.get(self.target + EXTENSION..)?;
 
         (self.target_name() == "ERROR").then(|| text(data))
     }
 
-    /// True for `goto`.
+    /// True if it uses `goto` instead of `jump`.
     pub(super) fn goes(&self) -> bool {
         self.bytes[self.layout.flags] & self.layout.goes != 0
     }
 
-    /// The offset that it jumps to.
+    /// The offset of its jump.
     pub(super) fn jump(&self) -> Option<u32> {
         u32::try_from(self.standard()?).ok()
     }
 
-    /// What it decides, if that is a verdict of the kernel.
+    /// Its verdict, if it is one of the kernel's.
     pub(super) fn standard_verdict(&self) -> Option<Verdict> {
         // linux/netfilter/x_tables.h: verdicts are stored as -n - 1.
         match self.standard()? {
@@ -123,7 +123,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// What it decides, if it does not jump.
+    /// Its decision, if it does not jump.
     pub(super) fn decision(&self) -> Expression {
         let name = self.target_name();
 
@@ -135,15 +135,15 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// What a packet must be for the rule to apply, as steps of the kernel's machine.
+    /// The conditions of the rule, as steps of the kernel's rule machine.
     pub(super) fn conditions(&self) -> Vec<Expression> {
         let Layout {
             address, header, ..
         } = self.layout;
         let mut steps = Vec::new();
 
-        // `struct ipt_ip` begins with source, destination and their masks. Then come the names of
-        // both interfaces, and the masks of these.
+        // `struct ipt_ip` begins with source, destination and their masks, followed by the names of
+        // both interfaces and the masks of these.
         for (index, inverted) in [(0, SOURCE), (1, DESTINATION)] {
             let mask = self.field((2 + index) * address, address);
             if mask.iter().any(|byte| *byte != 0) {
@@ -155,8 +155,8 @@ impl<'a> Entry<'a> {
         for (index, key, inverted) in [(0, META_IIFNAME, ENTERS), (1, META_OIFNAME, LEAVES)] {
             let names = 4 * address;
             let mask = self.field(names + (2 + index) * NAME, NAME);
-            // A name that ends with `+` stands for all that begin so: its mask covers the part
-            // before.
+            // A name with a final `+` matches all names with that prefix: its mask covers the
+            // prefix.
             let length = mask.iter().take_while(|byte| **byte != 0).count();
             if length > 0 {
                 steps.push(Expression::Meta { key, to: REGISTER });
@@ -165,7 +165,7 @@ impl<'a> Entry<'a> {
             }
         }
         let protocol = half(self.bytes, self.layout.protocol).unwrap_or_default();
-        // 0 is any protocol.
+        // 0 means any protocol.
         if protocol != 0 {
             let key = META_L4PROTO;
             steps.push(Expression::Meta { key, to: REGISTER });
@@ -254,10 +254,10 @@ fn read_match(bytes: &[u8]) -> Vec<Expression> {
 }
 
 /// `struct xt_tcp` and `struct xt_udp` (linux/netfilter/xt_tcpudp.h): source ports, destination
-/// ports, and what else is asked.
+/// ports, and further conditions.
 fn read_ports(name: &str, info: &[u8]) -> Vec<Expression> {
     let ports = [0, 2, 4, 6].map(|at| half(info, at));
-    // TCP: an option, flags, their mask, what is inverted. UDP: what is inverted.
+    // TCP: an option, flags, their mask, inversions. UDP: inversions.
     let asks = if name == "tcp" { 8..12 } else { 8..9 };
     let is_plain = info
         .get(asks)
@@ -281,7 +281,7 @@ fn read_ports(name: &str, info: &[u8]) -> Vec<Expression> {
                 },
             ]
         }
-        // Ranges and source ports would take more steps. Such a rule makes the answer uncertain.
+        // Ranges and source ports would need more steps. Such a rule makes the result uncertain.
         _ => vec![Expression::Unknown],
     }
 }

@@ -1,5 +1,5 @@
-//! [`fetch`]: asks the kernel for a table of iptables-legacy. Sound: each call hands the kernel a
-//! buffer of ours with its true length, and the kernel writes no more than that.
+//! [`fetch`]: reads a table of iptables-legacy from the kernel. Sound: each call passes a buffer of
+//! ours with its true length, and the kernel writes no more than that.
 #![expect(unsafe_code, reason = "libc has no safe wrapper of these options")]
 
 use std::io;
@@ -18,13 +18,13 @@ const GET_ENTRIES: libc::c_int = 65;
 const NAME: usize = 32;
 /// Length of `struct ipt_getinfo`: name, hooks, two offsets for each of five hooks, entries, bytes.
 const INFO: usize = NAME + 4 + 2 * 5 * 4 + 2 * 4;
-/// What stands before the entries in `struct ipt_get_entries`: name, size, padding.
+/// Length of the head of `struct ipt_get_entries`: name, size, padding.
 const HEAD: usize = NAME + 8;
 
-/// Largest table that is read, in bytes; a rule has 150 or more.
+/// Maximum size of a table, in bytes; a rule has 150 or more.
 const MOST: usize = 64 * 1024 * 1024;
 
-/// Attempts, if a program changes the table between the two questions.
+/// Attempts, if a program changes the table between the two requests.
 const ATTEMPTS: u32 = 3;
 
 /// The table `filter`, in the network namespace of the calling thread.
@@ -33,7 +33,7 @@ pub(super) fn fetch(family: Family) -> io::Result<Table> {
 
     loop {
         match fetch_once(family) {
-            // EAGAIN: the table was replaced between the two questions.
+            // EAGAIN: the table was replaced between the two requests.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && attempts < ATTEMPTS => {
                 attempts += 1;
             }
@@ -48,7 +48,7 @@ fn fetch_once(family: Family) -> io::Result<Table> {
         Family::V4 | Family::Inet => (Domain::IPV4, libc::IPPROTO_IP, entry::V4),
     };
 
-    // Bound to no port: it is only asked.
+    // Not bound to a port: it is only used for options.
     let socket = Socket::new(domain, Type::DGRAM.cloexec(), None)?;
     let mut info = named(INFO);
     ask(&socket, level, GET_INFO, &mut info)?;
@@ -56,8 +56,8 @@ fn fetch_once(family: Family) -> io::Result<Table> {
         let bytes = info[at..].first_chunk().expect("an offset inside the info");
         u32::from_ne_bytes(*bytes)
     };
-    // `struct ipt_getinfo`: after the hooks that the table has come, for each hook, where its chain
-    // begins and where its policy stands.
+    // `struct ipt_getinfo`: after the table's hooks come the offsets of each hook's chain and of
+    // its policy.
     let offsets = |at: usize| [0, 1, 2, 3, 4].map(|hook| number(at + 4 * hook));
     let size = number(INFO - 4) as usize;
     if size > MOST {
@@ -75,7 +75,7 @@ fn fetch_once(family: Family) -> io::Result<Table> {
     })
 }
 
-/// Room for an answer about the table.
+/// A buffer for an answer about the table.
 fn named(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
 
