@@ -106,12 +106,12 @@ pub enum Action {
         message: ZoneMessage,
     },
     /// A question about our policy, or an answer about the peer's; only from sessions that are up.
-    Policy(PolicyLetter),
-    /// A gateway says what it has for us, an attached node: something else than before.
+    Policy(PolicyEnvelope),
+    /// A gateway has sent a new offer to us, an attached node.
     Offered {
         /// The gateway.
         peer: GatewayId,
-        /// What it has.
+        /// The offer.
         offer: Offer,
     },
     /// The tunnel has a session now, where it had none.
@@ -142,20 +142,20 @@ pub enum Action {
         /// The peer.
         peer: GatewayId,
     },
-    /// The two ends of a tunnel hold other records than was said last; none if they hold the same.
-    /// A peer that says something else all the time causes a few, and then one a minute.
+    /// The differences between the records of the two ends of a tunnel have changed; empty if there
+    /// are none. Limited to a burst and then one a minute for each peer.
     RecordsDiffer {
         /// The peer.
         peer: GatewayId,
         /// The organizations whose records differ.
         drift: Vec<RecordDrift>,
     },
-    /// This gateway has another role among those of its site, or the same for another reason. Once
+    /// The role of this gateway within its site, or the reason for it, has changed. Also sent once
     /// at the start.
     Role(Standing),
-    /// Keep these for [`Settings::sibling_secrets`](crate::Settings::sibling_secrets) of the next
-    /// start, in place of those before.
-    KeepSecrets(BTreeMap<GatewayId, Secret>),
+    /// Store these as [`Settings::sibling_secrets`](crate::Settings::sibling_secrets) for the next
+    /// start. They replace those stored before.
+    StoreSecrets(BTreeMap<GatewayId, Secret>),
     /// Report a fault to the operator.
     Alarm(Alarm),
     /// Every session is closed, after [`Mesh::handle_shutdown`](crate::Mesh::handle_shutdown). The
@@ -163,9 +163,9 @@ pub enum Action {
     Drained,
 }
 
-/// A message about a policy, and where it comes from.
+/// A message about a policy with its sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyLetter {
+pub struct PolicyEnvelope {
     /// The sender.
     pub peer: GatewayId,
     /// The connection to answer on.

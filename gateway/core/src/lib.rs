@@ -46,7 +46,7 @@ mod siblings;
 mod timers;
 mod tunnel;
 
-pub use action::{Action, PolicyLetter};
+pub use action::{Action, PolicyEnvelope};
 pub use alarm::Alarm;
 pub use close_reason::CloseReason;
 pub use connection_error::ConnectionError;

@@ -96,7 +96,7 @@ impl Mesh {
             siblings,
             clients: Clients::default(),
         };
-        mesh.follow_siblings(now);
+        mesh.update_siblings(now);
         mesh.add_tunnels(now);
         mesh.settle(now);
         mesh
@@ -107,7 +107,7 @@ impl Mesh {
     pub fn handle_membership(&mut self, membership: Membership, now: Instant) {
         let records_changed = self.context.membership.records != membership.records;
         self.context.membership = membership;
-        self.follow_siblings(now);
+        self.update_siblings(now);
 
         // Added last: a new tunnel has nothing to catch up with.
         self.remove_tunnels(now);
@@ -229,55 +229,54 @@ impl Mesh {
         self.on_all(|tunnel, context| tunnel.dial_again(context, now));
     }
 
-    /// Siblings can dial this gateway at these addresses inside our site.
+    /// Sets the addresses inside our site at which siblings can dial this gateway.
     pub fn handle_addresses(&mut self, addresses: BTreeSet<SocketAddr>) {
         if self.context.addresses == addresses {
             return;
         }
 
         self.context.addresses = addresses;
-        self.on_all(Tunnel::tell_addresses);
+        self.on_all(Tunnel::send_addresses);
     }
 
-    /// Attached nodes ask these for the consortium's names.
+    /// Sets the resolvers that attached nodes use for the consortium's names.
     pub fn handle_resolvers(&mut self, resolvers: BTreeSet<IpAddr>) {
         if self.context.resolvers == resolvers {
             return;
         }
 
         self.context.resolvers = resolvers;
-        self.on_all(Tunnel::tell_offer);
+        self.on_all(Tunnel::send_offer);
     }
 
-    /// When these WireGuard clients, by prefix, used this gateway last. Siblings hear which of them
-    /// are here.
+    /// When each WireGuard client, by prefix, used this gateway last. Those that are here are
+    /// announced to siblings.
     pub fn handle_wireguard(&mut self, clients: BTreeMap<Prefix, Instant>, now: Instant) {
-        if self.clients.used(clients) {
+        if self.clients.set_used(clients) {
             self.context.routes_stale = true;
             self.settle(now);
         }
     }
 
-    /// The interfaces to our site's network have lost their carrier, and are named; `None`: one has
-    /// it. A sibling that reaches the site's hosts is to be active then.
+    /// `lost`: the names of the interfaces to our site's network if none of them has a carrier. A
+    /// sibling that reaches the site's hosts takes over then.
     pub fn handle_carrier(&mut self, lost: Option<String>, now: Instant) {
         if !self.siblings.set_carrier(lost, now) {
             return;
         }
 
-        self.on_all(|tunnel, context| tunnel.look_for_another_way(context, now));
+        self.on_all(|tunnel, context| tunnel.handle_carrier(context, now));
         self.settle(now);
     }
 
-    /// The operator wants this preference among the gateways of our site. The active one keeps its
-    /// place for a minute all the same.
+    /// Sets our preference among the gateways of the site. Preemption still takes a minute.
     pub fn handle_preference(&mut self, preference: u32, now: Instant) {
-        if self.siblings.prefer(preference, now) {
+        if self.siblings.set_preference(preference, now) {
             self.settle(now);
         }
     }
 
-    /// This gateway has no way to these of its prefixes: it claims the others only.
+    /// Sets the prefixes to which this gateway has no route: they are not announced.
     pub fn handle_unannounced(&mut self, prefixes: BTreeSet<Prefix>) {
         if self.context.unannounced == prefixes {
             return;
@@ -295,9 +294,9 @@ impl Mesh {
 
     /// The boot or monotonic time has jumped (suspend): the state of every session is unknown.
     pub fn handle_clock_jump(&mut self, now: Instant) {
-        // The peers may have ended the sessions meanwhile. To find out by silence would take
-        // longer.
-        self.siblings.forget(now);
+        // The peers may have closed the sessions in the meantime. To detect that by silence would
+        // take longer.
+        self.siblings.reset_contacts(now);
         self.on_all(|tunnel, context| {
             tunnel.close_all(context, CloseReason::ClockJump, now);
             tunnel.dial_soon(context, now);
@@ -305,7 +304,7 @@ impl Mesh {
         self.settle(now);
     }
 
-    /// Another gateway of this site is to be active in our place, or may leave it to us again.
+    /// Starts or cancels a drain: a sibling takes over while this gateway stays up.
     pub fn handle_drain(&mut self, on: bool, now: Instant) {
         if self.context.is_running() {
             self.siblings.set_leaving(on, now);
@@ -340,8 +339,7 @@ impl Mesh {
             return self.drain(now);
         }
 
-        // A better claim gets the route after it has stood for a minute: no event says when that
-        // is.
+        // A better claim gets the route after a minute: no event marks that moment.
         if self.choose_again.is_some_and(|at| at <= now) {
             self.context.routes_stale = true;
         }
@@ -357,7 +355,7 @@ impl Mesh {
             Phase::Leaving(at) => Some(at),
             Phase::Running | Phase::Drained => None,
         };
-        // Drained, nothing is decided any more.
+        // There are no elections after the drain.
         let standing = match self.context.phase {
             Phase::Drained => None,
             Phase::Running | Phase::Leaving(_) => self.siblings.deadline(),
@@ -384,7 +382,7 @@ impl Mesh {
         }
     }
 
-    /// What the zones must know about a session; `None` if it has no `Hello` yet, or has ended.
+    /// The parts of a session that zone transfer needs; `None` before its `Hello` and after its end.
     pub fn peer_session(&self, conn: ConnId) -> Option<PeerSession> {
         let tunnel = self.tunnels.get(self.context.peer(conn)?)?;
 
@@ -439,7 +437,7 @@ impl Mesh {
             };
             self.timers.set(&peer, None);
 
-            // Draining and unfinished sessions too: the peer is not to receive or send anything
+            // Draining and unfinished sessions too: the peer must not receive or send anything
             // more.
             let reason = self.context.not_accepted(&peer);
             tunnel.close_all(&mut self.context, reason, now);
@@ -473,24 +471,24 @@ impl Mesh {
         self.context.act(Action::Drained);
     }
 
-    /// Draws the consequences of an input: whether this gateway is the active one, and the
+    /// Updates what depends on more than one tunnel: the election of the active gateway and the
     /// forwarding table.
     fn settle(&mut self, now: Instant) {
         if self.context.phase != Phase::Drained {
-            self.settle_siblings(now);
+            self.poll_siblings(now);
         }
         self.publish(now);
     }
 
-    /// Siblings hear which attached nodes have a session with this gateway.
-    fn follow_nodes(&mut self, now: Instant) {
+    /// Announces to siblings which attached nodes have a session with this gateway.
+    fn announce_nodes(&mut self, now: Instant) {
         let tunnels = self.tunnels.iter();
         let siblings = tunnels.filter(|(_, tunnel)| tunnel.is_sibling(&self.context));
         let claims = siblings.flat_map(|(peer, tunnel)| {
             let claims = tunnel.claims();
             claims.map(|claim| (claim.prefix, peer.clone()))
         });
-        self.clients.claimed(claims.collect(), now);
+        self.clients.set_claims(claims.collect(), now);
 
         let nodes = self.tunnels.values();
         let nodes = nodes.filter(|tunnel| tunnel.is_to_node() && !tunnel.is_silent());
@@ -517,11 +515,11 @@ impl Mesh {
             return;
         }
 
-        self.follow_nodes(now);
+        self.announce_nodes(now);
         let membership = &self.context.membership;
         let nodes_here = &self.context.nodes_here;
         let claims = self.tunnels.values().flat_map(Tunnel::claims);
-        let claims = claims.flat_map(|claim| parts(membership, claim));
+        let claims = claims.flat_map(|claim| accepted_parts(membership, claim));
         // Two siblings that have a session with a node must not send its packets to each other.
         let claims =
             claims.filter(|claim| claim.gateway.is_node() || !nodes_here.contains(&claim.prefix));
@@ -541,8 +539,9 @@ impl Mesh {
     }
 }
 
-/// A claim as it counts: at an attached node, for what the node takes of the claimed prefix.
-fn parts<'a>(
+/// Narrows a claim at an attached node to the parts of the prefix that the node accepts. At a gateway
+/// the claim stays whole.
+fn accepted_parts<'a>(
     membership: &'a Membership,
     claim: Claim<'a>,
 ) -> impl Iterator<Item = Claim<'a>> + use<'a> {
@@ -551,10 +550,10 @@ fn parts<'a>(
         .gateways
         .get(claim.gateway)
         .map(|info| &info.site);
-    let taken = site.filter(|_| is_node).map_or(&[][..], |site| {
+    let accepted = site.filter(|_| is_node).map_or(&[][..], |site| {
         membership.prefixes(&claim.gateway.org, site)
     });
-    let parts = taken
+    let parts = accepted
         .iter()
         .filter(move |part| claim.prefix.covers(part))
         .map(move |part| Claim {

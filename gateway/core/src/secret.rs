@@ -1,4 +1,5 @@
-//! [`Secret`]: what a gateway can prove to be alive by, through somebody it does not trust.
+//! [`Secret`]: the key with which a gateway proves to a sibling that it is alive, through a peer that
+//! neither of them trusts.
 
 use std::fmt;
 
@@ -12,13 +13,13 @@ use crate::message::SiblingState;
 pub struct Secret(pub [u8; 32]);
 
 impl Secret {
-    /// The secret for `sibling`, of a gateway whose own secret this is. Says nothing about those
-    /// for others.
+    /// Derives the secret that this gateway shares with `sibling`. It reveals nothing about those of
+    /// other siblings.
     pub(crate) fn shared_with(&self, sibling: &GatewayId) -> Secret {
         self.derive(b"sibling ", sibling.to_string().as_bytes())
     }
 
-    /// A number that nobody can foretell, and that no other run of this gateway uses.
+    /// An unpredictable nonce that no other run of this gateway uses.
     pub(crate) fn nonce(&self, boot: BootId, count: u64) -> [u8; 16] {
         let value = [&boot.0[..], &count.to_be_bytes()].concat();
         let Secret(derived) = self.derive(b"nonce ", &value);
@@ -28,11 +29,11 @@ impl Secret {
         nonce
     }
 
-    /// Shows that its maker knows the secret, has seen the nonce and says that this is its state.
-    /// The lengths are fixed, so that nothing can be appended.
+    /// Proves that its author knows the secret, has seen the nonce and reports this state. Nonce and
+    /// state have fixed lengths, so that the hash is safe from length extension.
     pub fn prove(&self, nonce: [u8; 16], state: &SiblingState) -> Digest {
-        let said = [&nonce[..], &state.to_bytes()].concat();
-        let Secret(proof) = self.derive(b"proof ", &said);
+        let input = [&nonce[..], &state.to_bytes()].concat();
+        let Secret(proof) = self.derive(b"proof ", &input);
 
         Digest(proof)
     }
@@ -44,7 +45,7 @@ impl Secret {
     }
 }
 
-/// It must not get into a log.
+/// Secrets must not appear in logs.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")

@@ -70,21 +70,21 @@ pub(crate) struct Live {
     pub(crate) records: BTreeMap<OrgId, HeldRecord>,
     /// The features that the peer offers.
     pub(crate) features: u64,
-    /// Since when it is up.
+    /// When it came up.
     pub(crate) since: Instant,
     /// When this end is to replace it.
     pub(crate) rekey_at: Instant,
     /// The rank of the peer's claims.
     pub(crate) rank: Rank,
-    /// The peer has taken over since its last session ended.
+    /// The peer's epoch is higher than in its last session: it has taken over.
     pub(crate) is_raised: bool,
-    /// What a sibling said of itself.
+    /// The state that a sibling reported last.
     pub(crate) state: Option<SiblingMessage>,
-    /// What the peer was told of us.
-    pub(crate) told_rank: Option<Rank>,
-    pub(crate) told_state: Option<SiblingMessage>,
-    pub(crate) told_addresses: BTreeSet<SocketAddr>,
-    pub(crate) told_offer: Option<Offer>,
+    // What we sent last on this session.
+    pub(crate) sent_rank: Option<Rank>,
+    pub(crate) sent_state: Option<SiblingMessage>,
+    pub(crate) sent_addresses: BTreeSet<SocketAddr>,
+    pub(crate) sent_offer: Option<Offer>,
     /// What we announced on it; `None` before the first announcement.
     pub(crate) announced: Option<BTreeSet<Prefix>>,
     /// The peer's last answer to that.
@@ -110,10 +110,10 @@ impl Live {
             rank: Rank::default(),
             is_raised: false,
             state: None,
-            told_rank: None,
-            told_state: None,
-            told_addresses: BTreeSet::new(),
-            told_offer: None,
+            sent_rank: None,
+            sent_state: None,
+            sent_addresses: BTreeSet::new(),
+            sent_offer: None,
             announced: None,
             refused_by_peer: Refuse::default(),
             alarms: 0,

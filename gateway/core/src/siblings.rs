@@ -1,21 +1,22 @@
-//! [`Siblings`]: which gateway of this site is the active one. Decides for this gateway alone, from
-//! what its siblings say and whether they answer; every gateway of the site comes to the same
-//! result.
+//! [`Siblings`]: elects the active gateway of this site. Each gateway runs the election for itself,
+//! on what its siblings report and on whether they answer; all of them arrive at the same result.
 //!
 //! ```text
-//!   Standby ── no living sibling goes before it ──► Active, with the next epoch
-//!      ▲                                              │
-//!      └── a sibling has a higher epoch ◄─────────────┘
+//!   Standby ── no living sibling takes precedence ──► Active, with the next epoch
+//!      ▲                                                │
+//!      └──── a sibling has a higher epoch ◄─────────────┘
 //! ```
-//! A sibling that is in doubt holds a takeover up, one that is cut off but alive prevents it. A
-//! gateway that hands over goes after all others, and after these one whose interface to the site's
-//! network has no carrier; but each stays active until another one is. An equal epoch means that
-//! two took over at once: preference, then the lower identity decides, and that one takes the next
-//! epoch.
+//! A sibling whose state is undecided delays a takeover. A sibling that is partitioned but alive
+//! prevents it. Precedence, highest first: a carrier on the site's network, no hand-over in
+//! progress, epoch, preference, lower identity. The active gateway stays active until another one
+//! has taken over. Equal epochs mean that two gateways took over at the same time: the one with
+//! precedence takes the next epoch.
 //!
-//! Messages, sessions and probes are the tunnels'.
+//! Messages, sessions and probes belong to the tunnels.
 
+mod hand_over;
 mod sibling;
+mod stored_secrets;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,25 +29,20 @@ use crate::rank::{self, Place, Rank};
 use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::standing::{RoleReason, SiteRole, Standing};
+use hand_over::HandOver;
 pub use sibling::Contact;
 use sibling::Sibling;
 pub(crate) use sibling::View;
+use stored_secrets::StoredSecrets;
 
-/// How often tunnels are counted.
-const TICK: Duration = Duration::from_millis(100);
+/// The longest time between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A gateway that looks later than that after its last look stood still.
-const STILL: Duration = Duration::from_secs(1);
+/// A pause between two polls that means that this process was stopped (SIGSTOP, a paused VM).
+const STOPPED: Duration = Duration::from_secs(1);
 
-/// How long a sibling has had clearly more tunnels before this gateway hands over.
-const FEWER: Duration = Duration::from_secs(1);
-
-/// How long a preferred gateway waits before it takes the place of another.
-const RETURN: Duration = Duration::from_secs(60);
-
-/// Least time between two orders to keep what siblings prove to be alive by: one of them could say
-/// something else all the time.
-const KEEP_AGAIN: Duration = Duration::from_secs(1);
+/// How long a gateway must have been preferred to the active one before it takes over.
+const PREEMPTION_DELAY: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct Siblings {
@@ -56,53 +52,49 @@ pub(crate) struct Siblings {
     reason: RoleReason,
     gap: Option<Duration>,
     known: BTreeMap<GatewayId, Sibling>,
-    /// What siblings prove to be alive by, as it outlives this run; and since when.
-    kept: BTreeMap<GatewayId, Secret>,
-    kept_at: Option<Instant>,
-    /// The highest epoch that was seen.
+    secrets: StoredSecrets,
+    /// The highest epoch seen so far.
     highest: u64,
     /// The sibling that was active last.
     former: Option<GatewayId>,
-    /// Our tunnels that carry packets.
+    /// Our tunnels to other sites that carry packets.
     tunnels: u16,
-    /// Counts what siblings were told.
+    /// Incremented with every state that is sent to siblings.
     serial: u64,
-    is_leaving: bool,
-    hands_over: bool,
-    /// The interfaces to the site's network that have no carrier, if none has one.
+    hand_over: HandOver,
+    /// The names of the interfaces to the site's network, if none of them has a carrier.
     no_carrier: Option<String>,
-    fewer_since: Option<Instant>,
     preferred_since: Option<Instant>,
-    /// How often it became active, by reason.
+    /// Takeovers by this gateway, by reason.
     takeovers: BTreeMap<&'static str, u64>,
-    looked: Instant,
-    /// When to look again.
-    next: Instant,
-    told: Option<Standing>,
+    last_poll: Instant,
+    next_poll: Instant,
+    /// What [`Siblings::poll_standing`] returned last.
+    reported: Option<Standing>,
 }
 
-/// What this gateway knows of its site's gateways, for operators. Its role comes by
+/// The gateways of this site, for operators. This gateway's own role is reported by
 /// [`Action::Role`](crate::Action::Role).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiteStatus {
-    /// It asks a sibling to take over.
+    /// This gateway asks a sibling to take over.
     pub hands_over: bool,
-    /// Its interfaces to the site's network, if none of them has a carrier.
+    /// The names of the interfaces to the site's network, if none of them has a carrier.
     pub no_carrier: Option<String>,
-    /// Its tunnels to other sites that carry packets.
+    /// Our tunnels to other sites that carry packets.
     pub tunnels: u16,
-    /// How often it became active, by reason.
+    /// Takeovers by this gateway, by reason.
     pub takeovers: BTreeMap<&'static str, u64>,
     /// The other gateways of the site.
     pub siblings: BTreeMap<GatewayId, SiblingStatus>,
 }
 
-/// What is known of a sibling, for operators.
+/// One sibling, for operators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SiblingStatus {
-    /// Whether it answers.
+    /// Whether it is alive.
     pub contact: Contact,
-    /// What it said last.
+    /// The state that it reported last.
     pub state: Option<SiblingState>,
 }
 
@@ -118,32 +110,29 @@ impl Siblings {
             reason: RoleReason::Starting,
             gap: None,
             known: BTreeMap::new(),
-            kept: settings.sibling_secrets.clone(),
-            kept_at: None,
+            secrets: StoredSecrets::new(settings.sibling_secrets.clone()),
             highest: 0,
             former: None,
             tunnels: 0,
             serial: u64::from(settings.starts) << 32,
-            is_leaving: false,
-            hands_over: false,
+            hand_over: HandOver::default(),
             no_carrier: None,
-            fewer_since: None,
             preferred_since: None,
             takeovers: BTreeMap::new(),
-            looked: now,
-            next: now,
-            told: None,
+            last_poll: now,
+            next_poll: now,
+            reported: None,
         }
     }
 
-    /// These are the other gateways of our site now.
-    pub(crate) fn follow(&mut self, siblings: &BTreeSet<GatewayId>, now: Instant) {
+    /// Replaces the set of the site's other gateways.
+    pub(crate) fn set_siblings(&mut self, siblings: &BTreeSet<GatewayId>, now: Instant) {
         self.known.retain(|id, _| siblings.contains(id));
         for id in siblings {
             let known = self.known.entry(id.clone());
-            known.or_insert_with(|| Sibling::new(self.kept.get(id).copied(), now));
+            known.or_insert_with(|| Sibling::new(self.secrets.get(id), now));
         }
-        self.next = now;
+        self.next_poll = now;
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = &GatewayId> {
@@ -154,21 +143,21 @@ impl Siblings {
         self.known.is_empty()
     }
 
-    /// What this gateway says of itself to its siblings.
+    /// The state that this gateway reports to its siblings.
     pub(crate) fn state(&self) -> SiblingState {
         SiblingState {
             rank: self.rank,
             is_active: self.role == SiteRole::Active,
-            hands_over: self.hands_over,
+            hands_over: self.hand_over.is_requested(),
             no_carrier: self.no_carrier.is_some(),
             tunnels: self.tunnels,
             serial: self.serial,
         }
     }
 
-    /// What the siblings are to be told, if it is not what they were told last.
-    pub(crate) fn next_state(&mut self, told: &SiblingState) -> Option<SiblingState> {
-        if self.state() == *told {
+    /// The state to send to the siblings, unless it equals `sent`, the last one.
+    pub(crate) fn next_state(&mut self, sent: &SiblingState) -> Option<SiblingState> {
+        if self.state() == *sent {
             return None;
         }
 
@@ -176,84 +165,87 @@ impl Siblings {
         Some(self.state())
     }
 
-    /// A standby carries what comes, too; but not without a way to the site's hosts.
+    /// Whether this gateway announces the site's prefixes. A standby does so too, at its lower
+    /// rank; a gateway that cannot reach the site's hosts does not.
     pub(crate) fn claims_site(&self) -> bool {
         self.role == SiteRole::Active || self.no_carrier.is_none()
     }
 
-    /// The operator wants another preference. False if that is known.
-    pub(crate) fn prefer(&mut self, preference: u32, now: Instant) -> bool {
+    /// Sets the preference from the configuration. False if it is unchanged.
+    pub(crate) fn set_preference(&mut self, preference: u32, now: Instant) -> bool {
         if self.rank.preference == preference {
             return false;
         }
 
         self.rank.preference = preference;
         self.preferred_since = None;
-        self.next = now;
+        self.next_poll = now;
         true
     }
 
-    /// These interfaces to the site's network have no carrier, and no other has. False if that is
-    /// known.
+    /// `lost`: the interfaces to the site's network, if none of them has a carrier. False if
+    /// nothing has changed.
     pub(crate) fn set_carrier(&mut self, lost: Option<String>, now: Instant) -> bool {
         if self.no_carrier == lost {
             return false;
         }
 
         self.no_carrier = lost;
-        self.next = now;
+        self.next_poll = now;
         true
     }
 
-    /// This gateway leaves, or does not any more.
+    /// Starts or cancels the hand-over before this gateway stops or is drained.
     pub(crate) fn set_leaving(&mut self, leaving: bool, now: Instant) {
-        self.is_leaving = leaving;
-        self.next = now;
+        self.hand_over.set_leaving(leaving);
+        self.next_poll = now;
     }
 
-    /// This gateway looks around. If it was stopped for a while, another one may be active since,
-    /// and has given our sessions up.
-    pub(crate) fn look(&mut self, now: Instant) {
-        if self.looked + STILL <= now {
-            self.forget(now);
+    /// Records the time of this poll. After a long pause between two polls, the process was
+    /// stopped: a sibling may have taken over, and has closed our sessions.
+    pub(crate) fn note_poll(&mut self, now: Instant) {
+        if self.last_poll + STOPPED <= now {
+            self.reset_contacts(now);
         }
-        self.looked = now;
+        self.last_poll = now;
     }
 
-    /// This gateway itself has slept: another one may be active since.
-    pub(crate) fn forget(&mut self, now: Instant) {
+    /// This host was suspended: a sibling may have taken over in the meantime.
+    pub(crate) fn reset_contacts(&mut self, now: Instant) {
         for sibling in self.known.values_mut() {
-            sibling.forget(now);
+            sibling.reset_contact(now);
         }
     }
 
-    /// Takes what the tunnel to a sibling shows.
-    pub(crate) fn observe(&mut self, id: &GatewayId, view: View, patience: Duration, now: Instant) {
+    /// Updates a sibling from the state of the tunnel to it. `timeout`: how long to wait for
+    /// answers of peers about it.
+    pub(crate) fn observe(&mut self, id: &GatewayId, view: View, timeout: Duration, now: Instant) {
         if let Some(sibling) = self.known.get_mut(id) {
-            sibling.observe(view, patience, now);
+            sibling.observe(view, timeout, now);
         }
     }
 
-    /// The siblings that peers are to be asked about.
-    pub(crate) fn to_be_asked(&self, now: Instant) -> Vec<GatewayId> {
-        // The active one has nothing to decide about those that it hears, unless it wants to hear
-        // that another one is active.
-        let decides = self.role == SiteRole::Standby || self.no_carrier.is_some();
-        let open = self.known.iter();
+    /// The siblings about which to query peers now.
+    pub(crate) fn due_queries(&self, now: Instant) -> Vec<GatewayId> {
+        // The active gateway does not need proof of siblings that answer. Without a carrier it
+        // does: only through peers can it learn that a sibling has taken over.
+        let may_change_role = self.role == SiteRole::Standby || self.no_carrier.is_some();
+        let siblings = self.known.iter();
 
-        open.filter(|(_, sibling)| sibling.is_to_be_asked(decides, now))
+        siblings
+            .filter(|(_, sibling)| sibling.is_query_due(may_change_role, now))
             .map(|(id, _)| id.clone())
             .collect()
     }
 
-    pub(crate) fn asked(&mut self, id: &GatewayId, nonce: [u8; 16], now: Instant) {
+    pub(crate) fn note_query(&mut self, id: &GatewayId, nonce: [u8; 16], now: Instant) {
         if let Some(sibling) = self.known.get_mut(id) {
-            sibling.asked(nonce, now);
+            sibling.note_query(nonce, now);
         }
     }
 
-    /// Takes a sibling's proof that it is alive.
-    pub(crate) fn proved(
+    /// Handles a sibling's proof that it is alive. False if the proof is invalid or outdated.
+    pub(crate) fn handle_proof(
         &mut self,
         id: &GatewayId,
         nonce: [u8; 16],
@@ -262,62 +254,54 @@ impl Siblings {
     ) -> bool {
         let sibling = self.known.get_mut(id);
 
-        sibling.is_some_and(|sibling| sibling.proved(nonce, answer, now))
+        sibling.is_some_and(|sibling| sibling.handle_proof(nonce, answer, now))
     }
 
-    /// What siblings prove to be alive by, if it is not what is kept for the next start.
-    pub(crate) fn secrets_to_keep(&mut self, now: Instant) -> Option<BTreeMap<GatewayId, Secret>> {
-        if self.kept_at.is_some_and(|kept| now < kept + KEEP_AGAIN) {
-            return None;
-        }
+    /// The siblings' secrets, if the state directory has others.
+    pub(crate) fn secrets_to_store(&mut self, now: Instant) -> Option<BTreeMap<GatewayId, Secret>> {
         let known = self.known.iter();
         let secrets = known.filter_map(|(id, sibling)| Some((id.clone(), sibling.secret()?)));
-        let secrets = secrets.collect();
-        if self.kept == secrets {
-            return None;
-        }
 
-        self.kept_at = Some(now);
-        self.kept.clone_from(&secrets);
-        Some(secrets)
+        self.secrets.replace(secrets.collect(), now)
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.next <= now
+        self.next_poll <= now
     }
 
-    /// When to look again although nothing happens.
+    /// When to poll again without an event.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        (!self.known.is_empty()).then_some(self.next)
+        (!self.known.is_empty()).then_some(self.next_poll)
     }
 
-    /// Decides. `tunnels`: of ours to other sites, how many carry packets.
-    pub(crate) fn decide(&mut self, tunnels: u16, now: Instant) {
+    /// Runs the election. `tunnels`: how many of our tunnels to other sites carry packets.
+    pub(crate) fn elect(&mut self, tunnels: u16, now: Instant) {
         self.tunnels = tunnels;
-        self.note_states();
-        self.decide_hand_over(now);
+        self.note_reported_states();
+        self.update_hand_over(now);
 
         if self.known.is_empty() {
-            self.set(SiteRole::Active, RoleReason::Alone, None);
+            self.set_role(SiteRole::Active, RoleReason::Alone, None);
         } else if self.role == SiteRole::Active {
             self.stay_or_stand_down();
         } else {
-            self.take_over_or_wait(now);
+            self.take_over_or_stand_by(now);
         }
 
         let deadlines = self.known.values().filter_map(Sibling::deadline);
         let deadlines = deadlines.filter(|at| *at > now);
-        self.next = deadlines.chain([now + TICK]).min().unwrap_or(now + TICK);
+        let latest = now + POLL_INTERVAL;
+        self.next_poll = deadlines.min().map_or(latest, |at| at.min(latest));
     }
 
-    /// The role, if it is not the one that was told last.
-    pub(crate) fn news(&mut self) -> Option<Standing> {
+    /// The role of this gateway, if it has changed since the last call.
+    pub(crate) fn poll_standing(&mut self) -> Option<Standing> {
         let standing = self.standing();
-        if self.told.as_ref() == Some(&standing) {
+        if self.reported.as_ref() == Some(&standing) {
             return None;
         }
 
-        self.told = Some(standing.clone());
+        self.reported = Some(standing.clone());
         Some(standing)
     }
 
@@ -331,7 +315,7 @@ impl Siblings {
         });
 
         SiteStatus {
-            hands_over: self.hands_over,
+            hands_over: self.hand_over.is_requested(),
             no_carrier: self.no_carrier.clone(),
             tunnels: self.tunnels,
             takeovers: self.takeovers.clone(),
@@ -348,40 +332,35 @@ impl Siblings {
         }
     }
 
-    fn note_states(&mut self) {
+    fn note_reported_states(&mut self) {
         for (id, sibling) in &self.known {
             let Some(state) = sibling.state else {
                 continue;
             };
             self.highest = rank::next([self.highest, state.rank.epoch].into_iter()) - 1;
-            if state.is_active && sibling.lives() {
+            if state.is_active && sibling.is_alive() {
                 self.former = Some(id.clone());
             }
         }
     }
 
-    /// Hands over if a sibling has tunnels and this gateway has none, or clearly fewer for a while.
-    fn decide_hand_over(&mut self, now: Instant) {
-        let others = self.known.values().filter(|s| s.contact == Contact::Heard);
-        let states = others.filter_map(|sibling| sibling.state);
+    /// Compares our tunnels with those of the siblings that could take over.
+    fn update_hand_over(&mut self, now: Instant) {
         let has_carrier = self.no_carrier.is_none();
-        let most = states.filter(|state| !(state.hands_over || has_carrier && state.no_carrier));
-        let most = most.map(|state| state.tunnels).max().unwrap_or_default();
+        let answering = self.known.values().filter(|s| s.contact == Contact::Heard);
+        let candidates = answering
+            .filter_map(|sibling| sibling.state)
+            .filter(|state| !(state.hands_over || has_carrier && state.no_carrier));
 
-        let is_cut_off = self.tunnels == 0 && most > 0;
-        let has_fewer = most >= self.tunnels.saturating_mul(2) && most >= self.tunnels + 2;
-        if !has_fewer {
-            self.fewer_since = None;
-        }
-        let since = has_fewer.then(|| *self.fewer_since.get_or_insert(now));
-        let has_long = since.is_some_and(|since| since + FEWER <= now);
-
-        self.hands_over = self.is_leaving || is_cut_off || has_long;
+        let most = candidates.map(|state| state.tunnels).max();
+        self.hand_over
+            .update(self.tunnels, most.unwrap_or_default(), now);
     }
 
     fn stay_or_stand_down(&mut self) {
-        if let Some(active) = self.superior() {
-            // A number that only a lie can have made must not keep the other from its place.
+        if let Some(active) = self.superseding_sibling() {
+            // Our epoch can be the higher one only if a gateway has lied about its own. Lowered, it
+            // does not keep the other from being active.
             let state = self.known.get(&active).and_then(|sibling| sibling.state);
             let theirs = state.map_or(0, |state| state.rank.epoch);
             if self.rank.epoch > theirs {
@@ -390,78 +369,84 @@ impl Siblings {
             return self.stand_by(active);
         }
 
-        // Two have taken over at once, and this one goes before the other: peers that use the
-        // other must move, too. Or it was alone until now.
+        // Two gateways have taken over at once, and this one takes precedence. A new epoch moves
+        // the peers that use the other one.
         let epoch = self.rank.epoch;
         let is_equal = self
-            .living()
+            .alive()
             .any(|(_, state)| state.is_active && state.rank.epoch == epoch);
         if is_equal {
             self.rank.epoch = self.next_epoch();
         }
+
+        // The first sibling was added to the record.
         if self.reason == RoleReason::Alone {
             self.rank.epoch = self.next_epoch();
-            self.set(SiteRole::Active, RoleReason::Vacant, None);
+            self.set_role(SiteRole::Active, RoleReason::Vacant, None);
         }
     }
 
-    /// A living sibling that is active in our place.
-    fn superior(&self) -> Option<GatewayId> {
+    /// A living sibling that is active and takes precedence over this gateway.
+    fn superseding_sibling(&self) -> Option<GatewayId> {
         let state = self.state();
-        let ours = key(&self.me, &state);
-        let active = self.living().filter(|(_, state)| state.is_active);
-        let above = active.filter(|(id, state)| key(id, state) > ours);
+        let ours = precedence(&self.me, &state);
+        let active = self.alive().filter(|(_, state)| state.is_active);
+        let above = active.filter(|(id, state)| precedence(id, state) > ours);
 
-        let highest = above.max_by_key(|(id, state)| key(id, state));
+        let highest = above.max_by_key(|(id, state)| precedence(id, state));
         highest.map(|(id, _)| id.clone())
     }
 
-    fn take_over_or_wait(&mut self, now: Instant) {
+    fn take_over_or_stand_by(&mut self, now: Instant) {
         let me = self.me.clone();
         let state = self.state();
-        let ours = key(&me, &state);
+        let ours = precedence(&me, &state);
+
+        // A sibling that may be alive and would take precedence delays the decision. After the
+        // start, so does one whose state is still unknown.
         let is_starting = self.reason == RoleReason::Starting;
-        let is_held_up = self.known.iter().any(|(id, sibling)| {
-            let before = sibling.state.map(|state| key(id, &state) > ours);
-            sibling.is_open() && before.unwrap_or(is_starting)
+        let must_wait = self.known.iter().any(|(id, sibling)| {
+            let precedes = sibling.state.map(|state| precedence(id, &state) > ours);
+            sibling.is_undecided() && precedes.unwrap_or(is_starting)
         });
-        if is_held_up {
+        if must_wait {
             return;
         }
 
-        let first = self.living().max_by_key(|(id, state)| key(id, state));
+        let first = self.alive().max_by_key(|(id, state)| precedence(id, state));
         let first = first.map(|(id, state)| (id.clone(), *state));
         match first {
-            Some((id, state)) if key(&id, &state) > ours => {
-                if self.may_return(&id, &state, now) {
+            Some((id, state)) if precedence(&id, &state) > ours => {
+                if self.may_preempt(&id, &state, now) {
                     self.take_over(RoleReason::Preferred(id), now);
                 } else {
                     self.stand_by(id);
                 }
             }
-            _ => self.take_over(self.why_now(), now),
+            _ => self.take_over(self.takeover_reason(), now),
         }
     }
 
-    /// True if this gateway was preferred to the active one, and as well connected, for a while.
-    fn may_return(&mut self, id: &GatewayId, active: &SiblingState, now: Instant) -> bool {
+    /// True once this gateway has been preferred to the active one, and as well connected, for
+    /// [`PREEMPTION_DELAY`].
+    fn may_preempt(&mut self, id: &GatewayId, active: &SiblingState, now: Instant) -> bool {
         let is_heard = self
             .known
             .get(id)
             .is_some_and(|sibling| sibling.contact == Contact::Heard);
         let is_better = self.rank.preference > active.rank.preference
             && self.tunnels >= active.tunnels
-            && !self.hands_over
+            && !self.hand_over.is_requested()
             && self.no_carrier.is_none();
         if !is_heard || !is_better {
             self.preferred_since = None;
             return false;
         }
 
-        *self.preferred_since.get_or_insert(now) + RETURN <= now
+        *self.preferred_since.get_or_insert(now) + PREEMPTION_DELAY <= now
     }
 
-    fn why_now(&self) -> RoleReason {
+    fn takeover_reason(&self) -> RoleReason {
         let Some(former) = &self.former else {
             return RoleReason::Vacant;
         };
@@ -480,14 +465,14 @@ impl Siblings {
         }
     }
 
-    /// `active` goes before this gateway.
+    /// Becomes or stays standby because `active` is the active gateway.
     fn stand_by(&mut self, active: GatewayId) {
         let reason = match self.no_carrier.clone() {
             Some(interfaces) => RoleReason::NoCarrier { interfaces, active },
             None => RoleReason::Outranked(active),
         };
 
-        self.set(SiteRole::Standby, reason, None);
+        self.set_role(SiteRole::Standby, reason, None);
     }
 
     fn take_over(&mut self, reason: RoleReason, now: Instant) {
@@ -505,14 +490,14 @@ impl Siblings {
         *self.takeovers.entry(reason.word()).or_default() += 1;
         self.former = None;
         self.preferred_since = None;
-        self.set(SiteRole::Active, reason, gap);
+        self.set_role(SiteRole::Active, reason, gap);
     }
 
     fn next_epoch(&self) -> u64 {
         rank::next([self.highest, self.rank.epoch].into_iter())
     }
 
-    fn set(&mut self, role: SiteRole, reason: RoleReason, gap: Option<Duration>) {
+    fn set_role(&mut self, role: SiteRole, reason: RoleReason, gap: Option<Duration>) {
         if role != self.role {
             self.gap = gap;
         }
@@ -520,16 +505,17 @@ impl Siblings {
         self.reason = reason;
     }
 
-    fn living(&self) -> impl Iterator<Item = (&GatewayId, &SiblingState)> {
-        let living = self.known.iter().filter(|(_, sibling)| sibling.lives());
+    /// The siblings that are alive and have reported a state.
+    fn alive(&self) -> impl Iterator<Item = (&GatewayId, &SiblingState)> {
+        let alive = self.known.iter().filter(|(_, sibling)| sibling.is_alive());
 
-        living.filter_map(|(id, sibling)| Some((id, sibling.state.as_ref()?)))
+        alive.filter_map(|(id, sibling)| Some((id, sibling.state.as_ref()?)))
     }
 }
 
-/// Who is active goes by this. One that is drained, or has no uplink, is still better than one that
-/// does not reach the site's hosts.
-fn key<'s>(id: &'s GatewayId, state: &SiblingState) -> (bool, bool, Place<'s>) {
+/// The gateway with the greatest value becomes the active one. A gateway that is drained or has no
+/// uplink still takes precedence over one that does not reach the site's hosts.
+fn precedence<'s>(id: &'s GatewayId, state: &SiblingState) -> (bool, bool, Place<'s>) {
     let place = (state.rank, Reverse(id));
 
     (!state.no_carrier, !state.hands_over, place)

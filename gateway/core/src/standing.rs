@@ -1,19 +1,19 @@
 //! [`Standing`]: whether this gateway is the active one of its site, and why.
 //!
-//! Every gateway of a site carries packets whenever some come. The active one is where peers send
-//! theirs, and where the site's hosts should.
+//! Every gateway of a site forwards the packets that it receives. Peers and the site's hosts send
+//! theirs to the active one.
 
 use std::fmt;
 use std::time::Duration;
 
 use ringway_config::GatewayId;
 
-/// What a gateway is among those of its site.
+/// The role of a gateway within its site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SiteRole {
     /// The site's hosts and the peers should use this gateway.
     Active,
-    /// They should use another one.
+    /// They should use another gateway.
     Standby,
 }
 
@@ -27,8 +27,8 @@ pub struct Standing {
     pub epoch: u64,
     /// Why it has this role.
     pub reason: RoleReason,
-    /// After a takeover: since when the gateway that was active before was not heard of. Its hosts
-    /// and peers may have been without a gateway for as long.
+    /// After a takeover: the time since the last sign of life of the former active gateway. The
+    /// site's hosts and peers may have been without a gateway for that long.
     pub gap: Option<Duration>,
 }
 
@@ -39,9 +39,9 @@ pub enum RoleReason {
     Alone,
     /// Standby: the daemon has started and does not know yet whether a sibling is active.
     Starting,
-    /// Active: after the start, no sibling was.
+    /// Active: no sibling was active when this gateway had started.
     Vacant,
-    /// Active: this sibling was, and does not answer any more.
+    /// Active: this sibling was, and no longer answers.
     Silent(GatewayId),
     /// Active: this sibling was, and has stopped or was removed.
     Left(GatewayId),

@@ -1,10 +1,10 @@
 //! [`Tunnel`]: the relation with one peer, carried by one session at a time.
 //!
-//! This file takes what happens to a tunnel and ends sessions. `sessions` decides which session
+//! This file dispatches events and ends sessions. `sessions` decides which session
 //! carries it, `start` turns connections into sessions, `claims` exchanges prefixes and records,
-//! `timeout` acts when a time has come, `path` finds the path MTU, `standing` exchanges which
-//! gateway of a site is active, `addresses` where siblings dial each other, `attach` has what is
-//! different with attached nodes, `report` describes the tunnel for operators.
+//! `timeout` handles deadlines, `path` finds the path MTU, `standing` serves the election of a site's
+//! active gateway, `addresses` exchanges addresses between siblings, `attach` has what differs for
+//! attached nodes, `report` describes the tunnel for operators.
 //!
 //! Invariants: a session of a dead daemon (an older boot id) is never up beside one of the running
 //! daemon; a peer has a bounded number of sessions, those without `Hello` included. A bad peer may
@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use ringway_config::{GatewayId, SiteId};
 
-use crate::action::{Action, PolicyLetter};
+use crate::action::{Action, PolicyEnvelope};
 use crate::alarm::Alarm;
 use crate::allowance::Allowance;
 use crate::boots::Boots;
@@ -46,7 +46,7 @@ use crate::round_trips::RoundTrips;
 use crate::session::{Live, Session};
 use crate::tunnel_error::TunnelError;
 use sessions::{Selection, Sessions};
-use standing::Relayed;
+use standing::RelayLimit;
 
 /// Most alarms about one session.
 const MAX_ALARMS: u32 = 8;
@@ -67,7 +67,7 @@ pub(crate) struct Tunnel {
     /// When it went up or down last.
     since: Instant,
     last_error: Option<TunnelError>,
-    /// The differences between the ends' records that the operator was told last.
+    /// The differences between the ends' records, as last reported to the operator.
     drift: Vec<RecordDrift>,
     drift_allowance: Allowance,
     outages: Outages,
@@ -75,13 +75,13 @@ pub(crate) struct Tunnel {
     /// The epoch of the peer's claims that was known last, and since when it has its rank.
     known_epoch: Option<u64>,
     ranked_since: Instant,
-    relayed: Relayed,
-    /// Where a sibling can be dialled inside our site.
+    relay_limit: RelayLimit,
+    /// The addresses of a sibling inside our site.
     nearby: BTreeSet<SocketAddr>,
-    /// What the gateway had for us, an attached node, when it said so last.
+    /// The last offer of a gateway to us, an attached node.
     offer: Option<Offer>,
     offer_allowance: Allowance,
-    /// No packets pass just now, between an attached node and a gateway.
+    /// Packets to or from an attached node are lost, although there is a session.
     is_silent: bool,
 }
 
@@ -110,7 +110,7 @@ impl Tunnel {
             round_trips: RoundTrips::default(),
             known_epoch: None,
             ranked_since: now,
-            relayed: Relayed::new(now),
+            relay_limit: RelayLimit::new(now),
             nearby: BTreeSet::new(),
             offer: None,
             offer_allowance: Allowance::new(now),
@@ -151,7 +151,7 @@ impl Tunnel {
             return self.close(context, conn, reason, now);
         }
 
-        if !self.may_say(context, message.kind()) {
+        if !self.may_send(context, message.kind()) {
             let reason = CloseReason::UnexpectedMessage(message.kind());
             return self.close(context, conn, reason, now);
         }
@@ -166,21 +166,21 @@ impl Tunnel {
             }
             Message::Refuse(refuse) => self.refused_by_peer(context, conn, refuse),
             Message::Records { records } => self.records(context, conn, records, now),
-            Message::Rank(rank) => self.ranked(context, conn, rank, now),
-            Message::Sibling(message) => self.sibling_said(context, conn, message),
-            Message::Relay(relay) => self.relayed(context, conn, relay, now),
-            Message::Addresses(list) => self.addresses_said(context, conn, list, now),
+            Message::Rank(rank) => self.handle_rank(context, conn, rank, now),
+            Message::Sibling(message) => self.handle_sibling(context, conn, message),
+            Message::Relay(relay) => self.handle_relay(context, conn, relay, now),
+            Message::Addresses(list) => self.handle_addresses(context, conn, list, now),
             Message::Zone(message) => context.act(Action::ZoneMessage {
                 peer: self.peer.clone(),
                 conn,
                 message,
             }),
-            Message::Policy(message) => context.act(Action::Policy(PolicyLetter {
+            Message::Policy(message) => context.act(Action::Policy(PolicyEnvelope {
                 peer: self.peer.clone(),
                 conn,
                 message,
             })),
-            Message::Offer(offer) => self.offered(context, offer, now),
+            Message::Offer(offer) => self.handle_offer(context, offer, now),
             Message::Bye { code } => self.bye(context, conn, code, now),
         }
     }
@@ -266,7 +266,7 @@ impl Tunnel {
                 self.select_session(context, now);
             }
         }
-        self.note_silence(context, now);
+        self.update_silence(context, now);
     }
 
     /// Closes a session from this side. Both ends record the reason.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ringway_config::{Accepted, Config, Endpoint, Faults, GatewayId, Prefix};
 use ringway_core::{
-    ByeCode, ConnId, DialId, Membership, Message, Offer, PolicyLetter, Secret, Standing,
+    ByeCode, ConnId, DialId, Membership, Message, Offer, PolicyEnvelope, Secret, Standing,
     ZoneMessage,
 };
 use ringway_intent::{Finding, GuardSpec, Inquiry, RoutePlan, Thing};
@@ -142,7 +142,7 @@ pub enum Effect {
     SaveAccepted(Accepted),
     /// Remember what siblings prove to be alive by, in place of what was before: a proof may be
     /// all that comes of them after a restart.
-    KeepSecrets(BTreeMap<GatewayId, Secret>),
+    StoreSecrets(BTreeMap<GatewayId, Secret>),
     /// Give freed memory back to the system.
     TrimHeap,
 
@@ -195,7 +195,7 @@ pub enum Effect {
         offer: Offer,
     },
     /// A question about our policy came, or an answer about the peer's.
-    Policy(PolicyLetter),
+    Policy(PolicyEnvelope),
     /// Offer our zone on a connection.
     OfferZone {
         /// The connection.

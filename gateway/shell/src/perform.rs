@@ -98,7 +98,7 @@ impl Shell {
             }
             Action::RecordsDiffer { peer, drift } => self.records_differ(&peer, &drift),
             Action::Role(standing) => self.role_changed(standing),
-            Action::KeepSecrets(secrets) => self.effects.push_back(Effect::KeepSecrets(secrets)),
+            Action::StoreSecrets(secrets) => self.effects.push_back(Effect::StoreSecrets(secrets)),
             Action::Alarm(alarm) => self.alarm(alarm, now),
             Action::Drained => self.phase = Phase::Drained,
         }

@@ -93,7 +93,7 @@ impl SiteReport {
 fn sibling_report(gateway: String, sibling: &SiblingStatus) -> SiblingReport {
     let contact = match sibling.contact {
         Contact::Unknown { .. } => "unknown",
-        Contact::Mute => "earlier version",
+        Contact::Unsupported => "earlier version",
         Contact::Heard => "heard",
         Contact::Doubtful { .. } => "doubtful",
         Contact::Apart { .. } => "apart",

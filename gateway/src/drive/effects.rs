@@ -64,7 +64,7 @@ impl Drive {
             Effect::BuildZone { change } => self.in_force.build_zone(change, &self.jobs),
             Effect::ReadIdentity { change } => self.in_force.read_identity(change, &self.jobs),
             Effect::SaveAccepted(accepted) => self.in_force.save_accepted(accepted, &self.jobs),
-            Effect::KeepSecrets(secrets) => self.in_force.keep_secrets(secrets, &self.jobs),
+            Effect::StoreSecrets(secrets) => self.in_force.keep_secrets(secrets, &self.jobs),
             Effect::TrimHeap => self.tasks.spawn_blocking(heap::trim),
 
             Effect::Adopt {
@@ -84,7 +84,7 @@ impl Drive {
                 self.handle_zone_message(peer, conn, message);
             }
             Effect::Offered { peer, offer } => self.in_force.handle_offer(&peer, offer, &self.jobs),
-            Effect::Policy(letter) => self.handle_policy_letter(&letter),
+            Effect::Policy(letter) => self.handle_policy_message(&letter),
             Effect::OfferZone { conn } => self.offer_zone(conn),
             Effect::ForgetZone { conn } => self.replicator.forget(conn),
             Effect::ReloadEnded { change, result } => self.end_reload(change, result),

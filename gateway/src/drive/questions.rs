@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use ringway_config::{GatewayId, Opening};
 use ringway_core::message::POLICY_QUESTIONS;
-use ringway_core::{ConnId, Message, PolicyLetter, PolicyMessage, PolicyVerdict, RouteStatus};
+use ringway_core::{ConnId, Message, PolicyEnvelope, PolicyMessage, PolicyVerdict, RouteStatus};
 use ringway_filter::{Explanation, Rules};
 use tokio::sync::oneshot;
 
@@ -156,8 +156,8 @@ impl Drive {
     }
 
     /// Handles a peer's question about our rules, or its answer about its own.
-    pub(super) fn handle_policy_letter(&mut self, letter: &PolicyLetter) {
-        let PolicyLetter {
+    pub(super) fn handle_policy_message(&mut self, letter: &PolicyEnvelope) {
+        let PolicyEnvelope {
             peer,
             conn,
             message,

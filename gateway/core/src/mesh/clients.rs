@@ -1,7 +1,7 @@
-//! [`Clients`]: which WireGuard clients are at this gateway, and which at a sibling.
+//! [`Clients`]: which WireGuard clients are connected to this gateway, and which to a sibling.
 //!
-//! A client is at the gateway that it used last. Each gateway knows when that was by its own clock,
-//! and when a sibling began to claim the client's prefixes: no clocks are compared.
+//! A client belongs to the gateway that it used last. Each gateway compares two times of its own
+//! clock: when the client used it, and when a sibling began to claim the client's prefixes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -12,15 +12,15 @@ use crate::membership::Membership;
 
 #[derive(Debug, Default)]
 pub(super) struct Clients {
-    /// When each client that has a session here used it last, by prefix.
+    /// For each client with a session here, by prefix: when it was used last.
     used: BTreeMap<Prefix, Instant>,
-    /// Since when siblings claim prefixes.
+    /// When each sibling began to claim a prefix.
     claimed: BTreeMap<(Prefix, GatewayId), Instant>,
 }
 
 impl Clients {
-    /// These have sessions here. False if that is known.
-    pub(super) fn used(&mut self, used: BTreeMap<Prefix, Instant>) -> bool {
+    /// Replaces the clients with sessions here. False if nothing has changed.
+    pub(super) fn set_used(&mut self, used: BTreeMap<Prefix, Instant>) -> bool {
         if self.used == used {
             return false;
         }
@@ -29,8 +29,8 @@ impl Clients {
         true
     }
 
-    /// Siblings claim this now.
-    pub(super) fn claimed(&mut self, claims: BTreeSet<(Prefix, GatewayId)>, now: Instant) {
+    /// Replaces the claims of siblings; those that stay keep their time.
+    pub(super) fn set_claims(&mut self, claims: BTreeSet<(Prefix, GatewayId)>, now: Instant) {
         self.claimed.retain(|claim, _| claims.contains(claim));
 
         for claim in claims {
@@ -38,11 +38,11 @@ impl Clients {
         }
     }
 
-    /// The prefixes of those that used this gateway last.
+    /// The prefixes of the clients that used this gateway last.
     pub(super) fn here(&self, membership: &Membership) -> BTreeSet<Prefix> {
         let used = self.used.iter();
 
-        used.filter(|(prefix, _)| is_nodes(membership, prefix))
+        used.filter(|(prefix, _)| belongs_to_node(membership, prefix))
             .filter(|(prefix, used)| {
                 let mut claimed = self.claimed.iter();
                 !claimed.any(|((other, _), since)| other == *prefix && since > *used)
@@ -52,8 +52,8 @@ impl Clients {
     }
 }
 
-/// False for one that is in conflict, or whose node was removed a moment ago.
-fn is_nodes(membership: &Membership, prefix: &Prefix) -> bool {
+/// False for a prefix that is in conflict, or whose node was removed a moment ago.
+fn belongs_to_node(membership: &Membership, prefix: &Prefix) -> bool {
     let mut authorized = membership.authorized.iter();
 
     authorized.any(|((_, site), own)| site.is_node() && own.contains(prefix))

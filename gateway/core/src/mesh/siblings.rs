@@ -1,5 +1,5 @@
-//! What the mesh does for [`Siblings`](crate::siblings::Siblings): shows it the tunnels, carries
-//! its questions and answers, and tells peers, siblings and the shell what it decides.
+//! Connects [`Siblings`](crate::siblings::Siblings) with the tunnels: reports their state to it,
+//! sends and forwards its queries and answers, and publishes the result of the election.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -12,28 +12,28 @@ use crate::id::ConnId;
 use crate::message::{Answer, Message, Relay};
 use crate::siblings::View;
 
-/// Peers that are asked about a sibling.
+/// How many peers are asked about a sibling.
 const WITNESSES: usize = 3;
 
-/// Added to two round trips to a peer that is asked.
+/// Added to two round trips to the farthest witness.
 const MARGIN: Duration = Duration::from_millis(30);
 
-/// The longest time that a word of a peer is waited for.
-const LONGEST: Duration = Duration::from_millis(250);
+/// The longest time to wait for witnesses.
+const MAX_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// What the tunnels to other sites show.
+/// The tunnels to other sites.
 struct Uplinks {
     /// How many carry packets.
-    living: u16,
-    /// The nearest peers that can be asked.
+    alive: u16,
+    /// The nearest peers that can be asked about a sibling.
     witnesses: Vec<GatewayId>,
-    /// How long their word is waited for.
-    patience: Duration,
+    /// How long to wait for their answers.
+    timeout: Duration,
 }
 
 impl Mesh {
-    /// The membership lists these siblings now.
-    pub(super) fn follow_siblings(&mut self, now: Instant) {
+    /// Takes the siblings from the membership.
+    pub(super) fn update_siblings(&mut self, now: Instant) {
         let membership = &self.context.membership;
         let siblings: BTreeSet<GatewayId> = membership
             .gateways
@@ -46,40 +46,40 @@ impl Mesh {
         self.context.has_few_nodes = nodes.count() <= FEW_NODES;
         self.context.has_siblings = !siblings.is_empty();
         self.context.siblings_stale = true;
-        self.siblings.follow(&siblings, now);
+        self.siblings.set_siblings(&siblings, now);
     }
 
-    /// Decides again whether this gateway is the active one, if anything may have changed.
-    pub(super) fn settle_siblings(&mut self, now: Instant) {
-        self.pass_on(now);
+    /// Runs the election again if its inputs may have changed or its time has come.
+    pub(super) fn poll_siblings(&mut self, now: Instant) {
+        self.dispatch_relays(now);
 
         let is_due = !self.siblings.is_empty() && self.siblings.is_due(now);
         if !std::mem::take(&mut self.context.siblings_stale) && !is_due {
             return;
         }
 
-        self.siblings.look(now);
+        self.siblings.note_poll(now);
         let uplinks = self.uplinks(now);
         let ids: Vec<GatewayId> = self.siblings.ids().cloned().collect();
         for id in &ids {
             let tunnel = self.tunnels.get(id);
             let view = tunnel.map_or(View::Silent, |tunnel| tunnel.view(&self.context, now));
-            self.siblings.observe(id, view, uplinks.patience, now);
+            self.siblings.observe(id, view, uplinks.timeout, now);
         }
-        self.ask(&uplinks.witnesses, now);
-        if let Some(secrets) = self.siblings.secrets_to_keep(now) {
-            self.context.act(Action::KeepSecrets(secrets));
+        self.query_witnesses(&uplinks.witnesses, now);
+        if let Some(secrets) = self.siblings.secrets_to_store(now) {
+            self.context.act(Action::StoreSecrets(secrets));
         }
 
-        self.siblings.decide(uplinks.living, now);
-        self.tell_siblings();
-        if let Some(standing) = self.siblings.news() {
+        self.siblings.elect(uplinks.alive, now);
+        self.publish_standing();
+        if let Some(standing) = self.siblings.poll_standing() {
             self.context.act(Action::Role(standing));
         }
     }
 
     fn uplinks(&self, now: Instant) -> Uplinks {
-        let mut living = 0_u16;
+        let mut alive = 0_u16;
         let mut near = Vec::new();
         for (peer, tunnel) in &self.tunnels {
             if tunnel.is_sibling(&self.context) || tunnel.is_to_node() {
@@ -88,7 +88,7 @@ impl Mesh {
             let Some(uplink) = tunnel.uplink(&self.context, now) else {
                 continue;
             };
-            living = living.saturating_add(1);
+            alive = alive.saturating_add(1);
             near.extend(uplink.map(|rtt| (rtt, peer)));
         }
 
@@ -96,23 +96,23 @@ impl Mesh {
         near.truncate(WITNESSES);
         let farthest = near.last().map(|(rtt, _)| *rtt);
         Uplinks {
-            living,
+            alive,
             witnesses: near.into_iter().map(|(_, peer)| peer.clone()).collect(),
-            // Alone, nobody's word can come.
-            patience: farthest.map_or(Duration::ZERO, |rtt| (rtt * 2 + MARGIN).min(LONGEST)),
+            // Without a witness there is no answer to wait for.
+            timeout: farthest.map_or(Duration::ZERO, |rtt| (rtt * 2 + MARGIN).min(MAX_TIMEOUT)),
         }
     }
 
-    /// Asks siblings that do not answer whether they are alive, through peers.
-    fn ask(&mut self, witnesses: &[GatewayId], now: Instant) {
-        // A question that nobody passes on has not been asked.
+    /// Asks siblings that do not answer, through peers, whether they are alive.
+    fn query_witnesses(&mut self, witnesses: &[GatewayId], now: Instant) {
+        // A query that cannot be sent must not start the wait for an answer.
         if witnesses.is_empty() {
             return;
         }
 
-        for sibling in self.siblings.to_be_asked(now) {
+        for sibling in self.siblings.due_queries(now) {
             let nonce = self.context.next_nonce();
-            self.siblings.asked(&sibling, nonce, now);
+            self.siblings.note_query(&sibling, nonce, now);
 
             for witness in witnesses {
                 let relay = Relay {
@@ -123,22 +123,22 @@ impl Mesh {
                     answer: None,
                 };
                 if let Some(tunnel) = self.tunnels.get(witness) {
-                    tunnel.relay(&mut self.context, relay);
+                    tunnel.send_relay(&mut self.context, relay);
                 }
             }
         }
     }
 
-    /// Tells the siblings everything, and the other peers the rank of our claims.
-    fn tell_siblings(&mut self) {
+    /// Sends our state to the siblings and the rank of our claims to the other peers.
+    fn publish_standing(&mut self) {
         if let Some(state) = self.siblings.next_state(&self.context.announced) {
             self.context.announced = state;
             for tunnel in self.tunnels.values_mut() {
-                tunnel.tell_standing(&mut self.context);
+                tunnel.send_standing(&mut self.context);
             }
         }
 
-        // After the rank: it comes before the claims that it is for.
+        // The rank is sent before the claims that it applies to.
         let claims_site = self.siblings.claims_site();
         if self.context.claims_site != claims_site {
             self.context.claims_site = claims_site;
@@ -148,15 +148,15 @@ impl Mesh {
         }
     }
 
-    /// Passes messages of siblings on, and takes those for this gateway.
-    fn pass_on(&mut self, now: Instant) {
+    /// Forwards relays between siblings of another site, and handles those for this gateway.
+    fn dispatch_relays(&mut self, now: Instant) {
         for (sender, conn, relay) in std::mem::take(&mut self.context.relays) {
-            let speaks_for_itself = relay.org == sender.org && relay.from == sender.name;
+            let is_from_sender = relay.org == sender.org && relay.from == sender.name;
 
-            if speaks_for_itself && !self.is_own_sibling(&sender) {
-                self.pass_to_sibling(&sender, relay);
+            if is_from_sender && !self.is_own_sibling(&sender) {
+                self.forward_relay(&sender, relay);
             } else if relay.org == self.context.membership.me.org {
-                self.take_relayed(conn, relay, now);
+                self.handle_relay(conn, relay, now);
             }
         }
     }
@@ -165,8 +165,8 @@ impl Mesh {
         self.siblings.ids().any(|sibling| sibling == id)
     }
 
-    /// Only between gateways of one site: no other has a reason to go through us.
-    fn pass_to_sibling(&mut self, sender: &GatewayId, relay: Relay) {
+    /// Forwards only between gateways of one site: no others have a reason to use us.
+    fn forward_relay(&mut self, sender: &GatewayId, relay: Relay) {
         let receiver = GatewayId {
             org: sender.org.clone(),
             name: relay.to.clone(),
@@ -178,11 +178,11 @@ impl Mesh {
         }
 
         if let Some(tunnel) = self.tunnels.get(&receiver) {
-            tunnel.relay(&mut self.context, relay);
+            tunnel.send_relay(&mut self.context, relay);
         }
     }
 
-    fn take_relayed(&mut self, conn: ConnId, relay: Relay, now: Instant) {
+    fn handle_relay(&mut self, conn: ConnId, relay: Relay, now: Instant) {
         let me = self.context.membership.me.clone();
         let sibling = GatewayId {
             org: me.org.clone(),
@@ -194,7 +194,10 @@ impl Mesh {
 
         match relay.answer {
             Some(answer) => {
-                if self.siblings.proved(&sibling, relay.nonce, answer, now) {
+                if self
+                    .siblings
+                    .handle_proof(&sibling, relay.nonce, answer, now)
+                {
                     self.context.siblings_stale = true;
                 }
             }

@@ -43,55 +43,56 @@ const ACTIVE: u8 = 1;
 const HANDS_OVER: u8 = 2;
 const NO_CARRIER: u8 = 4;
 
-/// What a gateway says of itself to those of its own site.
+/// The state that a gateway reports to the others of its site.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SiblingState {
     /// The rank of its claims.
     pub rank: Rank,
-    /// It is the active one.
+    /// The gateway is the active one.
     pub is_active: bool,
-    /// Another one should be active in its place: it is about to leave, or its uplink is dead.
+    /// The gateway asks another one to take over: it is about to stop, or its uplink is dead.
     pub hands_over: bool,
-    /// Its interfaces to the site's network have no carrier: it does not reach the site's hosts.
+    /// None of its interfaces to the site's network has a carrier: it does not reach the site's
+    /// hosts.
     pub no_carrier: bool,
     /// Its tunnels to other sites that carry packets.
     pub tunnels: u16,
-    /// Counts its changes, on from one start of the gateway to the next: what was said last may
-    /// come first, by another way.
+    /// Incremented with every change, also across restarts. It orders states that arrive on
+    /// different paths.
     pub serial: u64,
 }
 
-/// What a gateway tells another one of its own site, on their session.
+/// The message of a gateway to another one of its site, on their session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SiblingMessage {
-    /// What it is.
+    /// The sender's state.
     pub state: SiblingState,
-    /// By which it proves to the receiver that it is alive.
+    /// The key of the proofs that the sender will give to the receiver.
     pub secret: Secret,
 }
 
-/// A question of one sibling to another whether it is alive and what it is, or the answer. A peer
-/// of both passes it on, and can neither answer it nor change the answer.
+/// A query of one sibling to another, whether it is alive and in which state, or the answer. A peer
+/// of both forwards it, and can neither forge nor change the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relay {
-    /// The organization of both: gateways of different ones often have the same names.
+    /// The organization of both. Gateways of different organizations often have equal names.
     pub org: OrgId,
-    /// The gateway that says it.
+    /// The sender.
     pub from: GatewayName,
-    /// The gateway of the same site that it is for.
+    /// The receiver, a gateway of the same site.
     pub to: GatewayName,
-    /// New with every question; the answer repeats it.
+    /// Unique to each query; the answer repeats it.
     pub nonce: [u8; 16],
-    /// Not in a question.
+    /// `None` in a query.
     pub answer: Option<Answer>,
 }
 
-/// What a sibling says through a peer.
+/// A sibling's answer through a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
-    /// What it is.
+    /// The sibling's state.
     pub state: SiblingState,
-    /// That it says so: see [`Secret::prove`].
+    /// Authenticates nonce and state: see [`Secret::prove`].
     pub proof: Digest,
 }
 
@@ -154,7 +155,7 @@ pub(super) fn get_relay(body: &[u8]) -> Result<Relay, FieldError> {
 }
 
 impl SiblingState {
-    /// As it stands in the field of its tag.
+    /// The value of the field with tag [`STATE`].
     fn bits(&self) -> u8 {
         let bit = |is_set, bit| if is_set { bit } else { 0 };
 
@@ -163,7 +164,7 @@ impl SiblingState {
             | bit(self.no_carrier, NO_CARRIER)
     }
 
-    /// All of it in a fixed length, as a proof covers it.
+    /// The input of a proof, of fixed length.
     pub(crate) fn to_bytes(self) -> [u8; 23] {
         let mut bytes = [0; 23];
         bytes[..8].copy_from_slice(&self.rank.epoch.to_be_bytes());

@@ -1,4 +1,4 @@
-//! [`Sibling`]: what is known of one other gateway of this site, and whether it is alive.
+//! [`Sibling`]: one other gateway of this site, and whether it is alive.
 //!
 //! ```text
 //!   Unknown ──► Heard ── no echo for 150 ms ──► Doubtful ── no proof in time ──► Silent
@@ -7,10 +7,10 @@
 //!      │         │                                ▼   │                            │
 //!      │         └──────────── an echo ────────── Apart ◄──── a proof ─────────────┤
 //!      │                                            ▲                              │
-//!      ├─ it proved to be alive through a peer ─────┘                              │
-//!      └─ it cannot be reached, and no proof came ─────────────────────────────────┘
+//!      ├─ a proof through a peer ───────────────────┘                              │
+//!      └─ no session, and no proof ────────────────────────────────────────────────┘
 //! ```
-//! An echo leads to Heard from everywhere, its goodbye to Left.
+//! An echo leads to Heard from every state; a `Bye` of the sibling leads to Left.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -18,74 +18,75 @@ use std::time::{Duration, Instant};
 use crate::message::{Answer, SiblingMessage, SiblingState};
 use crate::secret::Secret;
 
-/// After the start, how long a sibling is waited for.
-const START: Duration = Duration::from_secs(3);
+/// After the start, how long to wait for a sibling.
+const START_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// After this gateway itself stood still, how long a sibling is waited for: it has given our
-/// sessions up, and new ones take a moment.
-const RETURN: Duration = Duration::from_millis(1500);
+/// After this gateway itself was stopped, how long to wait for a sibling: it has closed our
+/// sessions, and new ones take a moment.
+const RESUME_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// Least time between two questions through peers.
-const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// Least time between two queries about a sibling.
+const QUERY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The same, about a sibling that is dead as far as is known: the site's network may be cut, and no
-/// peer was there to say so.
-const ASK_SELDOM: Duration = Duration::from_secs(1);
+/// Least time between two queries about a sibling that counts as dead. It may be alive all the same:
+/// behind a cut in the site's network, at a time when no peer could be asked.
+const QUERY_INTERVAL_SILENT: Duration = Duration::from_secs(1);
 
-/// How long after a question its proof counts: that of one question may come late. Not from the
-/// answer on: a peer could keep that back until the sibling is dead.
-const PROOF: Duration = Duration::from_millis(600);
+/// How long a proof is valid, from the query on. Counted from the answer, a peer could hold the
+/// answer back until the sibling is dead.
+const PROOF_LIFETIME: Duration = Duration::from_millis(600);
 
-/// Questions whose answers still count.
-const QUESTIONS: usize = 8;
+/// Most queries that can be outstanding.
+const MAX_QUERIES: usize = 8;
 
-/// What its tunnel shows.
+/// The state of the tunnel to a sibling.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum View {
-    /// No attempt to reach it is over yet, or no echo has come on its session.
-    Nothing,
-    /// It does not know of siblings.
-    Mute,
-    /// Its session works.
-    Answers {
-        /// When the last echo came.
+    /// The first attempt to connect has not ended, or no probe has been echoed yet.
+    Pending,
+    /// The sibling's version does not support [`SIBLINGS`](crate::message::SIBLINGS).
+    Unsupported,
+    /// Probes are echoed.
+    Answering {
+        /// When the last echo arrived.
         heard: Instant,
-        /// Since when the session is up.
+        /// When the session was established.
         since: Instant,
-        /// What it said last on this session.
-        said: Option<SiblingMessage>,
-        /// Echoes are overdue.
+        /// The last message on this session.
+        message: Option<SiblingMessage>,
+        /// The next echo is overdue.
         is_overdue: bool,
     },
-    /// No echo comes, or there is no session.
+    /// Probes are not echoed, or there is no session.
     Silent,
-    /// It said that it stops.
+    /// The sibling has sent `Bye`.
     Left,
 }
 
-/// Whether it is alive.
+/// Whether a sibling is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contact {
-    /// Nothing is known yet.
+    /// Not known yet.
     Unknown {
         /// When it counts as silent.
         until: Instant,
     },
-    /// It runs a version that does not know of siblings, so that it takes no part.
-    Mute,
+    /// Its version does not support siblings: it takes no part in the election.
+    Unsupported,
     /// It answers.
     Heard,
-    /// It does not answer; peers are asked.
+    /// It does not answer here; peers have been asked.
     Doubtful {
-        /// How long their word is waited for.
+        /// When it counts as silent.
         until: Instant,
     },
-    /// It does not answer here, but proved through a peer to be alive: the site's network is cut.
+    /// It does not answer here, but has proved through a peer that it is alive: the site's network
+    /// is partitioned.
     Apart {
-        /// When it was asked: it was alive then.
+        /// The time of the query: the sibling was alive after it.
         proved: Instant,
     },
-    /// It is dead, as far as can be known.
+    /// Neither the sibling nor a proof of it has been heard: it counts as dead.
     Silent,
     /// It has stopped.
     Left,
@@ -94,226 +95,228 @@ pub enum Contact {
 #[derive(Debug)]
 pub(crate) struct Sibling {
     pub(crate) contact: Contact,
-    /// What it said last.
+    /// The state that it reported last.
     pub(crate) state: Option<SiblingState>,
-    /// What it proves to be alive by.
+    /// The key of its proofs.
     secret: Option<Secret>,
-    /// When its last echo came.
+    /// When its last echo arrived.
     pub(crate) heard: Option<Instant>,
-    /// Until when its silence is no sign: this gateway stood still.
-    excused: Option<Instant>,
+    /// Until then, silence does not mean that it is dead: this gateway itself was stopped.
+    grace_until: Option<Instant>,
     is_overdue: bool,
-    asked: Option<Instant>,
-    /// Its latest proof.
-    proved: Option<Proved>,
-    /// Each with the time at which it was asked.
-    questions: VecDeque<([u8; 16], Instant)>,
+    last_query: Option<Instant>,
+    last_proof: Option<Proof>,
+    /// Outstanding queries, the latest first, with their times.
+    queries: VecDeque<([u8; 16], Instant)>,
 }
 
-/// A sibling that was alive by its own proof.
+/// A verified answer to a query.
 #[derive(Debug, Clone, Copy)]
-struct Proved {
-    /// When it was asked.
+struct Proof {
+    /// The time of the query.
     at: Instant,
-    /// What it was then.
     state: SiblingState,
 }
 
 impl Sibling {
-    /// One that has proved to be alive by `secret` before this gateway's start, if it is known.
+    /// `secret`: from an earlier run of this gateway.
     pub(crate) fn new(secret: Option<Secret>, now: Instant) -> Sibling {
         Sibling {
-            contact: Contact::Unknown { until: now + START },
+            contact: Contact::Unknown {
+                until: now + START_TIMEOUT,
+            },
             state: None,
             secret,
             heard: None,
-            excused: None,
+            grace_until: None,
             is_overdue: false,
-            asked: None,
-            proved: None,
-            questions: VecDeque::new(),
+            last_query: None,
+            last_proof: None,
+            queries: VecDeque::new(),
         }
     }
 
-    /// This gateway itself has slept or stood still: nothing that it knew counts.
-    pub(crate) fn forget(&mut self, now: Instant) {
-        if self.contact != Contact::Mute {
-            let until = now + RETURN;
+    /// This gateway itself was suspended or stopped: what it knew is out of date.
+    pub(crate) fn reset_contact(&mut self, now: Instant) {
+        if self.contact != Contact::Unsupported {
+            let until = now + RESUME_TIMEOUT;
             self.contact = Contact::Unknown { until };
-            self.excused = Some(until);
-            self.questions.clear();
+            self.grace_until = Some(until);
+            self.queries.clear();
         }
     }
 
-    /// Takes what its tunnel shows. A word of peers about it is waited for as long as `patience`.
-    pub(crate) fn observe(&mut self, view: View, patience: Duration, now: Instant) {
+    /// Updates the contact from the state of the tunnel. `timeout`: how long to wait for answers of
+    /// peers.
+    pub(crate) fn observe(&mut self, view: View, timeout: Duration, now: Instant) {
         self.is_overdue = false;
         match view {
-            View::Nothing => {}
-            View::Mute => {
-                self.contact = Contact::Mute;
+            View::Pending => {}
+            View::Unsupported => {
+                self.contact = Contact::Unsupported;
                 self.state = None;
             }
-            View::Answers {
+            View::Answering {
                 heard,
                 since,
-                said,
+                message,
                 is_overdue,
             } => {
                 self.heard = Some(heard);
                 self.is_overdue = is_overdue;
-                if let Some(said) = said {
-                    self.take_word(said, since);
+                if let Some(message) = message {
+                    self.handle_message(message, since);
                 }
                 if self.state.is_some() {
                     self.contact = Contact::Heard;
                 }
             }
             View::Silent => match self.contact {
-                Contact::Heard | Contact::Unknown { .. } if self.is_excused(now) => {
-                    let until = self.excused.unwrap_or(now);
+                Contact::Heard | Contact::Unknown { .. } if self.is_in_grace(now) => {
+                    let until = self.grace_until.unwrap_or(now);
                     self.contact = Contact::Unknown { until };
                 }
-                Contact::Heard => self.doubt(patience, now),
-                // After the start, until the first peers are there and have been asked.
-                Contact::Unknown { .. } if self.may_be_proved(patience, now) => {}
-                Contact::Unknown { .. } | Contact::Mute => self.contact = Contact::Silent,
+                Contact::Heard => self.suspect(timeout, now),
+                // After the start: until the first peers are connected and have been asked.
+                Contact::Unknown { .. } if self.awaits_proof(timeout, now) => {}
+                Contact::Unknown { .. } | Contact::Unsupported => self.contact = Contact::Silent,
                 _ => {}
             },
             View::Left => self.contact = Contact::Left,
         }
-        self.lapse(now);
+        self.expire(now);
     }
 
-    fn is_excused(&self, now: Instant) -> bool {
-        self.excused.is_some_and(|until| now < until)
+    fn is_in_grace(&self, now: Instant) -> bool {
+        self.grace_until.is_some_and(|until| now < until)
     }
 
-    /// True while a proof may come that it is alive although it cannot be reached.
-    fn may_be_proved(&self, patience: Duration, now: Instant) -> bool {
-        let first = self.questions.back();
+    /// True while a proof may still arrive, from the first query on.
+    fn awaits_proof(&self, timeout: Duration, now: Instant) -> bool {
+        let first = self.queries.back();
 
-        self.secret.is_some() && first.is_none_or(|(_, asked)| now < *asked + patience)
+        self.secret.is_some() && first.is_none_or(|(_, sent)| now < *sent + timeout)
     }
 
-    fn doubt(&mut self, patience: Duration, now: Instant) {
-        // Peers were asked when the first echoes were overdue, and may have answered.
-        let proved = self.proved.filter(|proved| now < proved.at + PROOF);
-        if let Some(proved) = proved.filter(|proved| self.heard < Some(proved.at)) {
-            return self.take_proof(proved);
+    fn suspect(&mut self, timeout: Duration, now: Instant) {
+        // Peers were asked when the first echo was overdue, and may have answered already.
+        let valid = self
+            .last_proof
+            .filter(|proof| now < proof.at + PROOF_LIFETIME);
+        if let Some(proof) = valid.filter(|proof| self.heard < Some(proof.at)) {
+            return self.apply_proof(proof);
         }
 
-        let asked = self.asked.filter(|asked| now < *asked + ASK_AGAIN);
-        let until = asked.unwrap_or(now) + patience;
+        let query = self.last_query.filter(|sent| now < *sent + QUERY_INTERVAL);
+        let until = query.unwrap_or(now) + timeout;
 
         self.contact = Contact::Doubtful { until };
     }
 
-    /// Takes what it has said on a session that is up `since` then. If it was proved through a peer
-    /// meanwhile, what it said there may be newer: what was lost with the site's network comes
-    /// later than the first echo.
-    fn take_word(&mut self, said: SiblingMessage, since: Instant) {
-        let is_restarted = self.secret != Some(said.secret);
-        let is_latest = self.proved.is_none_or(|proved| proved.at < since);
+    /// Applies a message on the session that was established at `since`. A proof through a peer may
+    /// carry a newer state: the latest messages on the session may still be in retransmission after
+    /// a cut of the site's network.
+    fn handle_message(&mut self, message: SiblingMessage, since: Instant) {
+        let is_restarted = self.secret != Some(message.secret);
+        let is_latest = self.last_proof.is_none_or(|proof| proof.at < since);
 
-        self.secret = Some(said.secret);
-        if is_restarted || is_latest || self.is_news(&said.state) {
-            self.state = Some(said.state);
+        self.secret = Some(message.secret);
+        if is_restarted || is_latest || self.is_newer(&message.state) {
+            self.state = Some(message.state);
         }
     }
 
-    fn take_proof(&mut self, proved: Proved) {
-        self.contact = Contact::Apart { proved: proved.at };
-        if self.is_news(&proved.state) {
-            self.state = Some(proved.state);
+    fn apply_proof(&mut self, proof: Proof) {
+        self.contact = Contact::Apart { proved: proof.at };
+        if self.is_newer(&proof.state) {
+            self.state = Some(proof.state);
         }
     }
 
-    fn is_news(&self, state: &SiblingState) -> bool {
+    fn is_newer(&self, state: &SiblingState) -> bool {
         self.state.is_none_or(|known| known.serial <= state.serial)
     }
 
-    fn lapse(&mut self, now: Instant) {
-        let is_over = match self.contact {
-            Contact::Unknown { until } | Contact::Doubtful { until } => until <= now,
-            Contact::Apart { proved } => proved + PROOF <= now,
-            Contact::Mute | Contact::Heard | Contact::Silent | Contact::Left => false,
-        };
-        if is_over {
+    /// Ends a state whose time is over.
+    fn expire(&mut self, now: Instant) {
+        if self.deadline().is_some_and(|at| at <= now) {
             self.contact = Contact::Silent;
         }
     }
 
-    /// True if it is alive, as far as is known, so that what it said counts.
-    pub(crate) fn lives(&self) -> bool {
+    /// True if it counts as alive, so that its state takes part in the election.
+    pub(crate) fn is_alive(&self) -> bool {
         matches!(self.contact, Contact::Heard | Contact::Apart { .. })
     }
 
-    /// True if it may be alive.
-    pub(crate) fn is_open(&self) -> bool {
+    /// True while it is not decided whether it is alive.
+    pub(crate) fn is_undecided(&self) -> bool {
         matches!(
             self.contact,
             Contact::Unknown { .. } | Contact::Doubtful { .. }
         )
     }
 
-    /// What it proves to be alive by.
+    /// The key of its proofs.
     pub(crate) fn secret(&self) -> Option<Secret> {
         self.secret
     }
 
-    /// True if peers are to be asked about it now, by a gateway that `decides` whether it takes its
-    /// place, or by the active one.
-    pub(crate) fn is_to_be_asked(&self, decides: bool, now: Instant) -> bool {
-        let pause = match self.contact {
-            Contact::Heard if self.is_overdue && decides => ASK_AGAIN,
-            Contact::Unknown { .. } | Contact::Doubtful { .. } | Contact::Apart { .. } => ASK_AGAIN,
-            Contact::Silent => ASK_SELDOM,
-            Contact::Heard | Contact::Mute | Contact::Left => return false,
+    /// True if it is time to query peers about it. `may_change_role`: this gateway would take over
+    /// if the sibling were dead.
+    pub(crate) fn is_query_due(&self, may_change_role: bool, now: Instant) -> bool {
+        let interval = match self.contact {
+            Contact::Heard if self.is_overdue && may_change_role => QUERY_INTERVAL,
+            Contact::Unknown { .. } | Contact::Doubtful { .. } | Contact::Apart { .. } => {
+                QUERY_INTERVAL
+            }
+            Contact::Silent => QUERY_INTERVAL_SILENT,
+            Contact::Heard | Contact::Unsupported | Contact::Left => return false,
         };
 
-        let is_time = self.asked.is_none_or(|asked| asked + pause <= now);
-        is_time && self.secret.is_some()
+        let is_due = self.last_query.is_none_or(|sent| sent + interval <= now);
+        is_due && self.secret.is_some()
     }
 
-    pub(crate) fn asked(&mut self, nonce: [u8; 16], now: Instant) {
-        self.asked = Some(now);
-        self.questions.truncate(QUESTIONS - 1);
-        self.questions.push_front((nonce, now));
+    pub(crate) fn note_query(&mut self, nonce: [u8; 16], now: Instant) {
+        self.last_query = Some(now);
+        self.queries.truncate(MAX_QUERIES - 1);
+        self.queries.push_front((nonce, now));
     }
 
-    /// Takes a proof that it is alive; false if it is none.
-    pub(crate) fn proved(&mut self, nonce: [u8; 16], answer: Answer, now: Instant) -> bool {
+    /// Handles a proof that it is alive. False if the proof is invalid or outdated.
+    pub(crate) fn handle_proof(&mut self, nonce: [u8; 16], answer: Answer, now: Instant) -> bool {
         let Answer { state, proof } = answer;
-        let Some(index) = self.questions.iter().position(|(asked, _)| *asked == nonce) else {
+        let Some(index) = self.queries.iter().position(|(sent, _)| *sent == nonce) else {
             return false;
         };
-        let is_right = self
+        let is_valid = self
             .secret
             .is_some_and(|secret| secret.prove(nonce, &state) == proof);
-        if !is_right {
+        if !is_valid {
             return false;
         }
 
-        // Each counts once, and says nothing about the time after the question.
-        let Some((_, at)) = self.questions.remove(index) else {
+        // A nonce is used once. The proof shows that the sibling was alive after the query was
+        // sent, not when the answer arrived.
+        let Some((_, at)) = self.queries.remove(index) else {
             return false;
         };
-        let is_latest = self.proved.is_none_or(|known| known.at < at);
-        if at + PROOF <= now || !is_latest {
+        let is_latest = self.last_proof.is_none_or(|known| known.at < at);
+        if at + PROOF_LIFETIME <= now || !is_latest {
             return false;
         }
 
-        let proved = Proved { at, state };
-        self.proved = Some(proved);
-        if self.is_unheard() {
-            self.take_proof(proved);
+        let proof = Proof { at, state };
+        self.last_proof = Some(proof);
+        if self.depends_on_proof() {
+            self.apply_proof(proof);
         }
         true
     }
 
-    /// True if only a proof can show that it is alive.
-    fn is_unheard(&self) -> bool {
+    /// True if nothing but a proof can show that it is alive.
+    fn depends_on_proof(&self) -> bool {
         matches!(
             self.contact,
             Contact::Unknown { .. }
@@ -323,12 +326,12 @@ impl Sibling {
         )
     }
 
-    /// When [`Sibling::observe`] changes something although nothing happens.
+    /// When the current state expires without an event.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.contact {
             Contact::Unknown { until } | Contact::Doubtful { until } => Some(until),
-            Contact::Apart { proved } => Some(proved + PROOF),
-            Contact::Mute | Contact::Heard | Contact::Silent | Contact::Left => None,
+            Contact::Apart { proved } => Some(proved + PROOF_LIFETIME),
+            Contact::Unsupported | Contact::Heard | Contact::Silent | Contact::Left => None,
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Tunnels with an attached node at one end: what a gateway offers to it, and what each end hears
-//! of the other.
+//! Tunnels with an attached node at one end: the gateway's offer, and which messages each end
+//! accepts.
 //!
-//! A node is a host, not a member of the site: of what gateways say to each other, it takes what
-//! leads packets (claims and their rank), and tells nothing but what it has itself.
+//! A node is a host, not a gateway: it needs claims and their rank to route its packets, and sends
+//! only claims of its own.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -27,8 +27,8 @@ impl Tunnel {
         self.peer.is_node() || context.membership.me.is_node()
     }
 
-    /// True if the peer may send such a message.
-    pub(super) fn may_say(&self, context: &Context, kind: Kind) -> bool {
+    /// True if the peer may send a message of this kind.
+    pub(super) fn may_send(&self, context: &Context, kind: Kind) -> bool {
         let always = matches!(
             kind,
             Kind::Hello | Kind::Announce | Kind::Withdraw | Kind::Refuse | Kind::Bye
@@ -42,7 +42,7 @@ impl Tunnel {
         }
     }
 
-    /// What the peer, a node, reaches through this gateway: our site and every other one.
+    /// The prefixes that the peer, a node, reaches through this gateway: those of all sites.
     pub(super) fn offered_prefixes(&self, context: &Context) -> BTreeSet<Prefix> {
         let membership = &context.membership;
         let sites = membership.authorized.iter();
@@ -53,28 +53,27 @@ impl Tunnel {
         prefixes.take(MAX_PREFIXES).collect()
     }
 
-    /// What a sibling reaches through us: nodes that are attached here, and perhaps not there. A
-    /// gateway of our own site needs no other to reach the rest of it.
+    /// The prefixes that a sibling reaches through us: those of nodes attached to this gateway. It
+    /// reaches the rest of the site by itself.
     pub(super) fn prefixes_for_sibling(&self, context: &Context, conn: ConnId) -> BTreeSet<Prefix> {
         let session = self.sessions.get(conn).and_then(Session::live);
-        let knows = session.is_some_and(|live| live.features & ATTACH != 0);
+        let supports = session.is_some_and(|live| live.features & ATTACH != 0);
 
-        if knows {
+        if supports {
             context.nodes_here.clone()
         } else {
             BTreeSet::new()
         }
     }
 
-    /// Tells the peer, if it is a node, what this gateway has for it, on every session where it was
-    /// told something else.
-    pub(crate) fn tell_offer(&mut self, context: &mut Context) {
+    /// Sends our offer to the peer, if it is a node, on every session where the last one differs.
+    pub(crate) fn send_offer(&mut self, context: &mut Context) {
         for conn in self.live_conns() {
-            self.tell_offer_on(context, conn);
+            self.send_offer_on(context, conn);
         }
     }
 
-    pub(super) fn tell_offer_on(&mut self, context: &mut Context, conn: ConnId) {
+    pub(super) fn send_offer_on(&mut self, context: &mut Context, conn: ConnId) {
         if !self.peer.is_node() {
             return;
         }
@@ -87,24 +86,23 @@ impl Tunnel {
         let Some(live) = self.sessions.live_mut(conn) else {
             return;
         };
-        let knows = live.features & context.settings.features & ATTACH != 0;
-        if !knows || live.told_offer.as_ref() == Some(&offer) {
+        let supports = live.features & context.settings.features & ATTACH != 0;
+        if !supports || live.sent_offer.as_ref() == Some(&offer) {
             return;
         }
-        live.told_offer = Some(offer.clone());
+        live.sent_offer = Some(offer.clone());
         let message = Message::Offer(offer);
         context.act(Action::Send { conn, message });
     }
 
-    /// True if no packets pass just now between an attached node and a gateway, although there is a
-    /// session.
+    /// True while an attached node and a gateway have a session on which packets are lost.
     pub(crate) fn is_silent(&self) -> bool {
         self.is_silent
     }
 
-    /// Looks again whether packets pass between an attached node and a gateway: another way is used
-    /// long before the session counts as dead.
-    pub(super) fn note_silence(&mut self, context: &mut Context, now: Instant) {
+    /// Updates [`Tunnel::is_silent`]. Routes move to another gateway long before the session counts
+    /// as dead.
+    pub(super) fn update_silence(&mut self, context: &mut Context, now: Instant) {
         if !self.is_attachment(context) {
             return;
         }
@@ -118,9 +116,9 @@ impl Tunnel {
         }
     }
 
-    /// The gateway says what it has for us. The shell hears of changes, of some at once and then of
-    /// one a minute: it reads its files again for each.
-    pub(super) fn offered(&mut self, context: &mut Context, offer: Offer, now: Instant) {
+    /// Handles the gateway's offer. Changes are limited to a burst and then one a minute, because
+    /// the shell reads its files again for each.
+    pub(super) fn handle_offer(&mut self, context: &mut Context, offer: Offer, now: Instant) {
         if self.offer.as_ref() == Some(&offer) || !self.offer_allowance.take(now) {
             return;
         }

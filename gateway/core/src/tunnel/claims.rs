@@ -31,7 +31,7 @@ impl Tunnel {
         context.routes_stale = true;
         self.site = info.site.clone();
 
-        let endpoints_changed = self.follow_endpoints(context);
+        let endpoints_changed = self.update_endpoints(context);
         // A tunnel that is up stays as it is: its next dial goes to the new endpoints.
         if endpoints_changed && self.sessions.active().is_none() {
             self.stop_dialling(context);
@@ -51,7 +51,7 @@ impl Tunnel {
 
         // On draining sessions too: one of them may serve again.
         for conn in self.live_conns() {
-            self.tell_offer_on(context, conn);
+            self.send_offer_on(context, conn);
             self.announce(context, conn);
             self.reevaluate(context, conn);
         }

@@ -1,6 +1,6 @@
-//! What a tunnel has to do with the gateways of one site: tells the peer the rank of our claims,
-//! takes the peer's, and shows whether a sibling is alive. [`crate::siblings`] decides what
-//! follows.
+//! The part of a tunnel that concerns the gateways of one site: sends the rank of our claims to the
+//! peer, receives the peer's, and observes whether a sibling is alive. [`crate::siblings`] runs the
+//! election.
 
 use std::time::{Duration, Instant};
 
@@ -17,20 +17,20 @@ use crate::settings::Settings;
 use crate::siblings::View;
 use crate::tunnel_error::TunnelError;
 
-/// Messages between siblings that are passed on for one peer in a second.
-/// Each of four gateways may have 5 questions about every other one, and their answers.
-const RELAYED_PER_SECOND: u32 = 40;
+/// Relays that one peer may send in a second. Four gateways need fewer: each of them sends 5 queries
+/// a second about every other one, and as many answers.
+const RELAYS_PER_SECOND: u32 = 40;
 
-/// The messages of a peer that were passed on in this second.
+/// Limits the relays of a peer.
 #[derive(Debug)]
-pub(super) struct Relayed {
+pub(super) struct RelayLimit {
     second: Instant,
     count: u32,
 }
 
-impl Relayed {
-    pub(super) fn new(now: Instant) -> Relayed {
-        Relayed {
+impl RelayLimit {
+    pub(super) fn new(now: Instant) -> RelayLimit {
+        RelayLimit {
             second: now,
             count: 0,
         }
@@ -42,7 +42,7 @@ impl Relayed {
             self.count = 0;
         }
         self.count += 1;
-        self.count <= RELAYED_PER_SECOND
+        self.count <= RELAYS_PER_SECOND
     }
 }
 
@@ -52,7 +52,7 @@ impl Tunnel {
         context.membership.shares_site(&self.peer, &self.site)
     }
 
-    /// How fast this tunnel is probed.
+    /// The settings that give the pace of this tunnel's probes.
     pub(super) fn pace<'c>(&self, context: &'c Context) -> &'c Settings {
         if self.is_to_node() {
             return context.pace_for_node();
@@ -60,31 +60,31 @@ impl Tunnel {
         context.pace(self.is_sibling(context))
     }
 
-    /// Tells the peer what this gateway is, on every session where it was told something else.
-    pub(crate) fn tell_standing(&mut self, context: &mut Context) {
+    /// Sends our rank or state on every session where the last one sent differs.
+    pub(crate) fn send_standing(&mut self, context: &mut Context) {
         for conn in self.live_conns() {
-            self.tell_standing_on(context, conn);
+            self.send_standing_on(context, conn);
         }
     }
 
-    pub(super) fn tell_standing_on(&mut self, context: &mut Context, conn: ConnId) {
+    pub(super) fn send_standing_on(&mut self, context: &mut Context, conn: ConnId) {
         let is_sibling = self.is_sibling(context);
         let sibling = context.message_for(&self.peer);
         let Some(live) = self.sessions.live_mut(conn) else {
             return;
         };
-        // A node has no rank: nobody has a choice.
-        if !knows_siblings(context, live) || context.membership.me.is_node() {
+        // A node has no rank: there is no other way to its addresses.
+        if !supports_siblings(context, live) || context.membership.me.is_node() {
             return;
         }
 
-        // A sibling needs to know more than the others.
+        // A sibling receives the whole state, the other peers only the rank.
         let rank = sibling.state.rank;
-        let message = if is_sibling && live.told_state != Some(sibling) {
-            live.told_state = Some(sibling);
+        let message = if is_sibling && live.sent_state != Some(sibling) {
+            live.sent_state = Some(sibling);
             Message::Sibling(sibling)
-        } else if !is_sibling && live.told_rank != Some(rank) {
-            live.told_rank = Some(rank);
+        } else if !is_sibling && live.sent_rank != Some(rank) {
+            live.sent_rank = Some(rank);
             Message::Rank(rank)
         } else {
             return;
@@ -92,19 +92,25 @@ impl Tunnel {
         context.act(Action::Send { conn, message });
     }
 
-    /// The peer's claims have this rank.
-    pub(super) fn ranked(&mut self, context: &mut Context, conn: ConnId, rank: Rank, now: Instant) {
+    /// Handles the rank of the peer's claims.
+    pub(super) fn handle_rank(
+        &mut self,
+        context: &mut Context,
+        conn: ConnId,
+        rank: Rank,
+        now: Instant,
+    ) {
         let before = self.known_epoch;
         let Some(live) = self.sessions.live_mut(conn) else {
             return;
         };
-        if !knows_siblings(context, live) || (live.rank == rank && before == Some(rank.epoch)) {
+        if !supports_siblings(context, live) || (live.rank == rank && before == Some(rank.epoch)) {
             return;
         }
 
         live.rank = rank;
-        // The epoch that it had when its last session ended is no takeover. While a session
-        // replaces another one, the peer says a takeover on both, and which is first is chance.
+        // An epoch that is unchanged since the last session is no takeover. During a rekey the peer
+        // announces a takeover on both sessions, in either order.
         if before != Some(rank.epoch) {
             let is_raised = before.is_none_or(|before| rank.epoch > before);
             for live in self.sessions.iter_mut().filter_map(Session::live_mut) {
@@ -116,8 +122,8 @@ impl Tunnel {
         context.routes_stale = true;
     }
 
-    /// The peer says what it is. Only a gateway of our site has a say in what this one is.
-    pub(super) fn sibling_said(
+    /// Handles the peer's state. Only gateways of our own site take part in the election.
+    pub(super) fn handle_sibling(
         &mut self,
         context: &mut Context,
         conn: ConnId,
@@ -128,57 +134,57 @@ impl Tunnel {
             return;
         };
 
-        if is_sibling && knows_siblings(context, live) {
+        if is_sibling && supports_siblings(context, live) {
             live.state = Some(message);
             context.siblings_stale = true;
         }
     }
 
-    /// The peer wants a message passed on, or passes one on to us.
-    pub(super) fn relayed(
+    /// Handles a message between siblings that the peer sends to us or asks us to forward.
+    pub(super) fn handle_relay(
         &mut self,
         context: &mut Context,
         conn: ConnId,
         relay: Relay,
         now: Instant,
     ) {
-        if self.relayed.take(now) {
+        if self.relay_limit.take(now) {
             context.relays.push((self.peer.clone(), conn, relay));
         }
     }
 
-    /// Sends a message of one sibling to another, if the peer can take it.
-    pub(crate) fn relay(&self, context: &mut Context, relay: Relay) {
+    /// Sends a message between siblings to the peer, if its version supports that.
+    pub(crate) fn send_relay(&self, context: &mut Context, relay: Relay) {
         let active = self.sessions.active();
         let Some((session, live)) = active.and_then(|s| Some((s, s.live()?))) else {
             return;
         };
 
-        if knows_siblings(context, live) {
+        if supports_siblings(context, live) {
             let conn = session.conn;
             let message = Message::Relay(relay);
             context.act(Action::Send { conn, message });
         }
     }
 
-    /// What this tunnel shows of a sibling.
+    /// The state of this tunnel, as evidence of whether a sibling is alive.
     pub(crate) fn view(&self, context: &Context, now: Instant) -> View {
         let active = self.sessions.active();
         let Some(live) = active.and_then(Session::live) else {
             return self.view_without_session();
         };
 
-        if !knows_siblings(context, live) {
-            View::Mute
+        if !supports_siblings(context, live) {
+            View::Unsupported
         } else if !live.liveness.proved() {
-            View::Nothing
+            View::Pending
         } else if live.liveness.is_sibling_silent(now) {
             View::Silent
         } else {
-            View::Answers {
+            View::Answering {
                 heard: live.liveness.last_echo(),
                 since: live.since,
-                said: live.state,
+                message: live.state,
                 is_overdue: live.liveness.is_overdue(),
             }
         }
@@ -186,7 +192,7 @@ impl Tunnel {
 
     fn view_without_session(&self) -> View {
         if !self.was_attempted {
-            return View::Nothing;
+            return View::Pending;
         }
 
         let has_left = match &self.last_error {
@@ -199,8 +205,8 @@ impl Tunnel {
         if has_left { View::Left } else { View::Silent }
     }
 
-    /// The round trip time of the session in use, if packets pass and the peer knows of siblings:
-    /// then it can be asked about them. Without the latter, `Some(None)`.
+    /// `Some` if the session in use carries packets: its round trip time if the peer can be asked
+    /// about siblings, else `Some(None)`.
     pub(crate) fn uplink(&self, context: &Context, now: Instant) -> Option<Option<Duration>> {
         let live = self.sessions.active().and_then(Session::live)?;
         if !live.liveness.proved() || live.liveness.is_uplink_silent(now) {
@@ -208,10 +214,10 @@ impl Tunnel {
         }
 
         let rtt = live.liveness.rtt().unwrap_or_default();
-        Some(knows_siblings(context, live).then_some(rtt))
+        Some(supports_siblings(context, live).then_some(rtt))
     }
 }
 
-pub(super) fn knows_siblings(context: &Context, live: &Live) -> bool {
+pub(super) fn supports_siblings(context: &Context, live: &Live) -> bool {
     live.features & context.settings.features & SIBLINGS != 0
 }

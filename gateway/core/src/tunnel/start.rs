@@ -121,9 +121,9 @@ impl Tunnel {
         self.sessions.insert(session.established(number, live));
 
         // What the claims count, before the claims.
-        self.tell_standing_on(context, conn);
-        self.tell_addresses_on(context, conn);
-        self.tell_offer_on(context, conn);
+        self.send_standing_on(context, conn);
+        self.send_addresses_on(context, conn);
+        self.send_offer_on(context, conn);
         // Announced before the session is used, so that the peer can use it as early as we can.
         self.announce(context, conn);
         self.select_session(context, now);

@@ -54,7 +54,7 @@ impl Tunnel {
         }
 
         self.probe_path(context, now);
-        self.note_silence(context, now);
+        self.update_silence(context, now);
     }
 
     /// When [`Tunnel::timeout`] must be called next; `None` if nothing waits for a time.

@@ -1,7 +1,7 @@
 //! What is announced, and what becomes of the peer's claims.
 
 use ringway_core::{
-    Action, Message, PolicyLetter, PolicyMessage, PolicyVerdict, Refuse, RefuseReason, Role,
+    Action, Message, PolicyEnvelope, PolicyMessage, PolicyVerdict, Refuse, RefuseReason, Role,
     ZoneMessage,
 };
 
@@ -226,7 +226,7 @@ fn questions_about_the_policy_are_passed_on_once_the_session_is_up() {
     };
     let conn = bench.tunnel("gw.a", &[]);
     bench.receive(conn, Message::Policy(message));
-    let letter = PolicyLetter {
+    let letter = PolicyEnvelope {
         peer: id("gw.a"),
         conn,
         message,

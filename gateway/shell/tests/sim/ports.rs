@@ -78,7 +78,7 @@ impl World {
             Effect::BuildZone { change } => self.build_zone(node, change),
             Effect::ReadIdentity { change } => self.read_identity(node, change),
             Effect::SaveAccepted(accepted) => self.nodes[node].save_accepted(&accepted),
-            Effect::KeepSecrets(secrets) => self.nodes[node].disk.sibling_secrets = secrets,
+            Effect::StoreSecrets(secrets) => self.nodes[node].disk.sibling_secrets = secrets,
             Effect::Adopt { change, .. } => return self.adopt(node, change),
             Effect::AdoptIdentity { change } => self.adopt_identity(node, change),
             Effect::Discard { change } => {

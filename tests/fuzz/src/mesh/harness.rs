@@ -319,7 +319,7 @@ impl Harness {
             | Action::FirstAttemptFailed { .. }
             | Action::RecordsDiffer { .. }
             | Action::Role(_)
-            | Action::KeepSecrets(_)
+            | Action::StoreSecrets(_)
             | Action::Alarm(_) => {}
             Action::Drained => self.drained = true,
         }

@@ -290,7 +290,7 @@ fn what_is_said_after_a_restart_is_later_and_no_question_repeats() {
 fn kept(bench: &Bench) -> Vec<BTreeMap<GatewayId, Secret>> {
     let actions = bench.actions.iter();
     let kept = actions.filter_map(|action| match action {
-        Action::KeepSecrets(secrets) => Some(secrets.clone()),
+        Action::StoreSecrets(secrets) => Some(secrets.clone()),
         _ => None,
     });
     kept.collect()
