@@ -382,7 +382,8 @@ impl Mesh {
         }
     }
 
-    /// The parts of a session that zone transfer needs; `None` before its `Hello` and after its end.
+    /// The parts of a session that zone transfer needs; `None` before its `Hello` and after its
+    /// end.
     pub fn peer_session(&self, conn: ConnId) -> Option<PeerSession> {
         let tunnel = self.tunnels.get(self.context.peer(conn)?)?;
 
@@ -539,8 +540,8 @@ impl Mesh {
     }
 }
 
-/// Narrows a claim at an attached node to the parts of the prefix that the node accepts. At a gateway
-/// the claim stays whole.
+/// Narrows a claim at an attached node to the parts of the prefix that the node accepts. At a
+/// gateway the claim stays whole.
 fn accepted_parts<'a>(
     membership: &'a Membership,
     claim: Claim<'a>,

@@ -1,9 +1,10 @@
 //! [`Rank`]: the order of the gateways of one site. The active gateway has the highest one.
 //!
 //! Epochs order the gateways of one site while their sessions are up; no epoch is stored. A gateway
-//! that lies can claim [`u64::MAX`] and is active for as long as the record lists it, as it could be
-//! by other means. Its siblings stand by, but do not increment from there: [`next`] ignores epochs
-//! that honest gateways never reach. Once the liar is removed, the order among the others is intact.
+//! that lies can claim [`u64::MAX`] and is active for as long as the record lists it, as it could
+//! be by other means. Its siblings stand by, but do not increment from there: [`next`] ignores
+//! epochs that honest gateways never reach. Once the liar is removed, the order among the others is
+//! intact.
 
 use std::cmp::Reverse;
 

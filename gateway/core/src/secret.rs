@@ -1,5 +1,5 @@
-//! [`Secret`]: the key with which a gateway proves to a sibling that it is alive, through a peer that
-//! neither of them trusts.
+//! [`Secret`]: the key with which a gateway proves to a sibling that it is alive, through a peer
+//! that neither of them trusts.
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ use crate::message::SiblingState;
 pub struct Secret(pub [u8; 32]);
 
 impl Secret {
-    /// Derives the secret that this gateway shares with `sibling`. It reveals nothing about those of
-    /// other siblings.
+    /// Derives the secret that this gateway shares with `sibling`. It reveals nothing about those
+    /// of other siblings.
     pub(crate) fn shared_with(&self, sibling: &GatewayId) -> Secret {
         self.derive(b"sibling ", sibling.to_string().as_bytes())
     }
@@ -29,8 +29,8 @@ impl Secret {
         nonce
     }
 
-    /// Proves that its author knows the secret, has seen the nonce and reports this state. Nonce and
-    /// state have fixed lengths, so that the hash is safe from length extension.
+    /// Proves that its author knows the secret, has seen the nonce and reports this state. Nonce
+    /// and state have fixed lengths, so that the hash is safe from length extension.
     pub fn prove(&self, nonce: [u8; 16], state: &SiblingState) -> Digest {
         let input = [&nonce[..], &state.to_bytes()].concat();
         let Secret(proof) = self.derive(b"proof ", &input);

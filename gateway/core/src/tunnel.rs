@@ -2,9 +2,9 @@
 //!
 //! This file dispatches events and ends sessions. `sessions` decides which session
 //! carries it, `start` turns connections into sessions, `claims` exchanges prefixes and records,
-//! `timeout` handles deadlines, `path` finds the path MTU, `standing` serves the election of a site's
-//! active gateway, `addresses` exchanges addresses between siblings, `attach` has what differs for
-//! attached nodes, `report` describes the tunnel for operators.
+//! `timeout` handles deadlines, `path` finds the path MTU, `standing` serves the election of a
+//! site's active gateway, `addresses` exchanges addresses between siblings, `attach` has what
+//! differs for attached nodes, `report` describes the tunnel for operators.
 //!
 //! Invariants: a session of a dead daemon (an older boot id) is never up beside one of the running
 //! daemon; a peer has a bounded number of sessions, those without `Hello` included. A bad peer may

@@ -1,5 +1,5 @@
-//! [`Announcer`]: what an operator sees about sites that are not announced, since the host has no
-//! route to them. The mesh withdraws and announces; a sibling that has a route serves the site.
+//! [`Announcer`]: the findings about sites that are not announced because the host has no route to
+//! them. The mesh withdraws and announces; a sibling with a route serves the site in the meantime.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,31 +12,31 @@ use crate::shell::Shell;
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub(crate) struct Announcer {
-    /// What was told, by name.
-    told: BTreeMap<String, Finding>,
+    /// By name.
+    reported: BTreeMap<String, Finding>,
 }
 
 impl Announcer {
-    fn follow(&mut self, sites: &[Unannounced]) -> Vec<Advice> {
+    fn update(&mut self, sites: &[Unannounced]) -> Vec<Advice> {
         let findings = sites.iter().map(Unannounced::finding);
         let now: BTreeMap<String, Finding> = findings
             .map(|finding| (finding.name.clone(), finding))
             .collect();
 
-        let over = self.told.keys().filter(|name| !now.contains_key(*name));
+        let over = self.reported.keys().filter(|name| !now.contains_key(*name));
         let mut advice: Vec<Advice> = over.cloned().map(Advice::Clear).collect();
         let new = now
             .iter()
-            .filter(|(name, finding)| self.told.get(*name) != Some(finding));
+            .filter(|(name, finding)| self.reported.get(*name) != Some(finding));
         advice.extend(new.map(|(_, finding)| Advice::Raise(finding.clone())));
 
-        self.told = now;
+        self.reported = now;
         advice
     }
 }
 
 impl Shell {
-    /// What is announced follows the configuration and the host's routes.
+    /// Updates the announcement from the configuration and the host's routes.
     pub(crate) fn announce(&mut self) {
         let sites = unannounced(&self.current.situation());
         let prefixes: BTreeSet<Prefix> = sites
@@ -46,8 +46,8 @@ impl Shell {
             .collect();
         self.mesh.handle_unannounced(prefixes);
 
-        let advice = self.announcer.follow(&sites);
-        self.pass_on(advice);
+        let advice = self.announcer.update(&sites);
+        self.report(advice);
     }
 }
 
@@ -64,21 +64,21 @@ mod tests {
     }
 
     #[test]
-    fn each_change_is_told_once() {
+    fn each_change_is_reported_once() {
         let mut announcer = Announcer::default();
         let whole = site(&["10.9.0.0/16"], false);
-        let [Advice::Raise(finding)] = &announcer.follow(std::slice::from_ref(&whole))[..] else {
-            panic!("it is news");
+        let [Advice::Raise(finding)] = &announcer.update(std::slice::from_ref(&whole))[..] else {
+            panic!("the site is missing");
         };
         assert_eq!(finding.name, "announce idc");
         assert_eq!(
             finding.what,
             "idc is not announced: no route to 10.9.0.0/16"
         );
-        assert_eq!(announcer.follow(&[whole]), []);
+        assert_eq!(announcer.update(&[whole]), []);
 
         let part = site(&["fd00:9::/48"], true);
-        let [Advice::Raise(finding)] = &announcer.follow(&[part])[..] else {
+        let [Advice::Raise(finding)] = &announcer.update(&[part])[..] else {
             panic!("another one is missing");
         };
         assert_eq!(
@@ -86,7 +86,7 @@ mod tests {
             "idc is not announced in part: no route to fd00:9::/48"
         );
         assert_eq!(
-            announcer.follow(&[]),
+            announcer.update(&[]),
             [Advice::Clear("announce idc".into())]
         );
     }

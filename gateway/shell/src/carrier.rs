@@ -1,9 +1,9 @@
-//! [`Carrier`]: whether this host has a way to its site's hosts: an interface that leads to them is
-//! up and has a carrier.
+//! [`Carrier`]: whether this host reaches the site's hosts: whether an interface to the site's
+//! network is up and has a carrier.
 //!
-//! Which interfaces these are, routes tell, and `[ha] interface`. The kernel drops the routes of an
-//! interface that is set down, so that those of before are remembered until another one leads into
-//! the site.
+//! The interfaces are those of the routes into the site, and `[ha] interface`. The kernel drops the
+//! routes of an interface that is set down. The former interfaces are therefore remembered until
+//! another one has a route into the site.
 
 use std::collections::BTreeSet;
 
@@ -15,19 +15,19 @@ use ringway_intent::{Finding, Links, Remedy};
 pub(crate) struct Carrier {
     /// The interfaces to the site's network.
     site: BTreeSet<String>,
-    /// Those that have lost their carrier, if no other has one.
+    /// Their names, if none of them has a carrier.
     lost: Option<String>,
 }
 
 impl Carrier {
-    /// The name of what needs attention while the carrier is lost.
+    /// The name of the finding.
     pub(crate) fn name() -> String {
         "site network".into()
     }
 
-    /// The host is like this now. `own`: the prefixes of our site; `named`: an interface without
-    /// which it is not served, may be empty. True if something has changed.
-    pub(crate) fn follow(&mut self, links: &Links, own: &[Prefix], named: &str) -> bool {
+    /// Updates the state from the host's interfaces and routes. `own`: the prefixes of our site;
+    /// `named`: `[ha] interface`, or empty. True if the result has changed.
+    pub(crate) fn update(&mut self, links: &Links, own: &[Prefix], named: &str) -> bool {
         self.find_interfaces(links, own);
 
         let mut lost = BTreeSet::new();
@@ -45,12 +45,12 @@ impl Carrier {
         has_changed
     }
 
-    /// The interfaces that have lost their carrier; `None` if one has it.
+    /// The names of the interfaces without a carrier; `None` if one has it.
     pub(crate) fn lost(&self) -> Option<String> {
         self.lost.clone()
     }
 
-    /// What needs attention while it is lost.
+    /// The finding while no interface has a carrier.
     pub(crate) fn finding(&self) -> Option<Finding> {
         let lost = self.lost.as_ref()?;
 
@@ -68,7 +68,7 @@ impl Carrier {
         let is_lost = self.site.iter().all(|name| !links.is_running(name));
         let is_elsewhere = inside.iter().any(|name| links.is_running(name));
 
-        // A wider route says nothing while the interface that leads into the site is down.
+        // While the site's interface is down, a less specific route does not lead into the site.
         if is_lost && !is_elsewhere && !self.site.is_empty() {
             self.site.extend(inside);
         } else if inside.is_empty() {
@@ -105,7 +105,7 @@ mod tests {
     const WIDE: &str = "10.0.0.0/8 wan0";
 
     fn follow(carrier: &mut Carrier, links: &Links, named: &str) -> Option<String> {
-        carrier.follow(links, &["10.1.0.0/16".parse().unwrap()], named);
+        carrier.update(links, &["10.1.0.0/16".parse().unwrap()], named);
         carrier.lost()
     }
 

@@ -71,7 +71,7 @@ impl Shell {
     pub(crate) fn follow_carrier(&mut self, links: &Links, now: Instant) {
         let own = self.current.situation().own();
         let named = self.current.config.ha.interface.as_str();
-        if !self.carrier.follow(links, &own, named) {
+        if !self.carrier.update(links, &own, named) {
             return;
         }
 
@@ -156,7 +156,7 @@ impl Shell {
 
         findings.extend(self.absent());
         let advice = self.inquirer.answered(findings, now);
-        self.pass_on(advice);
+        self.report(advice);
     }
 
     /// Addresses of ours that this host does not have. The active one of several gateways has the
@@ -172,7 +172,7 @@ impl Shell {
     }
 
     /// Changes the list of what needs attention.
-    pub(crate) fn pass_on(&mut self, advice: Vec<Advice>) {
+    pub(crate) fn report(&mut self, advice: Vec<Advice>) {
         for advice in advice {
             self.effects.push_back(match advice {
                 Advice::Raise(finding) => Effect::Raise(finding),

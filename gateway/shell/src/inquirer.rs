@@ -1,42 +1,43 @@
-//! [`Inquirer`]: when the kernel is asked what it would do with packets between site and members,
-//! and which findings operators see.
+//! [`Inquirer`]: schedules the inspections of what the kernel would do with packets between the
+//! site and the members, and decides which of their findings operators see.
 //!
-//! An answer may catch the kernel in the middle of a change. So a finding counts when two answers
-//! in a row have it, and is over when one has not.
+//! An inspection may catch another program in the middle of a change. A finding is therefore
+//! reported when two inspections in a row have it, and cleared when one does not.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use ringway_intent::Finding;
 
-/// After the start, tunnels come up first.
+/// No inspection before: after the start, tunnels come up first.
 const FIRST: Duration = Duration::from_secs(5);
-/// The kernel is asked at least this often: it does not tell of every change (iptables-legacy).
+/// The longest time between two inspections. The kernel does not notify of every change
+/// (iptables-legacy).
 const PERIOD: Duration = Duration::from_secs(10);
-/// Least time between two inquiries. What a change was found to do is looked at again after it.
+/// The shortest time between two inspections.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The pause after an inquiry is so many times as long as that took: a host with very many rules
-/// takes a while to list them.
-const SHARE: u32 = 10;
-/// The kernel is asked again so long after it has not answered.
+/// The pause after an inspection, as a multiple of its duration: listing very many rules takes a
+/// while.
+const PAUSE_FACTOR: u32 = 10;
+/// The pause after an inspection that failed.
 const RETRY: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Inquirer {
-    /// Since when an inquiry is under way.
-    asking: Option<Instant>,
-    /// Something was changed meanwhile, so that its answer may be old.
-    is_old: bool,
+    /// When the inspection under way began.
+    running_since: Option<Instant>,
+    /// Something has changed during the inspection, so that its result may be out of date.
+    is_outdated: bool,
     next: Instant,
-    /// No inquiry before.
-    quiet: Instant,
-    /// Found once.
-    suspected: BTreeMap<String, Finding>,
-    /// Found at least twice, and told.
-    told: BTreeMap<String, Finding>,
+    /// The earliest time of the next inspection.
+    earliest: Instant,
+    /// The findings of the last inspection.
+    found: BTreeMap<String, Finding>,
+    /// Those that were confirmed by a second inspection and reported.
+    reported: BTreeMap<String, Finding>,
 }
 
-/// What changes on the list of what needs attention.
+/// A change of the list of findings that operators see.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Advice {
     Raise(Finding),
@@ -46,86 +47,86 @@ pub(crate) enum Advice {
 impl Inquirer {
     pub(crate) fn new(now: Instant) -> Inquirer {
         Inquirer {
-            asking: None,
-            is_old: false,
+            running_since: None,
+            is_outdated: false,
             next: now + FIRST,
-            quiet: now + FIRST,
-            suspected: BTreeMap::new(),
-            told: BTreeMap::new(),
+            earliest: now + FIRST,
+            found: BTreeMap::new(),
+            reported: BTreeMap::new(),
         }
     }
 
-    /// Something was changed on the host.
+    /// Something has changed on the host.
     pub(crate) fn changed(&mut self, now: Instant) {
-        self.is_old = self.asking.is_some();
-        self.next = self.next.min(now.max(self.quiet));
+        self.is_outdated = self.running_since.is_some();
+        self.next = self.next.min(now.max(self.earliest));
     }
 
-    /// True if the kernel must be asked now. The answer goes to [`Inquirer::answered`].
+    /// True if an inspection must start now. Its result goes to [`Inquirer::answered`].
     pub(crate) fn poll(&mut self, now: Instant) -> bool {
-        if self.asking.is_some() || now < self.next {
+        if self.running_since.is_some() || now < self.next {
             return false;
         }
 
-        self.asking = Some(now);
-        self.is_old = false;
+        self.running_since = Some(now);
+        self.is_outdated = false;
         true
     }
 
-    /// The kernel has answered.
+    /// Handles the findings of an inspection. Returns what to change for operators.
     pub(crate) fn answered(&mut self, findings: Vec<Finding>, now: Instant) -> Vec<Advice> {
-        self.rest(now);
+        self.finish(now);
 
-        let found: BTreeMap<String, Finding> = findings
+        let current: BTreeMap<String, Finding> = findings
             .into_iter()
             .map(|finding| (finding.name.clone(), finding))
             .collect();
-        let before = std::mem::replace(&mut self.suspected, found);
+        let before = std::mem::replace(&mut self.found, current);
 
-        let mut told = Vec::new();
-        for (name, finding) in &self.suspected {
+        let mut advice = Vec::new();
+        for (name, finding) in &self.found {
             let is_confirmed = before.contains_key(name);
-            if is_confirmed && self.told.get(name) != Some(finding) {
-                self.told.insert(name.clone(), finding.clone());
-                told.push(Advice::Raise(finding.clone()));
+            if is_confirmed && self.reported.get(name) != Some(finding) {
+                self.reported.insert(name.clone(), finding.clone());
+                advice.push(Advice::Raise(finding.clone()));
             }
         }
-        self.told.retain(|name, _| {
-            let lasts = self.suspected.contains_key(name);
+        self.reported.retain(|name, _| {
+            let lasts = self.found.contains_key(name);
             if !lasts {
-                told.push(Advice::Clear(name.clone()));
+                advice.push(Advice::Clear(name.clone()));
             }
             lasts
         });
 
-        // What was found once is looked at again soon.
-        let is_open = self.suspected.len() > self.told.len();
-        self.next = if is_open || self.is_old {
-            self.quiet
+        // A finding that is not confirmed yet is inspected again soon.
+        let is_open = self.found.len() > self.reported.len();
+        self.next = if is_open || self.is_outdated {
+            self.earliest
         } else {
-            self.quiet.max(now + PERIOD)
+            self.earliest.max(now + PERIOD)
         };
-        told
+        advice
     }
 
-    /// An inquiry is over.
-    fn rest(&mut self, now: Instant) {
-        let began = self.asking.take().unwrap_or(now);
+    /// Ends the inspection under way.
+    fn finish(&mut self, now: Instant) {
+        let began = self.running_since.take().unwrap_or(now);
         let took = now.saturating_duration_since(began);
 
-        self.quiet = now + PAUSE.max(took * SHARE);
+        self.earliest = now + PAUSE.max(took * PAUSE_FACTOR);
     }
 
-    /// The kernel has not answered: what is known of it stays.
+    /// The inspection has failed: the findings stay.
     pub(crate) fn unanswered(&mut self, now: Instant) {
-        self.rest(now);
+        self.finish(now);
 
-        self.next = self.quiet.max(now + RETRY);
+        self.next = self.earliest.max(now + RETRY);
     }
 
     /// When to poll again, at the latest.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.asking.is_none().then_some(self.next)
+        self.running_since.is_none().then_some(self.next)
     }
 }
 
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_is_told_when_it_is_found_twice_and_ends_at_once() {
+    fn a_finding_is_reported_when_found_twice_and_cleared_at_once() {
         let start = Instant::now();
         let mut inquirer = Inquirer::new(start);
         assert!(!inquirer.poll(start));
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_stays_while_the_kernel_does_not_answer() {
+    fn findings_stay_while_inspections_fail() {
         let start = Instant::now();
         let mut inquirer = Inquirer::new(start);
         inquirer.answered(vec![docker()], start);
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_change_does_is_told_a_second_later_at_one_look_a_second() {
+    fn the_effect_of_a_change_is_reported_after_a_second_at_one_inspection_a_second() {
         let start = Instant::now();
         let mut inquirer = Inquirer::new(start);
         let first = start + FIRST;
@@ -209,19 +210,19 @@ mod tests {
         }
         now += PAUSE;
         assert!(inquirer.poll(now));
-        let told = inquirer.answered(vec![docker()], now);
-        assert_eq!(told, [Advice::Raise(docker())]);
+        let reported = inquirer.answered(vec![docker()], now);
+        assert_eq!(reported, [Advice::Raise(docker())]);
 
         // What opens it again counts at once.
         now += PAUSE;
         inquirer.changed(now);
         assert!(inquirer.poll(now));
-        let told = inquirer.answered(Vec::new(), now);
-        assert_eq!(told, [Advice::Clear(docker().name)]);
+        let reported = inquirer.answered(Vec::new(), now);
+        assert_eq!(reported, [Advice::Clear(docker().name)]);
     }
 
     #[test]
-    fn a_change_during_an_inquiry_is_not_missed() {
+    fn a_change_during_an_inspection_is_not_missed() {
         let start = Instant::now();
         let mut inquirer = Inquirer::new(start);
         let now = start + FIRST;
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_whose_rules_take_long_is_asked_less_often() {
+    fn a_host_whose_rules_take_long_is_inspected_less_often() {
         let start = Instant::now();
         let mut inquirer = Inquirer::new(start);
         let now = start + FIRST;

@@ -1,10 +1,10 @@
-//! [`Notice`]: what operators should see of the mesh.
+//! [`Notice`]: an event of the mesh for the log.
 
 use ringway_config::GatewayId;
 use ringway_core::{Alarm, ConnId, RoleReason, Standing, TunnelError};
 use ringway_intent::Restoration;
 
-/// Something that an operator should see.
+/// See the head of this file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// The tunnel has a session, and had none.
@@ -14,23 +14,23 @@ pub enum Notice {
         /// The session.
         conn: ConnId,
     },
-    /// The tunnel uses another session than before.
+    /// The tunnel has moved to another session.
     TunnelMoved {
         /// The peer.
         peer: GatewayId,
         /// The session.
         conn: ConnId,
     },
-    /// The tunnel has no session any more.
+    /// The tunnel has lost its last session.
     TunnelDown {
         /// The peer.
         peer: GatewayId,
         /// Why its last session ended.
         reason: TunnelError,
     },
-    /// This gateway has another role among those of its site.
+    /// The role of this gateway within its site has changed.
     Role(Standing),
-    /// Another program changed something that this daemon had set; it is restored.
+    /// Another program has changed a kernel object of this daemon; it is restored.
     Restored(Restoration),
     /// Something is wrong that does not stop the mesh.
     Alarm(Alarm),
@@ -48,7 +48,7 @@ impl Notice {
                 tracing::debug!(%peer, session = conn.0, "Tunnel moved to a new session");
             }
             Notice::TunnelDown { peer, reason } => tracing::warn!(%peer, %reason, "Tunnel down"),
-            // Without siblings there is nothing to tell.
+            // Without siblings the role is not worth a line.
             Notice::Role(standing) if standing.reason == RoleReason::Alone => {}
             Notice::Role(Standing {
                 role,

@@ -1,15 +1,15 @@
-//! [`Outages`]: since when no session leads to a remote prefix, and why. The data plane answers the
-//! packets of these prefixes.
+//! [`Outages`]: the remote prefixes to which no session leads, since when, and why. The data plane
+//! answers packets to these prefixes.
 //!
 //! ```text
 //!   first seen ──► Down(since) ◄── its session ended, or the claim was withdrawn ── Served
 //!                     └────────────────── a session with keys leads there ────────────▲
 //! ```
-//! An outage goes on if the session that seemed to end it never carried a packet: a firewall may
-//! pass handshakes and nothing else.
+//! A session that never carried a packet does not end an outage: a firewall may pass handshakes and
+//! nothing else.
 //!
-//! Prefixes are those of the member records, and more specific ones that were served: their
-//! connections are cut like any other. The latter are forgotten after a while.
+//! The prefixes are those of the member records, and more specific ones that were served: their
+//! connections are cut in the same way. The more specific ones are removed after a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -31,9 +31,9 @@ pub enum OutageCause {
     Starting,
     /// The last session was lost, or there never was one.
     Lost,
-    /// The peer said that it stops.
+    /// The peer has stopped in an orderly way.
     Announced,
-    /// The peer is there and does not serve the prefix.
+    /// The peer is connected and does not announce the prefix.
     Unserved,
 }
 
@@ -55,26 +55,26 @@ pub(crate) struct Outages {
     peers: BTreeMap<GatewayId, Peer>,
 }
 
-/// What is known of one prefix.
+/// The state of one prefix.
 #[derive(Debug)]
 struct State {
     is_served: bool,
     /// The gateway that serves it or served it last.
     server: Option<GatewayId>,
-    /// When the outage began, or the last one.
+    /// When the current or last outage began.
     since: Instant,
-    /// When the one before began.
+    /// When the outage before that began.
     before: Instant,
 }
 
-/// What is known of one gateway's tunnel.
+/// The state of the tunnel to one gateway.
 #[derive(Debug, Default)]
 struct Peer {
     /// An attempt to reach it has ended, with success or without.
     is_attempted: bool,
-    /// Since when its tunnel is up.
+    /// When its tunnel came up.
     up: Option<Instant>,
-    /// It said that it stops.
+    /// Its last session ended in an orderly way.
     has_announced: bool,
 }
 
@@ -121,20 +121,21 @@ impl Outages {
         }
     }
 
-    /// The members are these now.
-    pub(crate) fn follow(&mut self, membership: &Membership) {
+    /// Takes remote prefixes and gateways from the membership.
+    pub(crate) fn set_membership(&mut self, membership: &Membership) {
         self.remote = remote_prefixes(membership);
         self.peers
             .retain(|peer, _| membership.gateways.contains_key(peer));
     }
 
-    /// Takes what is served, by which gateway, and gives the outages of everything else.
+    /// `served`: each prefix that a session leads to, and the gateway. Returns the outages of all
+    /// others.
     pub(crate) fn update(
         &mut self,
         served: &BTreeMap<Prefix, GatewayId>,
         now: Instant,
     ) -> BTreeMap<Prefix, Outage> {
-        self.forget(now);
+        self.remove_old(now);
 
         for prefix in self.remote.keys().chain(served.keys()) {
             let state = self.prefixes.entry(*prefix).or_insert(State {
@@ -182,7 +183,7 @@ impl Outages {
         let gateways = around.into_iter().flatten();
         let peers: Vec<Option<&Peer>> = gateways.map(|peer| self.peers.get(peer)).collect();
 
-        // A peer that has just come announces its prefixes in a moment.
+        // A peer announces its prefixes a moment after its tunnel has come up.
         let up = peers.iter().flatten().filter_map(|peer| peer.up).min();
         if let Some(up) = up {
             return Outage {
@@ -206,8 +207,8 @@ impl Outages {
         }
     }
 
-    /// Forgets what is no member's any more, and parts that were lost long ago.
-    fn forget(&mut self, now: Instant) {
+    /// Removes prefixes that no longer belong to a member, and parts that were lost long ago.
+    fn remove_old(&mut self, now: Instant) {
         let remote = &self.remote;
         let mut parts = 0;
         self.prefixes.retain(|prefix, state| {
@@ -247,7 +248,7 @@ fn remote_prefixes(membership: &Membership) -> BTreeMap<Prefix, BTreeSet<Gateway
     let mut remote: BTreeMap<Prefix, BTreeSet<GatewayId>> = BTreeMap::new();
     for ((org, site), prefixes) in &membership.authorized {
         let gateways = by_site.get(&(org, site)).into_iter().flatten();
-        // No tunnel leads to a WireGuard client, nor is one missed.
+        // A WireGuard client has no tunnel of ours, so that its absence is no outage.
         if site.is_node() && gateways.clone().next().is_none() {
             continue;
         }
@@ -347,7 +348,7 @@ mod tests {
 
         /// Prefix, seconds from the start, cause.
         fn outages(&mut self) -> Vec<(String, u64, OutageCause)> {
-            self.outages.follow(&self.membership);
+            self.outages.set_membership(&self.membership);
             self.outages
                 .update(&self.served, self.now)
                 .into_iter()

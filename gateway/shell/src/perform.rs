@@ -217,7 +217,7 @@ impl Shell {
     fn publish(&mut self, now: Instant) {
         if std::mem::take(&mut self.is_stale) {
             let tables = self.tables(now);
-            self.sharing.follow(&tables.companions.sessions);
+            self.sharing.set_sessions(&tables.companions.sessions);
             self.ask_data_plane(PacketEffect::Publish(Box::new(tables)));
             // Half of the places for handshakes is kept for these addresses.
             self.effects
@@ -354,7 +354,7 @@ impl Shell {
 
         let tunnelled = self.tunnelled();
         let situation = self.current.situation();
-        self.routes.follow(plan_routes(&situation, &tunnelled));
+        self.routes.set_plan(plan_routes(&situation, &tunnelled));
     }
 
     fn tunnelled(&self) -> Tunnelled {

@@ -265,7 +265,7 @@ impl Shell {
         self.ask_data_plane(PacketEffect::RetainPeers(membership.clone()));
 
         self.membership = membership.clone();
-        self.outages.follow(&membership);
+        self.outages.set_membership(&membership);
         self.mesh.handle_membership((*membership).clone(), now);
         self.is_stale = true;
         self.drain_mesh(now);

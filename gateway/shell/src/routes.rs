@@ -1,5 +1,5 @@
-//! [`RouteKeeper`]: keeps the kernel's routes as the plan has them. One comparison runs at a time,
-//! with the latest plan. Another one follows after a while even if nothing seems to have changed.
+//! [`RouteKeeper`]: keeps the kernel's routes equal to the plan. One comparison runs at a time,
+//! with the latest plan; it is repeated periodically even without a known change.
 //!
 //! ```text
 //!   Waiting(until) ── plan changed, or time ──► Syncing ── answer ──► Waiting(RECONCILE,
@@ -24,9 +24,9 @@ const RECONCILE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct RouteKeeper {
     plan: RoutePlan,
-    /// The plan was not handed over yet.
+    /// The plan has not been compared yet.
     is_new: bool,
-    /// The kernel reported a change during the comparison.
+    /// The kernel has reported a change during the comparison.
     again: bool,
     /// Until then only a new plan is compared.
     rest: Instant,
@@ -56,9 +56,9 @@ impl RouteKeeper {
         }
     }
 
-    /// The kernel must follow `plan`. It is compared even if it is the same as before: the kernel
-    /// drops routes with their device.
-    pub(crate) fn follow(&mut self, plan: RoutePlan) {
+    /// Sets the plan. It is compared even if it is unchanged: the kernel drops routes with their
+    /// device.
+    pub(crate) fn set_plan(&mut self, plan: RoutePlan) {
         self.plan = plan;
         self.is_new = true;
     }
@@ -71,7 +71,7 @@ impl RouteKeeper {
         }
     }
 
-    /// What others change is left alone until then: they change it again and again.
+    /// Ignores changes by other programs until then: they undo each restoration.
     pub(crate) fn rest(&mut self, until: Instant) {
         self.rest = until;
     }
@@ -103,7 +103,7 @@ impl RouteKeeper {
         self.installed = match outcome {
             RoutesOutcome::Done => wanted,
             RoutesOutcome::Refused(refused) => &wanted - &refused.iter().copied().collect(),
-            // What was there before and is still wanted was not touched.
+            // Installed routes that are still planned were not touched.
             RoutesOutcome::Failed => &wanted & &self.installed,
         };
 
@@ -169,8 +169,8 @@ mod tests {
         let mut keeper = RouteKeeper::new(plan(&["10.1.0.0/16"]), now);
         assert_eq!(keeper.poll(now), Some(plan(&["10.1.0.0/16"])));
 
-        keeper.follow(plan(&["10.2.0.0/16"]));
-        keeper.follow(plan(&["10.3.0.0/16"]));
+        keeper.set_plan(plan(&["10.2.0.0/16"]));
+        keeper.set_plan(plan(&["10.3.0.0/16"]));
         assert_eq!(keeper.poll(now), None, "one at a time");
 
         keeper.synced(&RoutesOutcome::Done, now);
@@ -211,7 +211,7 @@ mod tests {
         keeper.changed(now);
         assert_eq!(keeper.poll(now + RECONCILE * 9), None);
         assert_eq!(keeper.poll_timeout(), Some(now + RECONCILE * 10));
-        keeper.follow(plan(&["10.1.0.0/16"]));
+        keeper.set_plan(plan(&["10.1.0.0/16"]));
         assert!(keeper.poll(now).is_some(), "a new plan does not wait");
     }
 

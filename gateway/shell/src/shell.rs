@@ -138,7 +138,7 @@ impl Shell {
             closing: Vec::new(),
             effects: VecDeque::new(),
         };
-        shell.outages.follow(&shell.membership);
+        shell.outages.set_membership(&shell.membership);
         let links = shell.current.links.clone();
         shell.follow_carrier(&links, now);
         // The first effects: tables without sessions, unreachable routes to all remote prefixes,

@@ -28,8 +28,8 @@ const RESUME_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Least time between two queries about a sibling.
 const QUERY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Least time between two queries about a sibling that counts as dead. It may be alive all the same:
-/// behind a cut in the site's network, at a time when no peer could be asked.
+/// Least time between two queries about a sibling that counts as dead. It may be alive all the
+/// same: behind a cut in the site's network, at a time when no peer could be asked.
 const QUERY_INTERVAL_SILENT: Duration = Duration::from_secs(1);
 
 /// How long a proof is valid, from the query on. Counted from the answer, a peer could hold the

@@ -17,8 +17,8 @@ use crate::settings::Settings;
 use crate::siblings::View;
 use crate::tunnel_error::TunnelError;
 
-/// Relays that one peer may send in a second. Four gateways need fewer: each of them sends 5 queries
-/// a second about every other one, and as many answers.
+/// Relays that one peer may send in a second. Four gateways need fewer: each of them sends 5
+/// queries a second about every other one, and as many answers.
 const RELAYS_PER_SECOND: u32 = 40;
 
 /// Limits the relays of a peer.
