@@ -1,6 +1,6 @@
-//! The rights of a process that an unprivileged user starts in a container. There, capabilities are
-//! only a limit: what the program gets of them is written on its file (setcap), and a program that
-//! it starts, such as `nft`, gets nothing.
+//! The capabilities of a process that an unprivileged user starts in a container. There, the
+//! container's capabilities are only a limit: the program gets those that its file has (setcap),
+//! and programs that it starts, such as `nft`, get none.
 
 use nix::unistd::geteuid;
 use rustix::io;
@@ -9,11 +9,11 @@ use rustix::thread::{
     set_capabilities,
 };
 
-/// Makes what this process may have take effect, for it and the programs that it starts.
+/// Raises the permitted capabilities for this process and the programs that it starts.
 ///
-/// Only where `no_new_privs` is set: the process has then no more than the one that started it had,
-/// and passes on no right that its user gained by starting it. To be called while the process has
-/// one thread.
+/// Only if `no_new_privs` is set: then the process has no more than the one that started it, and
+/// passes on no right that its user gained by starting it. Call it while the process has one
+/// thread.
 pub fn pass_on() {
     if let Err(error) = raise() {
         tracing::warn!(%error, "Programs that are started lack this process's capabilities");
@@ -38,7 +38,7 @@ fn raise() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether all of `capabilities` are passed on already, as systemd has it.
+/// True if all of `capabilities` are already ambient, as with systemd.
 fn are_ambient(capabilities: CapabilitySet) -> io::Result<bool> {
     for capability in capabilities.iter() {
         if !rustix::thread::capability_is_in_ambient_set(capability)? {

@@ -1,5 +1,5 @@
-//! The command line: arguments and help of every verb. Each verb's work is in the file of its name.
-//!
+//! The command line: arguments and help of every verb. The work of each verb is in the file of its
+//! name.
 //! Exit codes: 0; 1 for a failure; 64 for a wrong command line or faults in files. Answers go to
 //! stdout, errors to stderr, one per line.
 
@@ -195,7 +195,7 @@ pub enum Verb {
     Version(version::Args),
 }
 
-/// The gateway that a verb is about.
+/// Selects the gateway.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
     /// The gateway's file; else /etc/ringway/gateway.toml, else ./gateway.toml
@@ -211,7 +211,7 @@ pub struct ConfigFile {
     pub path: PathBuf,
 }
 
-/// Arguments of the verbs that show something of one gateway, and take nothing else.
+/// Arguments of verbs that only show something about a gateway.
 #[derive(Debug, Args)]
 pub struct Shown {
     /// The gateway
@@ -225,7 +225,7 @@ pub struct Shown {
 /// The environment variable that names the gateway's file.
 const CONFIG_VARIABLE: &str = "RINGWAY_CONFIG";
 
-/// The first of the usual files that is there; without any, the last, which is missed by its name.
+/// The first usual file that exists; if none does, the last, so that an error names it.
 fn default_config() -> PathBuf {
     let files = defaults::CONFIG_FILES.map(PathBuf::from);
     let found = files.iter().find(|file| file.exists());
@@ -233,7 +233,7 @@ fn default_config() -> PathBuf {
     found.or(files.last()).cloned().unwrap_or_default()
 }
 
-/// Which file a command takes although the command line does not name it, for stderr.
+/// The file that a command uses although the command line does not name it; for stderr.
 pub fn chosen_config(matches: &ArgMatches) -> Option<String> {
     // The option belongs to the innermost verb.
     let mut verb = matches;
@@ -245,7 +245,7 @@ pub fn chosen_config(matches: &ArgMatches) -> Option<String> {
         return None;
     }
     let path = verb.try_get_one::<PathBuf>("path").ok()??;
-    // Some verbs do without: what is not there was not taken.
+    // Some verbs work without the file: then it was not used.
     if !path.exists() {
         return None;
     }
@@ -258,7 +258,8 @@ pub fn chosen_config(matches: &ArgMatches) -> Option<String> {
     }
 }
 
-/// Writes a verb's answer to stdout. It is no failure if the reader, such as `head`, stops reading.
+/// Writes a verb's answer to stdout. If the reader, such as `head`, stops reading, that is no
+/// failure.
 pub(crate) fn answer(text: impl fmt::Display) -> Result<ExitCode, Failure> {
     match write!(io::stdout(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -266,13 +267,12 @@ pub(crate) fn answer(text: impl fmt::Display) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Writes a verb's answer to stdout as JSON: `report`, and the version of its format.
+/// Writes a verb's answer to stdout as JSON, with the version of its format.
 pub(crate) fn answer_json(report: &impl Serialize) -> Result<ExitCode, Failure> {
     answer(json::document(report).map_err(anyhow::Error::from)?)
 }
 
-/// How a change of the files of the gateway `config` takes effect: the last line of the verbs that
-/// make one.
+/// The last line of verbs that change files of the gateway `config`: how to apply the change.
 pub(crate) fn how_to_apply(config: &Path) -> String {
     let config = config.display().to_string();
 
@@ -282,7 +282,7 @@ pub(crate) fn how_to_apply(config: &Path) -> String {
     )
 }
 
-/// `gateway gw.acme`, or `node db1.acme` of the id `node:db1.acme`.
+/// `gateway gw.acme`; or `node db1.acme` for the id `node:db1.acme`.
 pub(crate) fn named(id: &str) -> String {
     match id.strip_prefix("node:") {
         Some(node) => format!("node {node}"),
@@ -290,7 +290,7 @@ pub(crate) fn named(id: &str) -> String {
     }
 }
 
-/// Runs a future on this thread, for verbs that need few of them.
+/// Runs a future on this thread, for verbs with few of them.
 fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! Addresses of the DNS server whose port another program has: what `status` says meanwhile.
+//! The finding that another program uses the DNS server's port.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch::Receiver;
 
 use crate::attention::Attention;
 
-/// DNS is not served at `listen`.
+/// The finding that DNS is not served at `listen`.
 pub fn taken(listen: SocketAddr) -> Finding {
     Finding {
         name: format!("{ADDRESS_MISSING} port {listen}"),
@@ -22,7 +22,7 @@ pub fn taken(listen: SocketAddr) -> Finding {
     }
 }
 
-/// Keeps the list of what needs attention as `missing` says, until the server ends.
+/// Raises and clears the findings according to `missing`, until the server ends.
 pub async fn report(mut missing: Receiver<Vec<SocketAddr>>, attention: Attention) {
     let mut told = Vec::new();
 

@@ -193,7 +193,7 @@ impl Drive {
         self.handle(Input::Tick { boot, wall });
 
         self.check_lists();
-        logging::say_left_out();
+        logging::log_left_out();
         let now = Moment::now();
         let update = self.replicator.update_ages(now);
         if let Some(heard) = update.heard {
@@ -204,7 +204,7 @@ impl Drive {
             self.reply(reply);
         }
         self.questions.handle_timeout(now.monotonic);
-        if let Some(round) = self.health.look(now.monotonic) {
+        if let Some(round) = self.health.poll_round(now.monotonic) {
             self.jobs.spawn(async { Event::Probed(round.run().await) });
         }
         // Last, so that a beat means that the whole tick was done.

@@ -1,4 +1,4 @@
-//! What this program offers its peers in `Hello`, and what it is called.
+//! The features that this program offers its peers in `Hello`, with their names.
 
 use ringway_core::message::{ATTACH, FRAGMENTS, POLICY_QUESTIONS, SIBLINGS};
 
@@ -10,7 +10,7 @@ pub const FEATURES: [(u64, &str); 4] = [
     (ATTACH, "attach"),
 ];
 
-/// The bits of all of them.
+/// All feature bits.
 pub fn bits() -> u64 {
     FEATURES.iter().fold(0, |bits, (bit, _)| bits | bit)
 }

@@ -1,12 +1,12 @@
-//! [`Health`]: which addresses of our hosts accept connections (`check` in `[[dns.host]]`). Those
-//! that do not are left out of our names, here and at every member.
+//! [`Health`]: checks which addresses of our hosts accept connections (`check` in `[[dns.host]]`).
+//! Addresses that do not are left out of our names, here and at every member.
 //!
 //! ```text
-//!   every 5 s: Health::look ─► Round, off the loop: connect to each ─► Probed ─► Health::note
+//!   every 5 s: poll_round ─► Round, off the loop: connect to each ─► Probed ─► handle_probed
 //! ```
-//! The gateway probes from its own addresses, as any host of the site would. A connection that is
-//! accepted is closed at once. What has failed is remembered ([`FailedAddresses`]): an address that
-//! did before a restart is not answered after it until it has been probed.
+//! The gateway probes from its own addresses, like any host of the site, and closes accepted
+//! connections at once. Failures are stored ([`FailedAddresses`]): an address that had failed
+//! before a restart is not answered until a probe succeeds.
 
 mod round;
 #[cfg(test)]
@@ -23,18 +23,18 @@ use crate::state::FailedAddresses;
 
 pub use round::{Probed, Round};
 
-/// Time from the begin of a round to the next one.
+/// Time between the starts of two rounds.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Failed addresses, as something that needs attention.
+/// The name of the finding about failed addresses.
 pub const FAILED: &str = "failed addresses";
-/// What an operator does about them.
+/// How to fix it.
 pub const REMEDY: &str = "start what should listen there, or remove `check` from its [[dns.host]]";
 
-/// Failed addresses that a summary lists.
+/// Number of failed addresses that a summary lists.
 const LISTED: usize = 8;
 
-/// An address that fails so often in a row is left out.
+/// An address is left out after this many consecutive failures.
 const FAILURES: u32 = 2;
 
 /// One address of a host, with the port that must accept connections.
@@ -42,29 +42,29 @@ const FAILURES: u32 = 2;
 pub struct Target {
     /// The host's name.
     pub name: String,
-    /// Where it is probed.
+    /// The address to probe.
     pub address: SocketAddr,
 }
 
-/// What is known of a target.
+/// The state of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
-    /// Failures in a row.
+    /// Consecutive failures.
     failures: u32,
-    /// Since when it has been good, or has failed.
+    /// When it became good or failed.
     since: SystemTime,
     /// Why the last probe failed.
     error: Option<String>,
 }
 
-/// A target, as `status` shows it.
+/// The state of a target, for `status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// The target.
     pub target: Target,
-    /// Left out, because it fails.
+    /// True if it is left out.
     pub has_failed: bool,
-    /// Since when it has been good, or has failed.
+    /// When it became good or failed.
     pub since: SystemTime,
     /// Why the last probe failed.
     pub error: Option<String>,
@@ -75,20 +75,20 @@ pub struct Checked {
 pub struct Health {
     targets: BTreeMap<Target, State>,
     next_round: Instant,
-    /// A round is under way.
+    /// A round is running.
     is_probing: bool,
 }
 
 impl Health {
-    /// The checks of `config`. The addresses that had `failed` before this start are left out until
-    /// a probe has succeeded; every other one counts as good until it has failed.
+    /// The checks of `config`. Addresses in `failed` are left out until a probe succeeds; all
+    /// others count as good until they fail.
     pub fn new(config: &Config, failed: &FailedAddresses, now: Instant) -> Health {
         Health::of(config.dns.checks.iter().flat_map(targets), failed, now)
     }
 
     fn of(targets: impl Iterator<Item = Target>, failed: &FailedAddresses, now: Instant) -> Health {
         let targets = targets.map(|target| {
-            // What had failed before a restart stays left out until it passes.
+            // An address that had failed before a restart stays left out until it passes.
             let failed_since = failed.since(&target.name, target.address.ip());
             let state = failed_since.map_or_else(State::good, State::failed);
             (target, state)
@@ -101,14 +101,13 @@ impl Health {
         }
     }
 
-    /// The checks are those of `config` from now on. What is known of an address stays, even if it
-    /// is probed at another port from now on: one that has failed is left out until a probe has
-    /// succeeded.
-    pub fn follow(&mut self, config: &Config) {
-        self.follow_targets(config.dns.checks.iter().flat_map(targets));
+    /// Replaces the checks by those of `config`. The state of an address is kept, even if its port
+    /// changes: a failed one is left out until a probe succeeds.
+    pub fn set_config(&mut self, config: &Config) {
+        self.set_targets(config.dns.checks.iter().flat_map(targets));
     }
 
-    fn follow_targets(&mut self, targets: impl IntoIterator<Item = Target>) {
+    fn set_targets(&mut self, targets: impl IntoIterator<Item = Target>) {
         let before = std::mem::take(&mut self.targets);
         let known: BTreeMap<_, _> = before
             .iter()
@@ -118,8 +117,8 @@ impl Health {
         self.targets = targets
             .into_iter()
             .map(|target| {
-                // Also if only its check has changed: what is known of the address counts until the
-                // new check says otherwise.
+                // The state is kept even if only the check has changed, until the new check has a
+                // result.
                 let same = before
                     .get(&target)
                     .or_else(|| known.get(&target.host()).copied());
@@ -129,15 +128,15 @@ impl Health {
             .collect();
     }
 
-    /// When the next round is due; `None` while one is under way, or without checks.
+    /// When the next round is due; `None` while one is running, or without checks.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let is_idle = self.is_probing || self.targets.is_empty();
 
         (!is_idle).then_some(self.next_round)
     }
 
-    /// The round that is due, if one is.
-    pub fn look(&mut self, now: Instant) -> Option<Round> {
+    /// Starts a round, if one is due.
+    pub fn poll_round(&mut self, now: Instant) -> Option<Round> {
         self.poll_timeout().filter(|due| *due <= now)?;
 
         self.is_probing = true;
@@ -145,13 +144,13 @@ impl Health {
         Some(Round::new(self.targets.keys().cloned().collect()))
     }
 
-    /// A round has ended. True if other addresses than before are left out.
-    pub fn note(&mut self, probed: Probed) -> bool {
+    /// Handles the results of a round. True if the set of left-out addresses has changed.
+    pub fn handle_probed(&mut self, probed: Probed) -> bool {
         self.is_probing = false;
         let before = self.failed();
 
         for (target, result) in probed.0 {
-            // A reload may have removed the check meanwhile.
+            // A reload may have removed the check in the meantime.
             if let Some(state) = self.targets.get_mut(&target) {
                 state.note(&target, result);
             }
@@ -160,7 +159,7 @@ impl Health {
         self.failed() != before
     }
 
-    /// The addresses that are left out of their names, unless their names would have none.
+    /// The addresses to leave out of their names, except where a name would have none left.
     pub fn failed(&self) -> HashSet<(Name, IpAddr)> {
         self.targets
             .iter()
@@ -172,7 +171,7 @@ impl Health {
             .collect()
     }
 
-    /// The addresses that have failed, for the next start.
+    /// The failed addresses, to be stored for the next start.
     pub fn to_store(&self) -> FailedAddresses {
         let mut stored = FailedAddresses::default();
 
@@ -184,7 +183,7 @@ impl Health {
         stored
     }
 
-    /// The failed addresses in words; `None` if there are none.
+    /// The failed addresses as a text; `None` if there are none.
     pub fn summary(&self) -> Option<String> {
         let failed = self.targets.iter().filter(|(_, state)| state.has_failed());
         let mut texts: Vec<String> = failed
@@ -238,7 +237,7 @@ impl State {
         }
     }
 
-    /// As the run before left it.
+    /// The state that the previous run has stored.
     fn failed(since: SystemTime) -> State {
         State {
             failures: FAILURES,

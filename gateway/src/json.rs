@@ -1,17 +1,17 @@
-//! JSON that is safe to print: RFC 8259 lets C1 controls and bidirectional marks stand raw in
-//! strings.
+//! JSON that is safe to print: RFC 8259 allows C1 controls and bidirectional marks in strings
+//! unescaped.
 
 use std::fmt::Write as _;
 
 use ringway_config::is_printable;
 use serde::Serialize;
 
-/// Version of what `--json` prints, for every verb: `"schema"` in each document. It changes when a
-/// field goes or means something else; new fields do not change it.
+/// Version of the `--json` output of every verb: `"schema"` in each document. It changes when a
+/// field is removed or changes its meaning, not for new fields.
 const SCHEMA: u32 = 1;
 
-/// Replaces what a terminal would obey or hide by `\uXXXX` (RFC 8259, section 7). Such characters
-/// occur only inside strings, so the text means the same afterwards. Newlines between tokens stay.
+/// Replaces characters that a terminal would interpret or hide by `\uXXXX` (RFC 8259, section 7).
+/// They occur only inside strings, so the meaning does not change. Newlines between tokens stay.
 pub(crate) fn printable(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
@@ -28,7 +28,7 @@ pub(crate) fn printable(json: &str) -> String {
     text
 }
 
-/// What `--json` prints: a report and the version of its format, which comes first.
+/// The `--json` output: the version of its format, then the report.
 #[derive(Serialize)]
 struct Document<'a, T> {
     schema: u32,

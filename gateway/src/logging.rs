@@ -1,7 +1,7 @@
 //! The log on stderr, as text for people or JSON for machines.
 //!
 //! Logged values also come from peers, certificates and records. None of them can forge a line or
-//! control the terminal: text is escaped field by field, JSON as it is written.
+//! control the terminal: text is escaped field by field, JSON as a whole.
 
 mod peer_lines;
 
@@ -47,23 +47,23 @@ impl FromStr for Level {
     }
 }
 
-/// These libraries warn about what others send: a flood of forged answers would be a flood of
-/// lines. A level for the library itself brings them back: `info,hickory_net=warn`.
+/// These libraries log warnings about input from others, so that a flood of forged answers would
+/// flood the log. To see them, set a level for the library: `info,hickory_net=warn`.
 const QUIET: &str = "hickory_net=error,hickory_proto=error,hickory_resolver=error";
 
-/// Starts logging. A second call changes nothing.
+/// Starts logging. Further calls have no effect.
 pub fn start(form: Form, level: &Level) {
     let filter = EnvFilter::new(format!("{QUIET},{}", level.0));
     let colours = std::io::stderr().is_terminal();
 
-    // Fails if there is a subscriber already, which then stays.
+    // Fails if there already is a subscriber, which then stays.
     _ = match form {
         Form::Text => text(io::stderr, filter, colours).try_init(),
         Form::Json => json(io::stderr, filter, colours).try_init(),
     };
 }
 
-/// Writes events as lines for people.
+/// Writes events as lines of text.
 fn text<W>(writer: W, filter: EnvFilter, colours: bool) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -93,14 +93,14 @@ where
         .with(Limit)
 }
 
-/// The lines about each peer.
+/// The line budgets of the peers.
 static PEER_LINES: Mutex<PeerLines> = Mutex::new(PeerLines::new());
 
-/// The target of lines that say how many were left out.
+/// The target of events that report omitted lines.
 const LEFT_OUT: &str = "ringway::left_out";
 
-/// Says how many lines about each peer were left out; to be called now and then.
-pub fn say_left_out() {
+/// Logs how many lines about each peer were omitted. Call it regularly.
+pub fn log_left_out() {
     let mut lines = PEER_LINES.lock().unwrap_or_else(PoisonError::into_inner);
     let left_out = lines.left_out(Instant::now());
     drop(lines);
@@ -110,13 +110,13 @@ pub fn say_left_out() {
     }
 }
 
-/// Leaves lines out that have a field `peer` and come too often. Errors are always written.
+/// Omits lines with a field `peer` that exceed the peer's budget. Errors are always written.
 struct Limit;
 
 impl<S: Subscriber> Layer<S> for Limit {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        // Errors are the daemon's own, and what was left out must be said.
+        // Errors are the daemon's own, and the reports of omitted lines must not be omitted.
         if *metadata.level() == Severity::ERROR || metadata.target() == LEFT_OUT {
             return true;
         }
@@ -142,15 +142,15 @@ impl Visit for PeerField {
     }
 }
 
-/// Writes `message name=value name=value`, with every value on this line and nothing in it that a
-/// terminal would obey.
+/// Writes `message name=value name=value`, with every value on the same line and escaped for a
+/// terminal.
 fn escaped_fields() -> impl for<'w> FormatFields<'w> + 'static {
     use tracing_subscriber::field::MakeExt as _;
     debug_fn(write_field).delimited(" ")
 }
 
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
-    // A value that was recorded as `%value` is debugged as it is displayed.
+    // The Debug form of a value recorded as `%value` is its Display form.
     let value = format!("{value:?}");
     let value = Escaped(&value);
 
@@ -179,7 +179,7 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for PrintableJson<W> {
 }
 
 impl<W: io::Write> io::Write for PrintableJson<W> {
-    /// Takes whole lines: the subscriber writes each event with one call.
+    /// Receives whole lines: the subscriber writes each event with one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         self.0.write_all(json::printable(&text).as_bytes())?;
@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    /// Starts a forged line, and then controls a terminal in several ways.
+    /// Forges a line and sends several terminal sequences.
     const HOSTILE: &str = "X\n2026-11-28T01:00:00Z  INFO Configuration reloaded\r\u{1b}[31m\
         \u{9b}2J\u{202e}\u{2066}\u{2028}\u{200b}\u{feff}\u{7}\0";
 
@@ -282,7 +282,7 @@ mod tests {
             }
             tracing::warn!(peer = %"gw.other", "Tunnel down");
             tracing::error!(peer = %"gw.flapping", "Always written");
-            say_left_out();
+            log_left_out();
         });
 
         let lines = written.text();

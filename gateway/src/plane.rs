@@ -1,4 +1,4 @@
-//! [`Plane`]: the TUN device and the data plane's threads on it, kept running whatever happens to
+//! [`Plane`]: the TUN device and the data plane's threads. Keeps both running, whatever happens to
 //! the device.
 //!
 //! ```text
@@ -6,10 +6,10 @@
 //!    ▲ └─ deleted, renamed or moved, or a thread ended ──► re-created, with new threads ─┐
 //!    └───────────────────────────────────────────────────────────────────────────────────┘
 //! ```
-//! The shell asks for a check when a thread has ended, when an interface has changed, and every
-//! second. Sessions, keys and counters live on: they are in the tables and in the mesh. The kernel
-//! drops its routes with the device, and the shell has them installed again. The filter with its
-//! flows lives on, too.
+//! The shell requests a check when a thread has ended, when an interface has changed, and every
+//! second. Sessions, keys and counters survive in the tables and in the mesh, and so does the
+//! filter with its flows. The kernel drops its routes together with the device, so the shell
+//! installs them again.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -26,27 +26,28 @@ use tun_rs::SyncDevice;
 
 use crate::quic::socket::Inlet;
 
-/// Least time between two devices: threads that end at once are not started in a loop.
+/// Minimum time between two re-creations, so that threads that fail at once are not restarted in a
+/// loop.
 const PAUSE: Duration = Duration::from_millis(750);
 
-/// The device: its name, and its interface index as it is now.
+/// The TUN device: its name, and its current interface index.
 #[derive(Debug, Clone)]
 pub struct Device {
     /// From the configuration.
     pub name: TunName,
-    /// Bytes of the longest packet.
+    /// The device's MTU, bytes.
     pub mtu: u16,
-    /// Another one after the device was re-created.
+    /// The index changes when the device is re-created.
     pub index: Arc<AtomicU32>,
 }
 
-/// What the threads work with, besides the device.
+/// The inputs of the threads, apart from the device.
 pub struct Parts {
     /// The tunnel's sockets, one for each lane.
     pub sockets: Vec<Arc<TunnelSocket>>,
     /// Tables, counters and the filter, which outlive device and threads.
     pub shared: Shared,
-    /// Takes everything but data packets.
+    /// Receives datagrams other than data packets.
     pub sink: Sink,
 }
 
@@ -54,18 +55,18 @@ pub struct Parts {
 pub struct Plane {
     device: Device,
     parts: Parts,
-    /// Threads first: they end before their device goes.
+    /// The threads first, so that they end before their device is removed.
     running: Option<(Dataplane, Arc<SyncDevice>)>,
-    /// The device's numbers when they were read last.
+    /// The device's drop counters at the last reading.
     drops: TunDrops,
     started: Instant,
     recreated: u64,
-    /// The last attempt failed, and that was logged.
+    /// The last attempt failed and was logged.
     failing: bool,
 }
 
 impl Plane {
-    /// Starts the threads on `tun`, which is `device`.
+    /// Starts the threads on `tun`, the device described by `device`.
     pub fn start(device: Device, tun: Arc<SyncDevice>, parts: Parts) -> anyhow::Result<Plane> {
         let running = Some(run(tun, &parts)?);
         Ok(Plane {
@@ -79,37 +80,37 @@ impl Plane {
         })
     }
 
-    /// How often the device was found down or gone, and brought back.
+    /// How often the device was found down or removed, and restored.
     pub fn recreated(&self) -> u64 {
         self.recreated
     }
 
-    /// True while a thread that moves packets has been busy with one batch for longer than `limit`.
+    /// True while a thread of the data plane is busy with one batch for longer than `limit`.
     pub fn has_stalled(&mut self, limit: Duration, now: Instant) -> bool {
         let running = self.running.as_mut();
 
         running.is_some_and(|(dataplane, _)| dataplane.has_stalled(limit, now))
     }
 
-    /// Checks the device, and re-creates it if necessary. True if it was down or gone and is up
-    /// again: the kernel has no routes through it then.
+    /// Checks the device, and re-creates it if necessary. True if it was restored: then the kernel
+    /// has no routes through it.
     pub fn restore(&mut self, now: Instant) -> bool {
-        // While it is there: its numbers go with it.
+        // While the device exists: its counters vanish with it.
         self.count_drops();
 
-        match self.look() {
-            Look::Up => false,
-            Look::Raised => self.restored("set down"),
-            // A device that fails at once is not re-created in a loop.
-            Look::Gone(_) if now < self.started + PAUSE => false,
-            Look::Gone(reason) => match self.recreate(now) {
+        match self.check_device() {
+            DeviceState::Up => false,
+            DeviceState::Raised => self.restored("set down"),
+            // Do not re-create a device that fails at once in a loop.
+            DeviceState::Gone(_) if now < self.started + PAUSE => false,
+            DeviceState::Gone(reason) => match self.recreate(now) {
                 Ok(()) => self.restored(reason),
                 Err(error) => self.failed(reason, &error),
             },
         }
     }
 
-    /// Counts what the kernel has dropped at the device.
+    /// Counts packets that the kernel has dropped at the device.
     fn count_drops(&mut self) {
         let Ok(drops) = tun_drops::read(&self.device.name) else {
             return;
@@ -146,44 +147,44 @@ impl Plane {
         false
     }
 
-    fn look(&self) -> Look {
+    fn check_device(&self) -> DeviceState {
         let Some((dataplane, tun)) = &self.running else {
-            return Look::Gone("could not be brought back before");
+            return DeviceState::Gone("could not be brought back before");
         };
 
         match tun.name() {
-            Ok(name) if name != self.device.name.as_str() => return Look::Gone("renamed"),
-            // A thread ends when it can no longer read or write the device.
+            Ok(name) if name != self.device.name.as_str() => return DeviceState::Gone("renamed"),
+            // A thread ends when it cannot read or write the device any more.
             Ok(_) if !dataplane.has_failed() => {}
-            _ => return Look::Gone("deleted"),
+            _ => return DeviceState::Gone("deleted"),
         }
 
-        // The name is not enough: another device may have it by now, while ours is elsewhere.
+        // The name is not enough: another device may have it now, while ours was renamed.
         if !tun
             .if_index()
             .is_ok_and(|index| index == self.device.index.load(Relaxed))
         {
-            return Look::Gone("moved to another network namespace");
+            return DeviceState::Gone("moved to another network namespace");
         }
 
         match tun.is_running() {
-            Ok(true) => Look::Up,
-            // Up at once, or there is more wrong with it.
+            Ok(true) => DeviceState::Up,
+            // If it cannot be brought up at once, something else is wrong with it.
             Ok(false) if tun.enabled(true).is_ok() && tun.is_running().is_ok_and(|up| up) => {
-                Look::Raised
+                DeviceState::Raised
             }
-            _ => Look::Gone("set down"),
+            _ => DeviceState::Gone("set down"),
         }
     }
 
     fn recreate(&mut self, now: Instant) -> anyhow::Result<()> {
-        // What is left of the old device goes first: it may still have the name.
+        // Remove the old device first: it may still have the name.
         self.running = None;
-        // Also if the attempt fails: the pause counts from here.
+        // Set even if the attempt fails, because the pause counts from here.
         self.started = now;
 
         let (tun, index) = open_tun(&self.device.name, self.device.mtu, self.parts.sockets.len())?;
-        // Shared with the kernel's routes, which name the device by its index.
+        // Shared with the kernel's routes, which refer to the device by index.
         self.device.index.store(index, Relaxed);
         self.drops = TunDrops::default();
         self.running = Some(run(tun, &self.parts)?);
@@ -191,12 +192,12 @@ impl Plane {
     }
 }
 
-/// How the device was found.
-enum Look {
+/// The state of the device.
+enum DeviceState {
     Up,
-    /// It was down, and is up again.
+    /// It was down and was brought up again.
     Raised,
-    /// What happened to it.
+    /// It no longer works, for this reason.
     Gone(&'static str),
 }
 
@@ -211,8 +212,8 @@ fn run(tun: Arc<SyncDevice>, parts: &Parts) -> anyhow::Result<(Dataplane, Arc<Sy
     Ok((dataplane.context("cannot start the data plane")?, tun))
 }
 
-/// Takes what the data plane hands over: QUIC datagrams for quinn, events for the drive. Full
-/// queues drop.
+/// Receives what the data plane passes on: QUIC datagrams for quinn, and events for the drive. If a
+/// queue is full, it drops.
 #[derive(Debug, Clone)]
 pub struct Sink {
     /// Towards quinn.
@@ -233,7 +234,7 @@ impl ControlSink for Sink {
     }
 
     fn event(&mut self, event: Event) -> bool {
-        // A thread that moves packets must not wait for the loop. A lost echo counts as a lost
+        // A thread of the data plane must not wait for the loop. A lost echo counts as a lost
         // probe, and the next probe follows.
         self.events.try_send(event).is_ok()
     }

@@ -1,11 +1,12 @@
-//! What the rules of the policy say about connections, without a packet: for `ringway policy`, for
-//! `check`, and before a reload.
+//! Evaluates the policy for connections, without a packet: for `ringway policy`, for `check`, and
+//! before a reload.
 //!
 //! ```text
 //!   Config, verdicts, zone, host ─► Judge ─► ends of a connection ─► Judgement
 //!                                     │ Rules: the same that judge packets
 //! ```
-//! Nothing here decides: every verdict is [`Rules::explain`](ringway_filter::Rules::explain)'s.
+//! This module decides nothing: every verdict is that of
+//! [`Rules::explain`](ringway_filter::Rules::explain).
 
 pub mod cells;
 pub mod ends;

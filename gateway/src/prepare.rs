@@ -1,9 +1,9 @@
-//! [`prepare`]: everything that must be right before a gateway starts or reloads.
+//! [`prepare`]: reads and checks everything that a gateway needs before it starts or reloads.
 //!
-//! `ringway check` is exactly this, and `run` does exactly this first: files, our zone, CA
-//! certificates, our certificate and key, the host's networks, every overlap. It changes nothing.
-//! What a caller makes of conflicts differs: `check` and a reload refuse them, a cold start lives
-//! with them, and leaves conflicted prefixes without a route.
+//! `ringway check` does exactly this, and `run` does it first: files, our zone, CA certificates,
+//! our certificate and key, the host's networks, every overlap. It changes nothing. Callers treat
+//! conflicts differently: `check` and a reload refuse them; a cold start accepts them, without
+//! routes for the conflicted prefixes.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -29,10 +29,10 @@ use crate::quic::endpoint::EndpointKeys;
 use crate::state::{NewestLists, modes};
 use crate::wireguard;
 
-/// A gateway's files, read and checked.
+/// The result: a gateway's files, read and checked.
 #[derive(Debug)]
 pub struct Prepared {
-    /// What the files say.
+    /// The configuration.
     pub config: Config,
     /// Our zone, at serial 0.
     pub zone: Zone,
@@ -40,32 +40,32 @@ pub struct Prepared {
     pub trust: Trust,
     /// Our certificate and key.
     pub identity: Identity,
-    /// The networks this host is connected to, our TUN device left out.
+    /// The networks that this host is connected to, without our TUN device.
     pub connected: Vec<Connected>,
-    /// The records accepted before now; empty at a cold start.
+    /// The records that were accepted before; empty at a cold start.
     pub accepted: BTreeSet<Digest>,
-    /// The newest records that were accepted before now; `None` if that is not known any more.
+    /// The newest accepted records; `None` if they are no longer known.
     pub newest: Option<Newest>,
     /// What the last daemon has left in the kernel.
     pub traces: Option<Traces>,
-    /// The prefixes that must not be reachable by the default route, those of removed members among
-    /// them.
+    /// The prefixes that must not be reachable by the default route, including those of removed
+    /// members.
     pub held: BTreeSet<Prefix>,
-    /// The verdict on every prefix.
+    /// The verdict about every prefix.
     pub rulings: Vec<Ruling>,
     /// Every overlap, as a fault that names both places.
     pub conflicts: Faults,
-    /// What the rules say to the tests of the policy.
+    /// The results of the policy's tests.
     pub policy_tests: TestResults,
-    /// What does not keep a gateway from running but needs attention: members' CA certificates out
-    /// of date, rules that match nothing.
+    /// Problems that do not prevent a gateway from running: members' expired CA certificates, rules
+    /// that match nothing.
     pub warnings: Faults,
-    /// What somebody should do some time, although nothing is wrong.
+    /// Things to do some time, although nothing is wrong.
     pub hints: Faults,
 }
 
 impl Prepared {
-    /// From which the host's routes and guard follow, with these addresses and interfaces.
+    /// The inputs for the host's routes and guard, with these addresses and interfaces.
     pub fn situation<'a>(&'a self, links: &'a Links) -> Situation<'a> {
         Situation {
             config: &self.config,
@@ -77,7 +77,7 @@ impl Prepared {
     }
 }
 
-/// What the files say by themselves.
+/// The part of the result that comes from the files alone.
 struct Files {
     config: Config,
     zone: Zone,
@@ -86,19 +86,19 @@ struct Files {
     accepted: BTreeSet<Digest>,
     newest: Option<Newest>,
     traces: Option<Traces>,
-    /// What was remembered and cannot be read.
+    /// Stored state that cannot be read.
     unread: Vec<Fault>,
-    /// Mistakes with which the names are served all the same.
+    /// Mistakes in names that do not prevent serving them.
     doubtful_names: Vec<Fault>,
 }
 
-/// Reads and checks what `gateway.toml` at `path` describes. Fails with every fault at once; those
-/// of the certificates only if the files themselves are in order.
+/// Reads and checks everything that `gateway.toml` at `path` describes. Fails with all faults at
+/// once; those of the certificates only if the files themselves are valid.
 pub async fn prepare(path: &Path) -> Result<Prepared, Faults> {
     prepare_at(path, Known::default(), UnixTime::now()).await
 }
 
-/// What a running daemon knows, even if it cannot be read any more.
+/// What a running daemon knows, even if it can no longer be read from disk.
 #[derive(Debug, Default)]
 pub struct Known {
     /// The newest records.
@@ -109,7 +109,7 @@ pub struct Known {
     pub virtual_addresses: BTreeSet<IpAddr>,
 }
 
-/// As [`prepare`], for a daemon that runs.
+/// As [`prepare`], for a running daemon.
 pub async fn prepare_again(path: &Path, known: Known) -> Result<Prepared, Faults> {
     prepare_at(path, known, UnixTime::now()).await
 }
@@ -131,7 +131,8 @@ pub async fn prepare_at(path: &Path, mut known: Known, now: UnixTime) -> Result<
         doubtful_names,
     } = files;
 
-    // Claims of the host itself: a member's prefix must not take over a network that we are on.
+    // The host's own claims: a member's prefix must not take over a network that we are connected
+    // to.
     let links = links_without(&config, earlier).await?;
     let connected = links.connected();
     config.spare(&connected);
@@ -140,7 +141,7 @@ pub async fn prepare_at(path: &Path, mut known: Known, now: UnixTime) -> Result<
     conflicts.0.extend(config.nodes_on_links(&connected));
     let before = traces.as_ref().map(|traces| &traces.held);
     let held = held(&config, &rulings, before.unwrap_or(&BTreeSet::new()));
-    // Not a fault: one member's lapsed CA must not keep everybody else's gateways from starting.
+    // Only a warning: one member's expired CA must not prevent all other gateways from starting.
     let mut warnings = trust.lapsed(UnixTime::now());
     warnings.extend(unread);
     warnings.extend(config.notes.0.iter().cloned());
@@ -193,19 +194,19 @@ impl Files {
                 }
                 Some(newest)
             }
-            // An older record could be among them: only what was in force before is used.
+            // They may include an older record, so only those that were in force before are used.
             None => {
                 unread.extend(withheld(&mut config, &accepted));
                 None
             }
         };
 
-        // The serial follows when the zone is served; whether there can be a zone does not depend
-        // on it.
+        // The serial is assigned when the zone is served; it does not affect whether the zone is
+        // valid.
         let (zone, sources) = Zone::with_sources(&config).map_err(Faults::from)?;
         let trust = Trust::build(&config)?;
         check_lists(&config, &trust, memory.lists)?;
-        // As a peer would: a certificate that our trust refuses is of no use to dial with.
+        // As a peer verifies it: a certificate that our own trust refuses is useless for dialling.
         let identity = Identity::load(&config.identity, &config.id, &trust, now)?;
         let traces = Traces::load(&state_dir);
         let doubtful_names = lint(&config, &zone, &sources);
@@ -224,7 +225,7 @@ impl Files {
     }
 }
 
-/// The newest records that were accepted: what the daemon knows and what is remembered.
+/// The newest accepted records, merged from the daemon's knowledge and from disk.
 fn remembered(
     state_dir: &Path,
     known: Option<Newest>,
@@ -232,8 +233,8 @@ fn remembered(
     unread: &mut Vec<Fault>,
 ) -> Option<Newest> {
     match (Newest::load(state_dir), known) {
-        // Each may know what the other does not: the daemon records that it could not store, the
-        // file members that a command has removed.
+        // Each may know more than the other: the daemon has records that it could not store, the
+        // file has removals that a command has recorded.
         (Ok(stored), Some(mut known)) => {
             known.merge(&stored);
             known.heed_removals(&stored);
@@ -247,10 +248,10 @@ fn remembered(
     }
 }
 
-/// Fails if a revocation list is older than one that was accepted, or gone.
+/// Fails if a revocation list is older than the accepted one, or missing.
 fn check_lists(config: &Config, trust: &Trust, known: NewestLists) -> Result<(), Faults> {
     let mut newest = known;
-    // Without what is remembered, an older list would undo a revocation.
+    // If this cannot be read, an older list could undo a revocation.
     let stored = NewestLists::load(&config.state_dir);
     newest.merge(&stored.map_err(|error| whole_file(&config.path, &error))?);
 
@@ -262,7 +263,7 @@ fn check_lists(config: &Config, trust: &Trust, known: NewestLists) -> Result<(),
     }
 }
 
-/// Takes the gateways of records that were not in force before, and says so.
+/// Removes the gateways of records that were not in force before, and reports it.
 fn withheld(config: &mut Config, accepted: &BTreeSet<Digest>) -> Option<Fault> {
     let orgs: Vec<String> = config
         .withhold(accepted)
@@ -284,8 +285,8 @@ fn withheld(config: &mut Config, accepted: &BTreeSet<Digest>) -> Option<Fault> {
     })
 }
 
-/// The records accepted before now. If they cannot be read, none, as at a cold start: overlapping
-/// records get no route then, and nobody takes anything over.
+/// The records that were accepted before. None if they cannot be read, as at a cold start: then
+/// overlapping records get no routes, and nobody takes over a prefix.
 fn known(
     accepted: Result<BTreeSet<Digest>, AcceptedError>,
     path: &Path,
@@ -295,12 +296,12 @@ fn known(
         Err(error @ AcceptedError::Read { .. }) => {
             Ok((BTreeSet::new(), Some(whole_fault(path, &error))))
         }
-        // A broken line could be an incumbent's: the operator restores the file.
+        // A broken line could be an incumbent's, so the operator has to restore the file.
         Err(error) => Err(whole_file(path, &error)),
     }
 }
 
-/// When our certificate is valid, if it is not now by the clock.
+/// The validity period of our certificate, if it is not valid now.
 pub async fn valid_at_another_time(path: &Path) -> Option<(UnixTime, UnixTime)> {
     let path = path.to_owned();
 
@@ -322,7 +323,7 @@ pub async fn links(config: &Config) -> Result<Links, Faults> {
     links_without(config, BTreeSet::new()).await
 }
 
-/// As [`links`], and these virtual addresses are left out, too.
+/// As [`links`], and leaves out the virtual addresses in `earlier`.
 async fn links_without(config: &Config, earlier: BTreeSet<IpAddr>) -> Result<Links, Faults> {
     let scope = Scope::of(config).without(earlier);
 
@@ -331,7 +332,7 @@ async fn links_without(config: &Config, earlier: BTreeSet<IpAddr>) -> Result<Lin
         .map_err(|error| whole_file(&config.path, &error))
 }
 
-/// Files are read on a thread that may block.
+/// Reads files on a blocking thread.
 async fn off_the_loop<T: Send + 'static>(
     path: PathBuf,
     read: impl FnOnce() -> Result<T, Faults> + Send + 'static,

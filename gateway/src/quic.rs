@@ -1,6 +1,6 @@
 //! QUIC between gateways: the endpoint, dialling, accepting, and the control stream of each
-//! connection. Moves handshakes and messages. Which session carries a tunnel is `ringway-shell`'s
-//! to decide, which certificates are accepted is `ringway-identity`'s, and packets never pass here.
+//! connection. Transports handshakes and messages. `ringway-shell` decides which session carries a
+//! tunnel, and `ringway-identity` which certificates are accepted. Packets do not pass here.
 //!
 //! Reading order: [`event`], [`endpoint`], [`socket`], [`accept`], [`places`], [`dial`],
 //! [`dialled`], `race`, `resolve`, [`link`], [`refusal`].

@@ -1,5 +1,5 @@
-//! [`Resolver`]: has the resolver of an attached node's host ask the gateways for the consortium's
-//! names, if node.toml says how.
+//! [`Resolver`]: configures the resolver of an attached node's host to ask the gateways for the
+//! consortium's names, if node.toml says how.
 //!
 //! | `[dns] resolver` | what is done |
 //! |---|---|
@@ -7,9 +7,8 @@
 //! | a file | two servers stand at its top, between two lines of ours, until the daemon ends |
 //! | `"none"` | nothing |
 //!
-//! The first servers are those of gateways that a tunnel leads to, and of these the ones that most
-//! gateways have, such as a virtual address: a server that does not answer costs each question a
-//! second or more.
+//! Servers of gateways with a tunnel come first, and of these the ones that most gateways offer,
+//! such as a virtual address. A server that does not answer costs each query a second or more.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,20 +23,20 @@ use ringway_config::{Config, GatewayName, NodeResolver};
 
 use crate::attention::Attention;
 
-/// What needs attention, by name.
+/// The name of the finding.
 const NAME: &str = "resolver";
 const REMEDY: &str = "correct [dns] resolver in node.toml, or write resolver = \"none\"";
 
-/// The lines around ours in a file.
+/// The lines before and after ours in a file.
 const BEGIN: &str = "# ringway: the next lines are those of the consortium's gateways";
 const END: &str = "# ringway: end";
 
-/// Servers in a file. glibc asks three at most (resolv.conf(5), MAXNS); the last one is for those
-/// that the host asked before, which know the names of elsewhere.
+/// Number of our servers in a file. glibc uses three at most (resolv.conf(5), MAXNS); the last one
+/// is left to a server that the host used before, which knows all other names.
 const IN_A_FILE: usize = 2;
 
-/// What the gateways have for this host. Clones share it: what is done blocks, and is done off the
-/// loop, one at a time.
+/// The servers that gateways offer this host. Clones share it, because changes block and run off
+/// the loop, one at a time.
 #[derive(Clone, Default)]
 pub struct Resolver {
     known: Arc<Mutex<Known>>,
@@ -46,27 +45,27 @@ pub struct Resolver {
 
 #[derive(Default)]
 struct Known {
-    /// What each gateway has offered.
+    /// The servers that each gateway has offered.
     offered: BTreeMap<GatewayName, BTreeSet<IpAddr>>,
-    /// Gateways that no tunnel leads to.
+    /// Gateways without a tunnel.
     lost: BTreeSet<GatewayName>,
 }
 
-/// How many gateways have a server.
+/// How many gateways offer a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
-    /// Of those that a tunnel leads to.
+    /// Of these, the gateways with a tunnel.
     reached: usize,
     all: usize,
 }
 
 impl Resolver {
-    /// A gateway answers at these addresses.
+    /// Sets the servers that a gateway offers.
     pub fn set_offer(&self, gateway: &GatewayName, servers: BTreeSet<IpAddr>) {
         self.known().offered.insert(gateway.clone(), servers);
     }
 
-    /// A tunnel leads to this gateway, or none does any more.
+    /// Records that a tunnel to this gateway came up or went down.
     pub fn set_reachable(&self, gateway: &GatewayName, is_reached: bool) {
         let mut known = self.known();
         if is_reached {
@@ -76,20 +75,20 @@ impl Resolver {
         }
     }
 
-    /// Has the host ask the gateways of `config`. Blocks.
+    /// Configures the host to ask the gateways of `config`. Blocks.
     pub fn apply(&self, config: &Config, attention: &Attention) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
 
         let gateways = &config.own.gateways;
         let servers = self.known().servers(
             |name| gateways.iter().any(|gateway| gateway.name == *name),
-            // What the mesh does not lead to would be asked in clear.
+            // A server that the mesh does not reach would be asked in clear.
             |server| is_taken(config, server),
         );
         set(config, &servers, attention);
     }
 
-    /// The host asks as it did before. Blocks.
+    /// Restores the host's former configuration. Blocks.
     pub fn withdraw(&self, config: &Config, attention: &Attention) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
 
@@ -102,7 +101,7 @@ impl Resolver {
 }
 
 impl Known {
-    /// The servers that count, best first, of the gateways that count.
+    /// The servers to use, best first, of the gateways in the record.
     fn servers(
         &self,
         has_gateway: impl Fn(&GatewayName) -> bool,
@@ -168,7 +167,7 @@ fn configure_resolved(config: &Config, servers: &[IpAddr]) -> anyhow::Result<()>
             .chain(servers)
             .collect::<Vec<_>>(),
     )?;
-    // The tilde: names below it are asked there, and it is no search domain.
+    // The tilde makes it a routing domain, not a search domain.
     resolvectl(&["domain", device, &format!("~{}", config.own.domain)])
 }
 
@@ -186,10 +185,10 @@ fn resolvectl(arguments: &[&str]) -> anyhow::Result<()> {
     bail!("resolvectl {}: {}", arguments.join(" "), said.trim())
 }
 
-/// In place: the file may be mounted by itself, as in a container.
+/// In place, because the file may be a mount of its own, as in a container.
 fn write(path: &Path, servers: &[IpAddr]) -> anyhow::Result<()> {
     let shown = path.display();
-    // What is behind a link is another program's, which writes it again.
+    // Another program owns the target of a link and would overwrite it.
     if path.is_symlink() {
         bail!("{shown} is a link, the file of another program (systemd-resolved?)");
     }
@@ -202,7 +201,7 @@ fn write(path: &Path, servers: &[IpAddr]) -> anyhow::Result<()> {
     fs::write(path, after).with_context(|| format!("cannot write {shown}"))
 }
 
-/// The text with these servers before all others (resolv.conf(5) asks them in order).
+/// `text` with these servers before all others (resolv.conf(5) uses them in order).
 fn with_servers(text: &str, servers: &[IpAddr]) -> String {
     let mut rest = String::new();
     let mut is_ours = false;

@@ -1,12 +1,12 @@
-//! [`ServiceManager`]: tells the service manager how the daemon is, as sd_notify(3) has it.
+//! [`ServiceManager`]: notifies the service manager of the daemon's state by sd_notify(3).
 //!
 //! ```text
 //!   starting ──► serving ◄──► reloading
 //!                   └──► stopping
 //! ```
-//! A thread of its own does the sending: if the manager does not read its socket, nothing but that
-//! thread waits. It also answers the watchdog, as long as the loop of the daemon turns
-//! ([`ServiceManager::beat`]). Without a service manager, nothing of this happens.
+//! A thread of its own sends: if the manager does not read its socket, only that thread waits. It
+//! also serves the watchdog as long as the daemon's loop is alive ([`ServiceManager::beat`]).
+//! Without a service manager, all of this does nothing.
 
 mod known;
 mod state;
@@ -19,16 +19,16 @@ use std::time::{Duration, Instant};
 use known::Known;
 use state::{Phase, State};
 
-/// The loop beats this often, so that the watchdog sees that it turns.
+/// Interval of the loop's beats, by which the watchdog sees that it is alive.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Looks of the thread when nothing changes and there is no watchdog.
+/// Interval of the thread's checks if nothing changes and there is no watchdog.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// The variable in which a service manager names its socket.
+/// The environment variable with the service manager's socket.
 const SOCKET: &str = "NOTIFY_SOCKET";
 
-/// Clones tell the same one.
+/// A handle; clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceManager(Option<Arc<Shared>>);
 
@@ -41,7 +41,7 @@ struct Shared {
 }
 
 impl ServiceManager {
-    /// The one that has started this process, if one has.
+    /// The service manager that has started this process, if any.
     pub fn of_this_process() -> ServiceManager {
         if env::var_os(SOCKET).is_none() {
             return ServiceManager::default();
@@ -61,12 +61,12 @@ impl ServiceManager {
         ServiceManager(Some(shared))
     }
 
-    /// True if there is one, which shows the status.
+    /// True if there is a service manager.
     pub fn is_present(&self) -> bool {
         self.0.is_some()
     }
 
-    /// The start waits for something, and is no failure for some time yet.
+    /// The start waits for something: extend its timeout.
     pub fn waits(&self, what: &str) {
         self.change(|state| {
             what.clone_into(&mut state.status);
@@ -82,7 +82,7 @@ impl ServiceManager {
         });
     }
 
-    /// The files are being read again.
+    /// A reload has started.
     pub fn reloads(&self) {
         self.change(|state| {
             state.reloads += 1;
@@ -90,12 +90,12 @@ impl ServiceManager {
         });
     }
 
-    /// The reload has ended, whatever came of it.
+    /// The reload has ended, with or without success.
     pub fn has_reloaded(&self) {
         self.change(|state| state.is_reloading = false);
     }
 
-    /// The daemon ends.
+    /// The daemon stops.
     pub fn stops(&self) {
         self.change(|state| {
             state.phase = Phase::Stopping;
@@ -103,7 +103,7 @@ impl ServiceManager {
         });
     }
 
-    /// One line about how it goes.
+    /// Sets the status line.
     pub fn shows(&self, status: String) {
         let is_known = self.lock().is_none_or(|state| state.status == status);
 
@@ -112,18 +112,18 @@ impl ServiceManager {
         }
     }
 
-    /// The loop turns, and so does what it looks after.
+    /// The loop is alive, and so are the threads that it watches.
     pub fn beat(&self) {
         if let Some(mut state) = self.lock() {
             state.beat = Instant::now();
         }
     }
 
-    /// How long the loop may wait for something to happen; `None` for as long as it wants.
+    /// How long the loop may wait for an event; `None` for any time.
     pub fn patience(&self) -> Option<Duration> {
         let shared = self.0.as_ref()?;
 
-        // The status changes without an event as well.
+        // The status changes even without an event.
         Some(shared.watchdog.map_or(BEAT, |limit| BEAT.min(limit / 4)))
     }
 
@@ -142,7 +142,7 @@ impl ServiceManager {
 }
 
 impl Shared {
-    /// Tells what changes, for as long as the process lives.
+    /// Sends changes, as long as the process lives.
     fn tell(&self) {
         let mut known = Known::default();
         let interval = self.watchdog.map_or(IDLE, |limit| limit / 3);
@@ -165,14 +165,14 @@ impl Shared {
                         tracing::warn!(%error, "The service manager does not listen");
                     }
                     is_heard = false;
-                    // It is tried again, but not in a loop.
+                    // Retried, but not in a tight loop.
                     thread::sleep(BEAT);
                 }
             }
         }
     }
 
-    /// Waits until there is something to say, or for the time of the next look.
+    /// Waits for a change, or until the next check.
     fn next(&self, known: &Known, until: Instant) -> State {
         let mut state = self.lock();
 

@@ -1,6 +1,6 @@
-//! What a gateway stores in its state directory, as far as it can be written. A disk that is full
-//! or read-only keeps no gateway down: what could not be stored stays in memory, is listed as
-//! something that needs attention, and is tried again.
+//! Stores a gateway's state in its directory, as far as it can be written. A full or read-only disk
+//! does not stop a gateway: what cannot be stored stays in memory, becomes a finding, and is
+//! retried.
 
 mod failed;
 mod lists;
@@ -27,30 +27,30 @@ pub use lists::NewestLists;
 pub use records::RecordsFile;
 pub use secrets::SiblingSecrets;
 
-/// How often what could not be stored is tried again.
+/// Interval of the retries.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// How an operator gets a state directory that can be written.
+/// How to get a writable state directory.
 pub const REMEDY: &str = "make room in the state directory, or make it writable";
 
-/// Stores something; may be called again and again.
+/// Writes a file; may be called repeatedly.
 type Write = Box<dyn Fn() -> anyhow::Result<()> + Send>;
 
-/// Everything that this gateway stores.
+/// All state of this gateway.
 pub struct StateFiles {
     attention: Attention,
-    /// What is not on disk yet, by its name on the list of what needs attention.
+    /// What is not on disk yet, by the name of its finding.
     waiting: Mutex<BTreeMap<String, Unstored>>,
 }
 
 struct Unstored {
-    /// What it means that this is not stored.
+    /// The consequence of not storing it.
     loss: &'static str,
     write: Write,
 }
 
 impl StateFiles {
-    /// What cannot be stored is reported to `attention`.
+    /// Reports what cannot be stored to `attention`.
     pub fn new(attention: Attention) -> Arc<StateFiles> {
         Arc::new(StateFiles {
             attention,
@@ -58,13 +58,13 @@ impl StateFiles {
         })
     }
 
-    /// Where what cannot be stored is reported.
+    /// The list of findings.
     pub fn attention(&self) -> &Attention {
         &self.attention
     }
 
-    /// Stores something by `write`, or keeps it to try again. It takes the place of what was to be
-    /// stored under this name before. Blocks.
+    /// Stores something by calling `write`, or retries later. Replaces an earlier write under the
+    /// same name. Blocks.
     pub fn store(
         &self,
         name: &str,
@@ -75,7 +75,7 @@ impl StateFiles {
             loss,
             write: Box::new(write),
         };
-        // Held while it is written: of two that store the same file, the later one wins.
+        // Locked while it is written: of two writes to the same file, the later one wins.
         let mut waiting = self.lock();
 
         if self.write(name, &unstored) {
@@ -85,14 +85,14 @@ impl StateFiles {
         }
     }
 
-    /// Stores the records that are accepted, as they are to be found by the next start. Blocks.
+    /// Stores the accepted records for the next start. Blocks.
     pub fn store_accepted(&self, dir: PathBuf, accepted: Accepted) {
         let loss = "the accepted records are not stored, so that a restart may decide overlaps \
                     otherwise";
 
         self.store("state accepted", loss, move || {
-            // Most starts accept what the last one did. Then there is no wait for the disk, and a
-            // full one is no matter.
+            // Most starts accept the same records as the last one. Then there is no need to wait
+            // for the disk, and a full one does not matter.
             let is_stored =
                 accepted::load(&dir).is_ok_and(|stored| stored.iter().eq(accepted.keys()));
             if !is_stored {
@@ -102,7 +102,7 @@ impl StateFiles {
         });
     }
 
-    /// Stores which revocation lists were accepted, so that no older one is later. Blocks.
+    /// Stores which revocation lists were accepted, so that older ones are refused later. Blocks.
     pub fn store_lists(&self, dir: PathBuf, lists: NewestLists) {
         let loss = "it is not stored which revocation lists are the newest, so that after a \
                     restart an older one could be accepted";
@@ -112,7 +112,7 @@ impl StateFiles {
         });
     }
 
-    /// Stores what the gateways have offered to this attached node. Blocks.
+    /// Stores the gateways' offers to this attached node. Blocks.
     pub fn store_offers(&self, dir: PathBuf, offers: Offers) {
         let loss = "what the gateways offer is not stored, so that it is not reached";
 
@@ -121,7 +121,7 @@ impl StateFiles {
         });
     }
 
-    /// Stores which checked addresses have failed, so that the next start leaves them out, too.
+    /// Stores which checked addresses have failed, so that the next start leaves them out too.
     /// Blocks.
     pub fn store_failed(&self, dir: PathBuf, failed: FailedAddresses) {
         let loss = "it is not stored which addresses have failed their checks, so that a restart \
@@ -132,7 +132,7 @@ impl StateFiles {
         });
     }
 
-    /// Stores what the gateways of this site prove to be alive by. Blocks.
+    /// Stores the secrets by which the site's gateways prove to be alive. Blocks.
     pub fn store_secrets(&self, dir: PathBuf, secrets: SiblingSecrets) {
         let loss = "what the site's other gateways prove to be alive by is not stored, so that \
                     after a restart this one becomes active if it does not reach them itself";
@@ -140,7 +140,7 @@ impl StateFiles {
         self.store("state siblings", loss, move || Ok(secrets.store(&dir)?));
     }
 
-    /// Stores when members were last heard. Blocks.
+    /// Stores when members were last heard from. Blocks.
     pub fn store_heard(&self, heard: HoldFile) {
         let loss = "it is not stored when members were last heard, so that after a restart their \
                     absence counts from then";
@@ -148,7 +148,7 @@ impl StateFiles {
         self.store("state heard", loss, move || Ok(heard.write()?));
     }
 
-    /// Makes the state directory and what is in it its owner's alone. Blocks.
+    /// Removes other users' access to the state directory and its files. Blocks.
     pub fn make_private(&self, dir: PathBuf) {
         let loss = "others may read files of the state directory";
 
@@ -163,20 +163,20 @@ impl StateFiles {
         self.store("state traces", loss, move || Ok(traces.save(&dir)?));
     }
 
-    /// Stores what could not be stored before, as long as this runs.
-    pub async fn keep_trying(self: Arc<StateFiles>) {
+    /// Retries what could not be stored, as long as it runs.
+    pub async fn run_retries(self: Arc<StateFiles>) {
         loop {
             sleep(RETRY).await;
 
             if !self.lock().is_empty() {
                 let files = self.clone();
-                // Fails only if writing panicked: then it is tried again.
+                // Fails only if writing panicked; then it is retried.
                 let _ = spawn_blocking(move || files.try_again()).await;
             }
         }
     }
 
-    /// Watches the disk of the state directory `dir`, as long as this runs.
+    /// Watches the free space for the state directory `dir`, as long as it runs.
     pub async fn watch_disk(self: Arc<StateFiles>, dir: PathBuf) {
         space::watch(dir, self.attention.clone()).await;
     }

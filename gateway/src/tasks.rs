@@ -1,5 +1,5 @@
-//! [`Tasks`]: every task of the daemon, so that none outlives it. A task either may be cut off
-//! anywhere and ends when the daemon stops, or is waited for.
+//! [`Tasks`]: tracks every task of the daemon, so that none outlives it. When the daemon stops, a
+//! task is either aborted or waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Starts tasks, and waits for their end. Clones share them.
+/// Starts tasks and waits for them. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks(Arc<Shared>);
 
@@ -20,7 +20,7 @@ struct Shared {
 }
 
 impl Tasks {
-    /// Starts a task that may be cut off at any of its awaits when the daemon stops.
+    /// Starts a task that may be aborted at any await when the daemon stops.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let stop = self.0.stop.clone();
 
@@ -32,13 +32,13 @@ impl Tasks {
             .abort_handle()
     }
 
-    /// Starts a task that runs to its end, for which the daemon waits: it writes to the kernel or
-    /// to a file, or has something to say to a peer. It must have a deadline of its own.
+    /// Starts a task that the daemon waits for when it stops, because it writes to the kernel or to
+    /// a file, or sends something to a peer. It must have a time limit of its own.
     pub fn spawn_to_end(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.tracker.spawn(task);
     }
 
-    /// Runs `job` on a thread that may block. The daemon waits for it.
+    /// Runs `job` on a blocking thread. The daemon waits for it.
     pub fn spawn_blocking(&self, job: impl FnOnce() + Send + 'static) {
         self.0.tracker.spawn_blocking(job);
     }
@@ -48,8 +48,8 @@ impl Tasks {
         self.0.stop.clone()
     }
 
-    /// Waits until every task has ended by itself. After `patience`, those that may be are cut off;
-    /// false then.
+    /// Waits until every task has ended. After `patience`, aborts those that may be aborted and
+    /// returns false.
     pub async fn end_within(&self, patience: Duration) -> bool {
         // `wait` returns only for a closed tracker.
         self.0.tracker.close();

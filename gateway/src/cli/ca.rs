@@ -1,5 +1,5 @@
-//! [`CaArgs`]: where a verb finds the organization's CA: in a directory, with its key in a file or
-//! in a PKCS#11 token.
+//! [`CaArgs`]: selects the organization's CA: a directory, with the key in a file or in a PKCS#11
+//! token.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use rustls_pki_types::pem::PemObject as _;
 use super::Failure;
 use super::own_record::fault;
 
-/// The CA.
+/// Selects the CA.
 #[derive(Debug, clap::Args)]
 pub struct CaArgs {
     /// The CA: a directory with ca.crt and ca.key; ca/ beside the record if it has them
@@ -26,8 +26,8 @@ pub struct CaArgs {
 }
 
 impl CaArgs {
-    /// The CA, which must be one of `record`'s. `None` if it is not here. `dir` is the record's
-    /// directory.
+    /// Opens the CA, which must be in `record`. `None` if it is not on this host. `dir` is the
+    /// record's directory.
     pub(super) fn open(&self, dir: &Path, record: &Member) -> Result<Option<Authority>, Failure> {
         let ca = self.directory(dir);
         if self.ca.is_none() && !ca.join("ca.key").is_file() {
@@ -52,7 +52,7 @@ impl CaArgs {
         }
     }
 
-    /// Where the CA is, if it is here. `dir` is the record's directory.
+    /// The directory of the CA, whether it exists or not. `dir` is the record's directory.
     pub(super) fn directory(&self, dir: &Path) -> PathBuf {
         match &self.ca {
             Some(ca) => ca.clone(),

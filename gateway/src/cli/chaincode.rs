@@ -1,5 +1,5 @@
-//! `ringway chaincode isolate`: chaincode that Docker runs on this host reaches its peer, and
-//! nothing else. It is independent of a gateway, which need not run here.
+//! `ringway chaincode isolate`: restricts chaincode that Docker runs on this host to its peer.
+//! Works without a gateway on the host.
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use ringway_host::firewall::isolation::{BridgeName, Isolation};
 
 use super::{Failure, answer, block_on};
 
-/// Where Fabric's peer listens for chaincode.
+/// The port at which Fabric's peer listens for chaincode.
 const CHAINCODE_PORT: u16 = 7052;
 
 /// The verbs of `ringway chaincode`.

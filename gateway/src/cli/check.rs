@@ -38,7 +38,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
         Err(_) => Vec::new(),
     };
 
-    // The faults are part of the JSON, so none is printed on stderr.
+    // The JSON contains the faults, so none is printed on stderr.
     if args.json {
         let path = &args.config.path;
         let report = Report::of(prepared.as_ref().ok(), &faults, &findings, &obstacles, path);
@@ -65,7 +65,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
     if faults.is_empty() && !obstacles.is_empty() {
         return Ok(ExitCode::FAILURE);
     }
-    // What others have set is no fault of the files: a gateway starts, and goes on.
+    // Rules of other programs are no fault of the files: the gateway starts all the same.
     if faults.is_empty() && !findings.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -77,7 +77,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
 }
 
 impl Prepared {
-    /// Everything for which `check` fails, though the files load.
+    /// Everything that makes `check` fail although the files load.
     fn faults(&self) -> Faults {
         let overdue = self.overdue();
         let warnings = self.warnings.0.iter();
@@ -87,15 +87,15 @@ impl Prepared {
         Faults::from(faults.cloned().collect::<Vec<_>>())
     }
 
-    /// Revocation lists that are overdue: their organizations' matter, and known to a gateway that
-    /// runs, which goes on.
+    /// Overdue revocation lists. They are their organizations' problem, and a running gateway
+    /// reports them by itself.
     fn overdue(&self) -> Vec<Fault> {
         let lists = self.trust.stale_lists(UnixTime::now());
 
         lists.into_iter().map(|(_, fault)| fault).collect()
     }
 
-    /// What is said and is no fault.
+    /// Warnings and hints.
     fn said(&self) -> Vec<Fault> {
         let mut said = self.overdue();
         said.extend(self.hints.0.iter().cloned());
@@ -116,7 +116,7 @@ impl Prepared {
     }
 }
 
-/// How long a certificate is valid.
+/// The validity period of a certificate.
 struct Validity<'a> {
     subject: &'a str,
     not_after: UnixTime,
@@ -156,7 +156,7 @@ fn describe(prepared: &Prepared) -> String {
     )
 }
 
-/// The revocation lists; nothing if there are none.
+/// The revocation lists; empty if there are none.
 fn describe_lists(prepared: &Prepared) -> String {
     let mut table = Table::new(["revocation list", "CA", "number", "revokes", "due"]);
     for (org, list) in prepared.trust.lists() {
@@ -175,7 +175,7 @@ fn describe_lists(prepared: &Prepared) -> String {
     }
 }
 
-/// The results of the policy's tests; nothing if there are none.
+/// The results of the policy's tests; empty if there are none.
 fn describe_policy(prepared: &Prepared) -> String {
     let results = &prepared.policy_tests;
     let failed = results.failed.0.len();
@@ -194,7 +194,7 @@ fn describe_policy(prepared: &Prepared) -> String {
     text
 }
 
-/// The site, and the one that it is served via.
+/// The site, and the site that it is served via.
 fn site_of(ruling: &Ruling, config: &Config) -> String {
     match config.via_of(&ruling.org, &ruling.site) {
         Some(via) => format!("{} via {via}", ruling.site),

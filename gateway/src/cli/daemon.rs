@@ -1,5 +1,5 @@
-//! [`Daemon`]: where the running gateway of a file answers. Its socket is found although the file
-//! is gone: what goes on then is what an operator wants to see.
+//! [`Daemon`]: finds the running gateway of a file, even if the file is missing: that is when an
+//! operator needs the status.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,16 +10,16 @@ use ringway_config::{Faults, socket_of};
 use super::default_config;
 use crate::admin::{Report, attention, socket};
 
-/// The gateway of a file, if it runs.
+/// A gateway that may be running.
 pub(super) struct Daemon {
     /// Its admin socket.
     pub(super) socket: PathBuf,
-    /// Its file, if that is not there any more.
+    /// Its file, if that is missing.
     missing: Option<PathBuf>,
 }
 
 impl Daemon {
-    /// That of the file `config`.
+    /// The gateway of the file `config`.
     pub(super) fn of(config: &Path) -> Result<Daemon, Faults> {
         let faults = match socket_of(config) {
             Ok(socket) => {
@@ -41,7 +41,7 @@ impl Daemon {
         }
     }
 
-    /// How it is. That its file is missing needs attention.
+    /// Requests its report. A missing file is added as a finding.
     pub(super) fn ask(&self) -> anyhow::Result<Report> {
         let mut report = socket::ask(&self.socket)?;
         if let Some(path) = &self.missing {
@@ -52,14 +52,14 @@ impl Daemon {
     }
 }
 
-/// The socket of a daemon that was started with the file `config`.
+/// The socket of a daemon that was started with the file `config`, which is missing now.
 fn without_file(config: &Path) -> Option<PathBuf> {
     let beside = config.with_file_name(SOCKET);
     if socket::ask(&beside).is_ok() {
         return Some(beside);
     }
 
-    // Below /etc, or when no file was named, it is where the system has such sockets.
+    // For a file below /etc, or without a named file, it is the system's usual socket.
     let is_usual = default_config() == config;
     let usual = CONFIG_FILES.iter().map(PathBuf::from);
     let mut wanted: Vec<PathBuf> = usual.filter(|_| is_usual).collect();

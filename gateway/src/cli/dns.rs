@@ -1,9 +1,8 @@
 //! `ringway dns`: queries, lists and exports this gateway's zones, checks zone files, and adds and
 //! removes hosts.
 //!
-//! Everything is read from files: our zone is built from them as `run` builds it, and the others'
-//! zones are their last good copies. So these verbs work while no daemon runs, and show a change
-//! before a SIGHUP.
+//! Everything is read from files: our zone is built as `run` builds it, and the other zones are
+//! stored copies. So these verbs work without a daemon, and show a change before a reload.
 
 mod check;
 pub(super) mod edit;

@@ -1,6 +1,6 @@
-//! `ringway doctor`: everything on this host that is in a gateway's way, each with the command that
-//! fixes it, or the reason why there is none: what `check` finds, what a running gateway says needs
-//! attention, and what of the host neither looks at.
+//! `ringway doctor`: lists everything on this host that is in a gateway's way, with the command
+//! that fixes it, or the reason why there is none: the findings of `check`, those of the running
+//! gateway, and checks of its own.
 
 mod fix;
 mod ipv6;
@@ -27,7 +27,7 @@ use self::place::{Place, Subject};
 use super::{Failure, Shown, answer, answer_json, block_on, remedy};
 use crate::prepare::prepare;
 
-/// Something in the way, and what fixes it.
+/// A problem and its fix.
 struct Found {
     finding: Finding,
     fix: Fix,
@@ -46,7 +46,7 @@ struct FoundReport<'a> {
     what: &'a str,
     /// The command; empty if there is none.
     remedy: String,
-    /// Why there is none, and who can do something.
+    /// Why there is no command, and who can act.
     no_command: Option<&'a str>,
 }
 
@@ -59,7 +59,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
         found.extend(place.look(&subject)?);
     }
 
-    // A running gateway and the command find the same.
+    // A running gateway and the command may have the same finding.
     let mut seen = BTreeSet::new();
     found.retain(|found: &Found| seen.insert(found.finding.name.clone()));
     let config = &args.config.path;
@@ -75,7 +75,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Commands in it are about the gateway of the file `config`.
+/// Commands in it refer to the gateway of the file `config`.
 fn report<'f>(found: &'f [Found], config: &Path) -> Report<'f> {
     let findings = found.iter().map(|Found { finding, fix }| {
         let (remedy, no_command) = match fix {

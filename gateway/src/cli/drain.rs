@@ -12,13 +12,13 @@ use super::daemon::Daemon;
 use super::{Failure, answer};
 use crate::admin::{Report, socket};
 
-/// How long a sibling may take to become active.
+/// Time limit for a sibling to become active.
 const HAND_OVER: Duration = Duration::from_secs(5);
 
-/// Nothing has come through the tunnels for so long.
+/// Time without packets from the tunnels after which they count as quiet.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// How often the gateway is asked.
+/// Interval of the requests.
 const STEP: Duration = Duration::from_millis(200);
 
 /// Arguments of `ringway drain`.
@@ -71,17 +71,17 @@ pub fn run(args: Drain) -> Result<ExitCode, Failure> {
     })
 }
 
-/// How the wait for packets to end went.
+/// Result of the wait for quiet tunnels.
 enum Quiet {
-    /// None has come for a while.
+    /// No packet has arrived for a while.
     Reached,
-    /// Some still come.
+    /// Packets still arrive.
     PacketsCome,
-    /// The sibling is gone: there is nobody else to send them to.
+    /// The sibling is gone, so this gateway must stay.
     ActiveAgain { reason: String },
 }
 
-/// The report once a sibling is active; `None` if none becomes it.
+/// Waits until a sibling is active, and returns the report; `None` if none becomes active.
 fn wait_for_sibling(
     path: &Path,
     mut report: Report,
@@ -101,7 +101,7 @@ fn wait_for_sibling(
     Ok(Some(report))
 }
 
-/// Waits until no packet has come for a while, until `end` at most.
+/// Waits until no packet has arrived for a while, at most until `end`.
 fn wait_for_quiet(path: &Path, mut before: u64, end: Instant) -> Result<Quiet, Failure> {
     let mut since = Instant::now();
 
@@ -124,7 +124,7 @@ fn wait_for_quiet(path: &Path, mut before: u64, end: Instant) -> Result<Quiet, F
     Ok(Quiet::Reached)
 }
 
-/// Bytes that have come through all tunnels.
+/// Bytes received through all tunnels.
 fn received(report: &Report) -> u64 {
     report.tunnels.iter().map(|tunnel| tunnel.rx_bytes).sum()
 }

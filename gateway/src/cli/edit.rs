@@ -1,5 +1,5 @@
-//! Edits of TOML files that leave everything else as it is: comments, order and notation. A list of
-//! tables may be written as blocks (`[[gateway]]`) or in a line (`gateway = [{…}]`).
+//! Edits TOML files and leaves everything else unchanged: comments, order and notation. A list of
+//! tables may be written as blocks (`[[gateway]]`) or inline (`gateway = [{…}]`).
 
 mod blocks;
 mod comments;
@@ -19,27 +19,27 @@ use super::Failure;
 
 pub(super) use blocks::Blocks;
 
-/// The document in `text`, which has been read before.
+/// Parses `text`, which was already checked.
 pub(super) fn parse(text: &str) -> Result<DocumentMut, Failure> {
     text.parse()
         .map_err(|error| Failure::Usage(format!("{}", Escaped(&format!("{error}")))))
 }
 
-/// Sets `key` to `value`. A comment behind the earlier value stays.
+/// Sets `key` to `value`. A comment after the former value stays.
 pub(super) fn set(table: &mut dyn TableLike, key: &str, value: impl Into<Value>) {
     let mut value = value.into();
     if let Some(before) = table.get(key).and_then(Item::as_value) {
         *value.decor_mut() = before.decor().clone();
     }
 
-    // In place: inserting would move the key to the end.
+    // Replaced in place: inserting would move the key to the end.
     match table.get_mut(key) {
         Some(item) => *item = Item::Value(value),
         None => _ = table.insert(key, Item::Value(value)),
     }
 }
 
-/// Makes the list at `key` hold exactly `wanted`. What it holds already stays where it is.
+/// Makes the list at `key` equal to `wanted`. Elements that stay keep their place.
 pub(super) fn set_list<T>(table: &mut dyn TableLike, key: &str, wanted: &[T])
 where
     T: FromStr + Display + PartialEq,
@@ -59,7 +59,7 @@ where
     for item in wanted.iter().filter(|item| !known.contains(item)) {
         push(array, &item.to_string());
     }
-    // A first element that was added keeps the space of a later one.
+    // A new first element gets the spacing of a later one.
     if let Some(first) = array.get_mut(0)
         && first.decor().prefix().and_then(|prefix| prefix.as_str()) == Some(" ")
     {
@@ -67,8 +67,8 @@ where
     }
 }
 
-/// Removes an element and the comment behind it. In the syntax tree, a comment stands before the
-/// element that follows: what is there belongs to the element before.
+/// Removes an element and the comment after it. The syntax tree attaches a comment to the next
+/// element, although it belongs to the one before.
 fn remove(array: &mut Array, place: usize) {
     let before = array.get(place).and_then(prefix).unwrap_or_default();
     array.remove(place);
@@ -93,7 +93,7 @@ fn remove(array: &mut Array, place: usize) {
     }
 }
 
-/// Appends an element, behind the comment of the one that was the last.
+/// Appends an element, after the comment of the former last one.
 fn push(array: &mut Array, text: &str) {
     let after = array.trailing().as_str().unwrap_or_default().to_owned();
     let first = array.get(0).and_then(prefix).unwrap_or_default();
@@ -132,7 +132,7 @@ fn read<T: FromStr>(value: &Value) -> Option<T> {
     value.as_str()?.parse().ok()
 }
 
-/// Replaces the file behind `path`, which may be a link to it, and keeps it as private as it is.
+/// Replaces the file at `path`, which may be a link, and keeps its mode.
 pub(super) fn replace_file(path: &Path, text: &str) -> Result<(), Failure> {
     let file = fs::canonicalize(path).with_context(|| cannot("find", path))?;
     let mode = fs::metadata(&file)

@@ -43,24 +43,24 @@ pub struct Args {
 /// The output of `explain --json`.
 #[derive(Debug, Serialize)]
 struct Explanation {
-    /// As it was asked: a name or an address.
+    /// As the user wrote it: a name or an address.
     from: String,
     to: String,
     source: Option<IpAddr>,
     destination: Option<IpAddr>,
     service: String,
-    /// False if a step is bad.
+    /// False if a step fails.
     works: bool,
     steps: Vec<Step>,
 }
 
-/// The addresses of both ends, and where they are.
+/// The addresses of both ends, and the direction.
 struct Found {
     opening: Opening,
     arrives: bool,
 }
 
-/// Runs `ringway explain`. The exit code is 0 if nothing is in the way, else 1.
+/// Runs `ringway explain`. The exit code is 0 if no step fails, else 1.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let files = Files::load(&args.config.path)?;
     let service = service(&files, args.port.as_deref())?;
@@ -126,7 +126,7 @@ fn party(files: &Files, text: &str) -> Result<Party, Failure> {
     }
 }
 
-/// The single service that is meant.
+/// The service in question.
 fn service(files: &Files, port: Option<&str>) -> Result<Asked, Failure> {
     let wanted = Wanted {
         port: port.map(str::to_owned),
@@ -147,7 +147,7 @@ fn service(files: &Files, port: Option<&str>) -> Result<Asked, Failure> {
     }
 }
 
-/// The first addresses of one family that the parties have.
+/// The first addresses of a common family.
 fn find(
     judge: &Judge<'_>,
     [from, to]: &[Party; 2],
@@ -159,7 +159,7 @@ fn find(
         arrives,
     } = match judge.ends(from, to) {
         Ok(ends) => ends,
-        // Two hosts of one site, or of others: the question is for another gateway.
+        // Two hosts of one site, or of two others: another gateway knows about them.
         Err(error @ (Unresolved::WithinSite | Unresolved::Elsewhere)) => {
             return Err(Failure::Usage(error.to_string()));
         }
@@ -191,7 +191,7 @@ fn find(
     }))
 }
 
-/// Why a name has no address here.
+/// The step that says why a name has no address here.
 fn unknown_end(unresolved: &Unresolved, report: &Report) -> Step {
     let name = match unresolved {
         Unresolved::NoAddress(name) => name,
@@ -243,7 +243,7 @@ fn why_no_name(zone: &ZoneReport) -> String {
     }
 }
 
-/// Every step between two hosts.
+/// All steps between two hosts.
 fn follow(
     found: &Found,
     report: &Report,
@@ -261,7 +261,7 @@ fn follow(
 
     let mut steps = diagnosis.steps();
     if steps.iter().any(|step| step.state == State::Bad) {
-        // What is known to be in the way needs no proof.
+        // With a known cause, a probe adds nothing.
         return Ok(steps);
     }
     let to = match found.opening.service {
@@ -277,14 +277,14 @@ fn follow(
     Ok(steps)
 }
 
-/// Connects from this host, if what comes of it tells anything.
+/// Connects from this host, if the result means anything.
 fn probe(found: &Found, to: SocketAddr, socket: &Path, files: &Files) -> Result<Probe, Failure> {
     if !matches!(found.opening.service, Asked::Tcp(_)) {
         return Ok(Probe::NotTried(
             "only TCP can be tried from here".to_owned(),
         ));
     }
-    // Towards a host beside this one, any address will do.
+    // Towards a host of this site, any source address will do.
     if found.arrives {
         return Ok(Probe::connect(None, to));
     }
@@ -334,7 +334,7 @@ fn text(explanation: &Explanation) -> String {
     text
 }
 
-/// An end as it was asked for, with its address.
+/// An end as the user wrote it, with its address.
 fn end(asked: &str, address: Option<IpAddr>) -> String {
     match address {
         Some(address) if address.to_string() != asked => format!("{asked} ({address})"),

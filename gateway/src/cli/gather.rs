@@ -1,6 +1,6 @@
-//! `ringway gather`: one text for those who help, of what this gateway and its host say about
-//! themselves, without keys and passwords (`redact`). It asks by the commands that an operator
-//! would give, so that it shows what they show; one that fails leaves a line that says so.
+//! `ringway gather`: collects the status of this gateway and its host in one text without keys and
+//! passwords (`redact`), for a request for help. It runs the commands that an operator would run;
+//! if one fails, the text says so.
 
 mod redact;
 
@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use super::{ConfigFile, Failure, answer};
 
-/// Longest answer of one command: a text must fit into a mail.
+/// Maximum length of a command's output, so that the text fits into a mail.
 const LONGEST: usize = 512 * 1024;
 
 /// Our own verbs, each with the gateway's file.
@@ -28,7 +28,7 @@ const VERBS: [&str; 9] = [
     "cert show",
 ];
 
-/// What the host's programs say.
+/// Programs of the host.
 const PROGRAMS: [&str; 5] = [
     "uname -a",
     "ip address",
@@ -71,7 +71,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         section(&mut text, command, &asked(Path::new(program), arguments));
     }
 
-    // Whatever of it has come from where: no answer is trusted to have no secret.
+    // Redact the whole text: no part of it is trusted to be free of secrets.
     answer(redact::text(&text))
 }
 
@@ -93,7 +93,7 @@ fn asked(program: &Path, arguments: &str) -> String {
     output(command)
 }
 
-/// What `command` prints, its errors too.
+/// The output of `command`, including errors.
 fn output(mut command: Command) -> String {
     let output = match command.stdin(Stdio::null()).output() {
         Ok(output) => output,
@@ -115,7 +115,7 @@ fn output(mut command: Command) -> String {
     text
 }
 
-/// The gateway's file, as JSON: without its comments.
+/// The gateway's file as JSON, without comments.
 fn file(path: &Path) -> String {
     match fs::read_to_string(path) {
         Ok(text) => redact::file(&text).unwrap_or_else(|| "(it is no TOML)\n".to_owned()),

@@ -18,7 +18,7 @@ const PROGRAM: &str = "ringway-lab";
 /// Environment variable that tells the laboratory which `ringway` its gateways run.
 const RINGWAY_PROGRAM: &str = "RINGWAY_PROGRAM";
 
-/// What follows `ringway lab`, `--help` included.
+/// All arguments after `ringway lab`, including `--help`.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct Args {
@@ -31,12 +31,12 @@ pub struct Args {
     arguments: Vec<OsString>,
 }
 
-/// Replaces this process by `ringway-lab`; returns only if that cannot be started.
+/// Replaces this process by `ringway-lab`. Returns only if that cannot be started.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let this = std::env::current_exe().context("cannot find the file of the running program")?;
     let program = this.with_file_name(PROGRAM);
 
-    // exec(3) keeps the process: signals, terminal and exit code are the laboratory's from here on.
+    // exec(3) keeps the process, so signals, terminal and exit code are those of the laboratory.
     let error = Command::new(&program)
         .args(args.arguments)
         .env(RINGWAY_PROGRAM, &this)

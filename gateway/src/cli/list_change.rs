@@ -1,20 +1,20 @@
-//! [`ListChange`]: what `set` verbs do to a list of a record.
+//! [`ListChange`]: the change of a list in a record by `set` verbs.
 
 use std::fmt::Display;
 
 use super::Failure;
 
-/// A list in place of the one in the record, or elements more and less.
+/// Either a replacement of the list, or elements to add and to remove.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ListChange<'a, T> {
-    /// Nothing else is given with it; empty if it is not.
+    /// The replacement; empty if there is none. Excludes the other two.
     pub(super) instead: &'a [T],
     pub(super) more: &'a [T],
     pub(super) less: &'a [T],
 }
 
 impl<T: Clone + PartialEq + Display> ListChange<'_, T> {
-    /// The list after the change. `what` says what an element that is missing is not.
+    /// The list after the change. `what` describes the elements in an error.
     pub(super) fn of(&self, before: &[T], what: impl Display) -> Result<Vec<T>, Failure> {
         if !self.instead.is_empty() {
             return Ok(self.instead.to_vec());

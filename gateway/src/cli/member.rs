@@ -94,7 +94,8 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
 fn remove(org: &OrgId, path: &Path) -> Result<ExitCode, Failure> {
     let survey = Survey::read(path, None);
     let file = record_of(org, path, &survey)?;
-    // First: after the last member, the daemon must know that the directory is meant to be empty.
+    // First: if this was the last member, the daemon must know that the directory is empty on
+    // purpose.
     let noted = survey.state_dir.map(|dir| {
         Newest::update(&dir, |newest| {
             for record in &survey.records {
@@ -114,9 +115,9 @@ fn remove(org: &OrgId, path: &Path) -> Result<ExitCode, Failure> {
             how_to_apply(path)
         ));
     };
-    // A record makes a member by being in the directory; no other file lists it.
+    // A record's presence in the directory makes a member; no other file lists it.
     fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
-    // What cannot be remembered must not keep a member in.
+    // Reported only now: a failure must not keep the member in.
     noted.transpose().map_err(anyhow::Error::from)?;
     let list = remove_list(&file)?;
     answer(format!(
@@ -126,8 +127,8 @@ fn remove(org: &OrgId, path: &Path) -> Result<ExitCode, Failure> {
     ))
 }
 
-/// Removes the revocation lists that belonged to the record `file`, and says so. Without the record
-/// they are of no use, and `check` would ask what they are for.
+/// Removes the revocation lists of the record `file`, and reports it. Without the record they are
+/// useless, and `check` would complain about them.
 fn remove_list(file: &Path) -> Result<String, Failure> {
     let list = path_beside(file);
     if list.symlink_metadata().is_err() {
@@ -141,16 +142,16 @@ fn remove_list(file: &Path) -> Result<String, Failure> {
     ))
 }
 
-/// The record of `org` by the name that `add` gives it.
+/// The file name that `add` gives the record of `org`.
 fn record_in(dir: &Path, org: &OrgId) -> PathBuf {
     dir.join(format!("{org}.member.toml"))
 }
 
-/// The file of `org`'s record, whatever is wrong in it or in other files: faults must not keep it
-/// from being removed. `None` if it is gone already, although nobody has removed the member.
+/// The file of `org`'s record, even if it or other files have faults: these must not prevent the
+/// removal. `None` if the file is already gone without `member remove`.
 fn record_of(org: &OrgId, path: &Path, survey: &Survey) -> Result<Option<PathBuf>, Failure> {
     let Some(dir) = &survey.members_dir else {
-        // Without gateway.toml it is not known where the records lie.
+        // Without gateway.toml, the directory of the records is unknown.
         return Err(Config::load(path).err().unwrap_or_default().into());
     };
     if survey.own.as_ref() == Some(org) {
@@ -159,7 +160,7 @@ fn record_of(org: &OrgId, path: &Path, survey: &Survey) -> Result<Option<PathBuf
         )));
     }
 
-    // By the name that `add` gives, or by what it says.
+    // Found by the file name that `add` gives, or by its content.
     let named = record_in(dir, org);
     if named.symlink_metadata().is_ok() {
         return Ok(Some(named));

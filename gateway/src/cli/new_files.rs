@@ -1,5 +1,4 @@
-//! [`NewFiles`]: files that must not exist yet. Either all of them are created, or none is left
-//! behind.
+//! [`NewFiles`]: files that must not exist yet. Creates all of them or none.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -10,7 +9,7 @@ use ringway_config::{Edits, Fault, Faults, Place};
 
 use crate::cli::Failure;
 
-/// What to create, in order.
+/// The files to create, in order.
 #[derive(Debug)]
 pub(super) struct NewFiles {
     dir: PathBuf,
@@ -19,7 +18,7 @@ pub(super) struct NewFiles {
 
 #[derive(Debug)]
 enum Entry {
-    /// May exist already.
+    /// A directory, which may exist.
     Directory,
     File {
         text: String,
@@ -27,12 +26,12 @@ enum Entry {
     },
 }
 
-/// What has been created. Removed again when this is dropped, unless it was kept.
+/// The created files. Dropping it removes them, unless they are kept.
 #[derive(Debug)]
 pub(super) struct Created(Vec<PathBuf>);
 
 impl NewFiles {
-    /// Nothing yet, in `dir`, which is created if it does not exist.
+    /// An empty list for the directory `dir`, which is created if necessary.
     pub(super) fn in_directory(dir: &Path) -> NewFiles {
         NewFiles {
             dir: dir.to_owned(),
@@ -40,7 +39,7 @@ impl NewFiles {
         }
     }
 
-    /// The path of the file or directory `name`, whether it is among the new ones or not.
+    /// The path of `name` in the directory, whether it is in the list or not.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         if self.dir == Path::new(".") {
             name.into()
@@ -53,14 +52,14 @@ impl NewFiles {
         self.entry(name, Entry::Directory)
     }
 
-    /// A file that everybody may read.
+    /// Adds a file that everyone may read.
     pub(super) fn file(&mut self, name: &str, text: &str) -> &mut NewFiles {
         let text = text.to_owned();
         let access = Access::Everybody;
         self.entry(name, Entry::File { text, access })
     }
 
-    /// A file that only its owner may read.
+    /// Adds a file that only its owner may read.
     pub(super) fn secret(&mut self, name: &str, text: &str) -> &mut NewFiles {
         let text = text.to_owned();
         let access = Access::Owner;
@@ -72,7 +71,7 @@ impl NewFiles {
         self
     }
 
-    /// The texts, as the loader may read them before or while they are there.
+    /// The texts, for the loader to read in place of files.
     pub(super) fn edits(&self) -> Edits {
         let mut edits = Edits::default();
         for (path, entry) in &self.entries {
@@ -83,9 +82,9 @@ impl NewFiles {
         edits
     }
 
-    /// Creates everything, unless one of the files exists already.
+    /// Creates everything, unless one of the files exists.
     pub(super) fn create(self) -> Result<Created, Failure> {
-        // A dangling symbolic link exists too: what is created must not end up where it points.
+        // A dangling symbolic link counts as existing: nothing must be created where it points.
         let existing = self
             .entries
             .iter()
@@ -95,7 +94,7 @@ impl NewFiles {
             return Err(Faults::from(faults).into());
         }
 
-        // Dropped after an error, which removes what was created until then.
+        // After an error, dropping it removes what was created so far.
         let mut created = Created(Vec::new());
         created.directories(&self.dir)?;
         for (path, entry) in &self.entries {
@@ -114,12 +113,12 @@ impl Entry {
 }
 
 impl Created {
-    /// Leaves everything in place.
+    /// Keeps everything.
     pub(super) fn keep(mut self) {
         self.0.clear();
     }
 
-    /// Removes everything again.
+    /// Removes everything.
     pub(super) fn remove(self) {}
 
     fn entry(&mut self, path: &Path, entry: &Entry) -> io::Result<()> {
@@ -160,7 +159,7 @@ impl Created {
 impl Drop for Created {
     fn drop(&mut self) {
         for path in self.0.iter().rev() {
-            // A directory stays if something else is in it by now.
+            // A directory with other contents stays.
             _ = if path.is_dir() {
                 fs::remove_dir(path)
             } else {

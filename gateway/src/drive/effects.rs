@@ -173,7 +173,7 @@ impl Drive {
                 self.reply_all(replies);
             }
             Event::Probed(probed) => {
-                if self.health.note(probed) {
+                if self.health.handle_probed(probed) {
                     self.note_failed_addresses();
                     self.in_force
                         .store_failed(self.health.to_store(), &self.jobs);
@@ -227,7 +227,7 @@ impl Drive {
 
     /// Puts the names of a reload in force.
     fn adopt_names(&mut self, membership: &Membership) {
-        self.health.follow(self.in_force.config());
+        self.health.set_config(self.in_force.config());
         self.note_failed_addresses();
         self.in_force
             .store_failed(self.health.to_store(), &self.jobs);

@@ -65,8 +65,8 @@ impl Stored {
     /// disk of `dir`.
     pub fn spawn_retries(&self, dir: &Path, tasks: &Tasks) {
         tasks.spawn(self.files.clone().watch_disk(dir.to_owned()));
-        tasks.spawn(self.files.clone().keep_trying());
-        tasks.spawn(self.records.clone().keep_trying());
+        tasks.spawn(self.files.clone().run_retries());
+        tasks.spawn(self.records.clone().run_retries());
     }
 }
 

@@ -10,10 +10,11 @@ use tokio::time::timeout;
 
 use super::Target;
 
-/// How long a connection may take. Targets are in the site, or one tunnel away.
+/// Time limit of a connection. Targets are in the site, or one tunnel away.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Connections of a round at a time. With the limit on targets, a round ends before the next one.
+/// Maximum of simultaneous connections. With the limit on targets, a round ends before the next one
+/// starts.
 const AT_ONCE: usize = 256;
 
 /// One probe of each target.

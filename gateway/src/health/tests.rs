@@ -17,7 +17,7 @@ fn health(addresses: &[&str], now: Instant) -> Health {
 
 /// One round in which the addresses with these ports fail.
 fn round(health: &mut Health, failing: &[u16], now: Instant) -> bool {
-    let round = health.look(now).expect("a round is due");
+    let round = health.poll_round(now).expect("a round is due");
     let results = round.targets().iter().map(|target| {
         let fails = failing.contains(&target.address.port());
         let result = if fails {
@@ -28,7 +28,7 @@ fn round(health: &mut Health, failing: &[u16], now: Instant) -> bool {
         (target.clone(), result)
     });
     let probed = Probed(results.collect());
-    health.note(probed)
+    health.handle_probed(probed)
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn an_address_that_has_failed_stays_so_after_a_change_of_the_checks() {
     let failed = health.failed();
 
     for port in [1, 3] {
-        health.follow_targets([target(&format!("10.1.0.11:{port}"))]);
+        health.set_targets([target(&format!("10.1.0.11:{port}"))]);
         assert_eq!(health.failed(), failed, "port {port}");
     }
     assert!(round(&mut health, &[], start + 2 * INTERVAL));
@@ -96,7 +96,7 @@ fn an_address_that_has_failed_stays_so_after_a_change_of_the_checks() {
     round(&mut health, &[3], start + 3 * INTERVAL);
     round(&mut health, &[3], start + 4 * INTERVAL);
     assert_eq!(health.failed(), failed);
-    health.follow_targets([target("10.1.0.13:3")]);
+    health.set_targets([target("10.1.0.13:3")]);
     assert!(health.failed().is_empty(), "nobody checks it any more");
 }
 
@@ -128,12 +128,12 @@ fn no_round_begins_before_its_time_or_during_another() {
     let start = Instant::now();
     let mut health = health(&["10.1.0.11:1"], start);
 
-    let first = health.look(start).expect("the first is due at once");
+    let first = health.poll_round(start).expect("the first is due at once");
     assert_eq!(health.poll_timeout(), None);
-    assert!(health.look(start + 2 * INTERVAL).is_none());
+    assert!(health.poll_round(start + 2 * INTERVAL).is_none());
     let results = first.targets().iter().map(|t| (t.clone(), Ok(())));
     let probed = Probed(results.collect());
-    health.note(probed);
-    assert!(health.look(start + INTERVAL / 2).is_none());
-    assert!(health.look(start + INTERVAL).is_some());
+    health.handle_probed(probed);
+    assert!(health.poll_round(start + INTERVAL / 2).is_none());
+    assert!(health.poll_round(start + INTERVAL).is_some());
 }

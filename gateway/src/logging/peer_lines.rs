@@ -1,26 +1,26 @@
-//! [`PeerLines`]: how many lines of the log one peer may cause. A member whose session comes and
-//! goes, or that sends what is wrong, must not push everything else out.
+//! [`PeerLines`]: limits the log lines that one peer may cause. A member with a flapping session,
+//! or one that sends invalid data, must not push everything else out of the log.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Lines about one peer in a row.
+/// Size of a peer's budget, lines.
 const BURST: u32 = 24;
 
-/// After which it may cause one more.
+/// Time after which a peer's budget grows by a line.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// How often it is said how many lines were left out.
+/// Interval of the reports of omitted lines.
 const SUMMARY: Duration = Duration::from_secs(60);
 
-/// Peers that are remembered. Names that strangers invent cause few lines ([`crate::quic`]).
+/// Maximum number of peers. Names that strangers invent cause few lines ([`crate::quic`]).
 const MOST: usize = 4096;
 
-/// The room of each peer.
+/// The budget of each peer.
 #[derive(Debug)]
 pub(super) struct PeerLines {
     rooms: BTreeMap<String, Allowance>,
-    /// When the numbers were said last.
+    /// When omitted lines were last reported.
     said: Option<Instant>,
 }
 
@@ -39,7 +39,7 @@ impl PeerLines {
         }
     }
 
-    /// True if a line about `peer` may be written.
+    /// True if a line about `peer` may be written; takes it from the budget.
     pub(super) fn admit(&mut self, peer: &str, now: Instant) -> bool {
         if !self.rooms.contains_key(peer) && !self.make_place(now) {
             return false;
@@ -63,8 +63,8 @@ impl PeerLines {
         }
     }
 
-    /// How many lines about each peer were left out since this was asked last; nothing more often
-    /// than once a minute.
+    /// The number of omitted lines of each peer since the last report; empty if that was less than
+    /// a minute ago.
     pub(super) fn left_out(&mut self, now: Instant) -> Vec<(String, u64)> {
         let pause = self.said.map(|said| now.saturating_duration_since(said));
         if pause.is_some_and(|pause| pause < SUMMARY) {
@@ -84,7 +84,7 @@ impl PeerLines {
         left_out
     }
 
-    /// Forgets peers that could cause a whole burst again. False if there is no place.
+    /// Drops peers whose budget is full again. False if that frees no place.
     fn make_place(&mut self, now: Instant) -> bool {
         if self.rooms.len() < MOST {
             return true;

@@ -1,7 +1,8 @@
-//! `Cells`: one connection to ask about for each part of a range that rules can tell apart.
+//! `Cells`: one representative connection for each part of a range that rules can distinguish.
 //!
-//! A verdict is the same for all addresses, and ports, between two neighbouring bounds of prefixes,
-//! and port ranges, that rules and sites name. So it is enough to ask about the first of each part.
+//! A verdict is the same for all addresses and ports between two neighbouring bounds of the
+//! prefixes and port ranges that rules and sites name. So it is enough to evaluate the first of
+//! each part.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ringway_config::{Asked, Egress, Origin, PortRange, Prefix, Service, Target};
 use ringway_filter::RulesSpec;
 
-/// Where one part ends and the next begins.
+/// The bounds between parts.
 pub(super) struct Cells {
     addresses: BTreeSet<IpAddr>,
     ports: BTreeSet<u16>,
@@ -35,7 +36,7 @@ impl Cells {
         }
         cells.add_ports(&PortRange::one(spec.tunnel_port));
         cells.add_rules(spec);
-        // Whether an address has a name decides only then.
+        // Names of addresses matter only in this mode.
         if spec.policy.egress == Egress::Named {
             for address in spec.names.values().flatten() {
                 cells.add_prefix(&Prefix::host(*address));

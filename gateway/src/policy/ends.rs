@@ -1,4 +1,4 @@
-//! [`Ends`]: the addresses between which a connection would be opened.
+//! [`Ends`]: the addresses at both ends of a connection.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,21 +6,21 @@ use std::net::IpAddr;
 use ringway_config::{Config, DnsName, OrgId, Party, Prefix, SiteId, Target};
 use ringway_filter::RulesSpec;
 
-/// The addresses of both ends: one of them in this site, the other one in another.
+/// The addresses at both ends: one end is in this site, the other in another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ends {
-    /// Who opens.
+    /// The client's addresses.
     pub source: Vec<Prefix>,
-    /// What is opened.
+    /// The server's addresses.
     pub destination: Vec<Prefix>,
-    /// Towards this site, or away from it.
+    /// Direction: towards this site, or away from it.
     pub arrives: bool,
 }
 
-/// Why two parties are no ends of a connection that is judged here.
+/// Why two parties cannot be the ends of a connection that is judged here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unresolved {
-    /// Neither an organization nor a name.
+    /// It is neither an organization nor a name.
     #[error("{0} is no member, and no name of our zone")]
     Nobody(OrgId),
     /// The organization's record has no such site, or none of its prefixes is available.
@@ -32,34 +32,34 @@ pub enum Unresolved {
     /// The name has no address.
     #[error("{0} has no address that is known here")]
     NoAddress(DnsName),
-    /// There is no other site.
+    /// The consortium has no other site.
     #[error("there is no other site")]
     Alone,
-    /// A connection within this site.
+    /// Both ends are in this site.
     #[error("both ends are in this site, whose hosts are not judged")]
     WithinSite,
-    /// A connection that does not pass here.
+    /// Neither end is in this site.
     #[error("neither end is in this site; ask a gateway of one of them")]
     Elsewhere,
 }
 
-/// Where the addresses of one end are.
+/// The location of one end's addresses.
 enum Side {
     Here(Vec<Prefix>),
     There(Vec<Prefix>),
 }
 
-/// What parties refer to.
+/// What parties can refer to.
 pub(super) struct Scope<'a> {
     pub(super) config: &'a Config,
     pub(super) spec: &'a RulesSpec,
-    /// Names of every zone that is known here.
+    /// Names of every known zone.
     pub(super) names: &'a BTreeMap<DnsName, Vec<IpAddr>>,
 }
 
 impl Scope<'_> {
     pub(super) fn ends(&self, from: &Party, to: &Party) -> Result<Ends, Unresolved> {
-        // Our organization is this site, unless the other end is.
+        // Our organization means this site, unless the other end is in it.
         let mut source = self.side(from, true)?;
         let mut destination = self.side(to, true)?;
         if let (Side::Here(_), Side::Here(_)) = (&source, &destination) {
@@ -90,7 +90,7 @@ impl Scope<'_> {
         matches!(party, Party::Org(org) if *org == self.config.id.org)
     }
 
-    /// `ours_is_here`: our organization means this site, and not its other ones.
+    /// With `ours_is_here`, our organization means only this site, not its other ones.
     fn side(&self, party: &Party, ours_is_here: bool) -> Result<Side, Unresolved> {
         match party {
             Party::All => {
@@ -104,7 +104,7 @@ impl Scope<'_> {
                 let there = self.remote(|known, _, has_gateways| known == org && has_gateways);
                 some(there, Unresolved::Nobody(org.clone())).map(Side::There)
             }
-            // A single label may also be the name of a host in our zone.
+            // A single label may be an organization or the name of a host in our zone.
             Party::Org(label) => {
                 let name = format!("{label}.{}", self.config.own.domain.zone_of(&self.own()));
                 let name = name.parse().ok();
@@ -137,7 +137,7 @@ impl Scope<'_> {
             .collect()
     }
 
-    /// The part of `prefix` that this site, or else the others have.
+    /// The part of `prefix` in this site, or else in the other sites.
     fn located(&self, prefix: &Prefix) -> Result<Side, Unresolved> {
         if self.spec.own.iter().any(|own| own.covers(prefix)) {
             return Ok(Side::Here(vec![*prefix]));
@@ -154,7 +154,7 @@ impl Scope<'_> {
         some(there, Unresolved::NoPrefix(*prefix)).map(Side::There)
     }
 
-    /// The addresses of a name: those in this site, or else those in other ones.
+    /// The addresses of a name in this site, or else in other sites.
     fn named(&self, name: &DnsName) -> Result<Side, Unresolved> {
         let addresses = self.names.get(name).into_iter().flatten();
         let mut here = Vec::new();

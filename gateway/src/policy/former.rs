@@ -1,10 +1,10 @@
-//! What was allowed in the last hours, for the next start: a connection that a rule had let in must
-//! not pass for one of ours once the rule is gone.
+//! Stores what was allowed in the last hours, for the next start: a connection that a rule had
+//! admitted must not pass as one of ours after the rule is gone.
 //!
-//! The state directory keeps what the rules in force open, in addresses, and what ended within the
-//! time that a connection may idle. After a start, what ended gets no grace, and no answer to it
-//! becomes a flow of ours; everything else has both. If the file cannot be read, or there is too
-//! much to remember, everything counts as allowed before.
+//! The state directory has the rules in force, in addresses, and those that ended within the time
+//! that a connection may idle. After a start, a rule that ended gets no grace, and no answer to its
+//! connections opens a flow of ours; all other rules have both. If the file cannot be read, or
+//! would be too large, everything counts as allowed before.
 
 mod stored;
 
@@ -23,25 +23,25 @@ use self::stored::{Remembered, StoredRule};
 use crate::drive::wall_time;
 use crate::state::StateFiles;
 
-/// The longest file that is read or written.
+/// Maximum size of the file, bytes.
 const LONGEST: usize = 1 << 20;
 
-/// The last port that no host of ours takes for a connection of its own, as Linux is set up.
+/// The last port that no host of ours uses as a client, with Linux' default settings.
 const LAST_SERVICE_PORT: u16 = 32767;
 
-/// What it means that the rules are not stored.
+/// The consequence, in the finding, when the rules cannot be stored.
 const LOSS: &str = "the rules in force are not remembered for a restart";
 
 /// The file with the rules of the running gateway.
 pub struct RulesFile {
     state_dir: PathBuf,
     files: Arc<StateFiles>,
-    /// Jobs may overtake each other: each stores these.
+    /// Jobs may overtake each other: each stores the latest rules.
     latest: Arc<ArcSwapOption<Rules>>,
 }
 
 impl RulesFile {
-    /// The file in `state_dir`.
+    /// The file in the state directory `state_dir`.
     pub fn new(state_dir: PathBuf, files: Arc<StateFiles>) -> RulesFile {
         RulesFile {
             state_dir,
@@ -50,7 +50,7 @@ impl RulesFile {
         }
     }
 
-    /// `rules` are in force now. Returns what stores them, which blocks.
+    /// Sets the rules in force. Returns a job that stores them and blocks.
     pub fn follow(&self, rules: Arc<Rules>) -> impl FnOnce() + Send + use<> {
         self.latest.store(Some(rules));
 
@@ -67,13 +67,13 @@ impl RulesFile {
     }
 }
 
-/// Remembers what `spec` opens as in force now, or keeps trying to. Returns what was allowed
-/// before and is no longer, for [`Start`](ringway_shell::Start). Blocks.
+/// Stores the rules of `spec` as in force now, or retries later. Returns what was allowed before
+/// and is no longer, for [`Start`](ringway_shell::Start). Blocks.
 pub fn remember(config: &Config, spec: RulesSpec, files: &StateFiles) -> Vec<Policy> {
     let state_dir = config.state_dir.clone();
     let (former, _) = succeed(&state_dir, &spec, seconds());
 
-    // The second time writes only what the first one could not.
+    // The second run writes only what the first could not.
     files.store("state policy", LOSS, move || {
         Ok(succeed(&state_dir, &spec, seconds()).1?)
     });
@@ -84,13 +84,12 @@ fn seconds() -> u64 {
     wall_time().as_secs()
 }
 
-/// Remembers what `spec` opens as in force at `now`, in seconds since 1970. Returns what was
-/// allowed before. Error: the file can be neither read nor written; what it says is heeded all the
-/// same. Blocks.
+/// Stores the rules of `spec` as in force at `now`, in seconds since 1970. Returns what was allowed
+/// before, even if the file cannot be written. Blocks.
 fn succeed(state_dir: &Path, spec: &RulesSpec, now: u64) -> (Vec<Policy>, io::Result<()>) {
     let before = load(state_dir);
     let remembered = match &before {
-        // A first start: there were no rules before, and no connections.
+        // A first start: there were no rules and no connections before.
         Ok(None) => Remembered::default(),
         Ok(Some(before)) => before.clone(),
         Err(_) => Remembered::ended(&unknown(spec), now),
@@ -103,7 +102,7 @@ fn succeed(state_dir: &Path, spec: &RulesSpec, now: u64) -> (Vec<Policy>, io::Re
     };
     let has_former = former.allow.as_ref().is_some_and(|allow| !allow.is_empty());
 
-    // A full disk must not cost what is there already.
+    // If nothing has changed, do not write: a full disk must not destroy the file.
     let is_stored = before.is_ok_and(|before| before.as_ref() == Some(&remembered));
     let stored = if is_stored {
         Ok(())
@@ -113,25 +112,25 @@ fn succeed(state_dir: &Path, spec: &RulesSpec, now: u64) -> (Vec<Policy>, io::Re
     (has_former.then_some(former).into_iter().collect(), stored)
 }
 
-/// What is remembered once the rules of `spec` have followed at `now`.
+/// The new content of the file, once the rules of `spec` have come into force at `now`.
 fn follow(before: Remembered, spec: &RulesSpec, now: u64) -> Remembered {
     let mut current: Vec<StoredRule> = spec.meaning().iter().map(StoredRule::of).collect();
-    // Half of the file is left to what was allowed before.
+    // Half of the file is reserved for rules that have ended.
     if Remembered::new(current.clone()).len() > LONGEST / 2 {
         current = unknown(spec).iter().map(StoredRule::of).collect();
     }
 
     let mut remembered = before;
     remembered.follow(current, now, TCP_IDLE.as_secs());
-    // What is too long to remember counts as everything, so that grace lets nothing in.
+    // If it is still too large, everything counts as allowed before, so grace admits nothing.
     if remembered.len() > LONGEST {
         remembered.forget(&unknown(spec), now);
     }
     remembered
 }
 
-/// In the place of rules of which nothing is known. UDP has no opening packet by which our own
-/// host's flows could be told: an answer comes from a service's port.
+/// Stands for unknown former rules. UDP has no opening packet that identifies our own host's flows,
+/// but answers come from a service's port.
 fn unknown(spec: &RulesSpec) -> Vec<Allow> {
     let own: &[Prefix] = &spec.own;
     if own.is_empty() {

@@ -1,4 +1,4 @@
-//! [`Judge`]: asks the rules about every connection that two parties and some services may mean.
+//! [`Judge`]: evaluates the rules for every connection between two parties with some services.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,42 +16,42 @@ use super::cells::Cells;
 use super::ends::{Ends, Scope, Unresolved};
 use super::names::addresses;
 
-/// Connections that are asked about at once. The rules of any sensible policy tell fewer apart.
+/// Maximum number of connections evaluated at once. Reasonable policies distinguish fewer.
 const MOST: usize = 1_000_000;
 
-/// The rules that follow from a gateway's files.
+/// The rules that a gateway's files define.
 pub struct Judge<'a> {
     config: &'a Config,
     rules: Rules,
     cells: Cells,
-    /// Names of our zone, and of others of which copies are known.
+    /// Names in our zone, and in other zones with stored copies.
     names: BTreeMap<DnsName, Vec<IpAddr>>,
 }
 
-/// What the rules say about all the connections that were meant.
+/// The verdicts about all these connections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Judgement {
-    /// One that is allowed.
+    /// An allowed connection.
     pub allowed: Option<Case>,
-    /// One that is denied.
+    /// A denied connection.
     pub denied: Option<Case>,
 }
 
-/// One connection, and what the rules say about it.
+/// A connection with its verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
     /// The connection.
     pub opening: Opening,
-    /// Why it is allowed or denied.
+    /// The reason for the verdict.
     pub explanation: Explanation,
 }
 
-/// The rules tell too many connections apart.
+/// The rules distinguish too many connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this means more than {MOST} connections that the rules tell apart; name fewer")]
 pub struct TooMany;
 
-/// What the rules of `config` are made of, for a host with these addresses.
+/// The inputs of the rules of `config`, for a host with these addresses.
 pub fn spec(config: &Config, rulings: &[Ruling], zone: &Zone, links: &Links) -> RulesSpec {
     let mut numbers: BTreeMap<(OrgId, SiteId), u32> = BTreeMap::new();
     let number = |org: &OrgId, site: &SiteId| {
@@ -79,19 +79,19 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Learns the names of another organization's zone, so that parties may be called by them.
+    /// Adds the names of another organization's zone, so that parties can be given by name.
     pub fn learn(&mut self, zone: &Zone) {
         for (name, addresses) in addresses(zone) {
             self.names.entry(name).or_insert(addresses);
         }
     }
 
-    /// What the rules are made of.
+    /// The inputs of the rules.
     pub fn spec(&self) -> &RulesSpec {
         self.rules.spec()
     }
 
-    /// The addresses that two parties mean.
+    /// The addresses of two parties.
     pub fn ends(&self, from: &Party, to: &Party) -> Result<Ends, Unresolved> {
         let scope = Scope {
             config: self.config,
@@ -101,13 +101,13 @@ impl<'a> Judge<'a> {
         scope.ends(from, to)
     }
 
-    /// Asks about every service between every two addresses of one family.
+    /// Evaluates every service between every two addresses of one family.
     pub fn judge(&self, ends: &Ends, services: &[Service]) -> Result<Judgement, TooMany> {
         let sources = self.cells.addresses(&ends.source);
         let destinations = self.cells.addresses(&ends.destination);
         let services = self.cells.services(services);
         let count = sources.len().saturating_mul(destinations.len());
-        // Before anything is asked: two broad ends and many ports make millions of questions.
+        // Before any evaluation: two wide ends with many ports make millions of connections.
         if count.saturating_mul(services.len()) > MOST {
             return Err(TooMany);
         }
@@ -138,7 +138,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The site that has `address`, if it is another one than ours.
+    /// The site of `address`, if it is not ours.
     pub fn site_of(&self, address: IpAddr) -> Option<String> {
         let sites = self.spec().sites.iter().flat_map(|site| {
             let prefixes = site.prefixes.iter();
@@ -151,7 +151,7 @@ impl<'a> Judge<'a> {
         Some(format!("{}/{}", site.org, site.site))
     }
 
-    /// The rules that name a host without an address in this site: nothing is matched by it.
+    /// Faults for rules that name a host without an address in this site: they match nothing.
     pub fn nameless(&self) -> Vec<Fault> {
         let policy = &self.config.policy;
         let allow = policy.allow.iter().flatten();
@@ -195,7 +195,7 @@ impl Judgement {
         } else {
             &mut self.denied
         };
-        // The first is as good as any other.
+        // One example is enough.
         slot.get_or_insert(case);
     }
 }
@@ -213,7 +213,7 @@ impl fmt::Display for Case {
     }
 }
 
-/// A single service, as an operator writes it.
+/// A single service, in an operator's notation.
 pub struct Asking(pub Asked);
 
 impl fmt::Display for Asking {

@@ -1,5 +1,5 @@
-//! The log of what the rules denied, at a bounded rate: a member that sends denied packets must not
-//! be able to fill the disk.
+//! Logs denied packets at a bounded rate: a member that sends them must not be able to fill the
+//! disk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tokio::time::sleep;
 
 use crate::drive::denied_service;
 
-/// Pause between two looks at the denied packets.
+/// Interval of the checks for denied packets.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Lines that may be written at once, when nothing was written for a while.
+/// Lines that may be written at once, after a pause.
 const BURST: u32 = 20;
-/// Looks after which one more line may be written: six lines a minute.
+/// Number of checks after which the budget grows by a line: six lines a minute.
 const LOOKS_PER_LINE: u32 = 10;
 
-/// What was logged, and what may be.
+/// The budget of lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Budget {
     lines: u32,
@@ -47,12 +47,12 @@ pub async fn log(shared: Shared) {
     }
 }
 
-/// What one look has found.
+/// The result of a check.
 #[derive(Debug, PartialEq, Eq)]
 struct Looked {
     /// The number of the next denied packet.
     next: u64,
-    /// New packets that were not logged: beyond the budget, or forgotten before this look.
+    /// New packets that were not logged: beyond the budget, or overwritten before this check.
     unlogged: u64,
 }
 

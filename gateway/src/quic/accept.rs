@@ -1,6 +1,6 @@
-//! Accepts handshakes: which need no proof of address, and for how long each may last. How many at
-//! once is [`super::places`]' to say. Certificates are judged inside the handshake by
-//! `ringway-identity`.
+//! Accepts handshakes: decides which ones must prove their address, and limits their duration.
+//! [`super::places`] limits how many run at once. `ringway-identity` verifies certificates inside
+//! the handshake.
 //!
 //! ```text
 //!   Initial ─► address proven? ─ no ─► few under way, or known, and few from there? ─ no ─► Retry
@@ -30,22 +30,22 @@ use super::refusals::{Attempt, Refusals};
 use super::socket::plain;
 use crate::tasks::Tasks;
 
-/// Strangers' handshakes under way above which another must first prove its address (RFC 9000,
-/// section 8.1.2).
+/// Number of strangers' handshakes from which on another one must first prove its address (RFC
+/// 9000, section 8.1.2).
 const QUIET: usize = 8;
 
-/// Handshakes from one source that may be under way without a proof: anyone can write a peer's
-/// address on an Initial.
+/// Handshakes from one source that may run without a proof: anyone can forge a peer's address in an
+/// Initial.
 const UNPROVEN: usize = 2;
 
-/// How long a handshake may take: a round trip of three seconds, and repetitions.
+/// Time limit of a handshake: enough for a round trip of three seconds, with retransmissions.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Addresses of peers, from their sessions and their records: a flood of strangers does not slow
+/// Addresses of peers, from their sessions and records, so that a flood of strangers does not delay
 /// their redial.
 pub type PeerAddresses = Arc<ArcSwap<BTreeSet<IpAddr>>>;
 
-/// Accepts until it is stopped. Each completed handshake becomes an [`Event::Accepted`].
+/// Accepts handshakes until it is stopped. Each completed one becomes an [`Event::Accepted`].
 pub async fn accept(
     endpoint: Endpoint,
     tls: Arc<Tls>,
@@ -65,7 +65,7 @@ pub async fn accept(
         if !incoming.remote_address_validated()
             && !may_begin_unproven(places.taken(address), is_known)
         {
-            // Only an address that was validated already cannot be asked again.
+            // Fails only if the address was already validated.
             let _ = incoming.retry();
             continue;
         }
@@ -84,7 +84,7 @@ pub async fn accept(
                     events.clone(),
                 ));
             }
-            // CONNECTION_REFUSED (RFC 9000, section 20.1): a peer reads that we are busy.
+            // CONNECTION_REFUSED (RFC 9000, section 20.1): tells a peer that we are busy.
             None => {
                 refusals.count("no-place");
                 incoming.refuse();
@@ -93,7 +93,7 @@ pub async fn accept(
     }
 }
 
-/// Whether a handshake may begin before its address is proven, with `taken` under way.
+/// True if a handshake may start before its address is proven, with `taken` others running.
 fn may_begin_unproven(taken: InUse, is_known: bool) -> bool {
     taken.by_source < UNPROVEN && (is_known || taken.by_strangers < QUIET)
 }
@@ -114,8 +114,8 @@ async fn handshake(
         Err(error) => return tracing::debug!(%remote, %error, "Handshake not begun"),
     };
 
-    // quinn's idle timeout is no limit: each packet restarts it, so that a stranger that sends one
-    // now and then would keep its place.
+    // quinn's idle timeout does not help: each packet restarts it, so a stranger could hold its
+    // place with an occasional packet.
     let ended = place
         .evicted
         .run_until_cancelled(timeout(HANDSHAKE, connecting))
@@ -136,7 +136,7 @@ async fn handshake(
     }
 }
 
-/// Says why a handshake came to nothing.
+/// Reports failed handshakes.
 struct Reporter {
     refusals: Arc<Refusals>,
     tls: Arc<Tls>,
@@ -144,8 +144,8 @@ struct Reporter {
 }
 
 impl Reporter {
-    /// A refused certificate is worth a warning: its owner wants something. Anything else may be a
-    /// scanner.
+    /// A refused certificate is worth a warning, since its owner is probably a member. Anything
+    /// else may be a scanner.
     fn failed(&self, remote: SocketAddr, error: &ConnectionError, refused: Option<Refused>) {
         let Some(Refused { claimed, refusal }) = refused else {
             self.refusals.count("no-certificate");

@@ -1,6 +1,6 @@
-//! Dials one peer: races the addresses of all its endpoints (`race`), whose names are looked up at
-//! the same time (`resolve`), until one handshake is through. When to dial whom, and how long to
-//! wait after a failure, is the mesh's to decide.
+//! Dials a peer: races the addresses of all its endpoints (`race`) and resolves their names at the
+//! same time (`resolve`), until one handshake succeeds. The mesh decides when to dial which peer,
+//! and how long to wait after a failure.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -27,7 +27,7 @@ use super::refusal;
 use super::resolve::Resolver;
 use crate::tasks::Tasks;
 
-/// How long one handshake may take. The mesh gives up a whole dial no later.
+/// Time limit of a handshake. The mesh's limit for a whole dial is no longer.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Starts and abandons dials.
@@ -60,12 +60,12 @@ impl Dialler {
         }
     }
 
-    /// What came of the dials so far.
+    /// Results of the last dials.
     pub fn dialled(&self) -> &Dialled {
         &self.dialled
     }
 
-    /// Begins a dial. It ends as an [`Event::Dialled`] or [`Event::DialFailed`].
+    /// Starts a dial. It ends as an [`Event::Dialled`] or [`Event::DialFailed`].
     pub fn start(&mut self, dial: DialId, peer: GatewayId, targets: Vec<Target>) {
         let endpoint = self.endpoint.clone();
         let tls = self.tls.clone();
@@ -106,12 +106,12 @@ impl Dialler {
         self.under_way.insert(dial, (dialled_peer, attempt));
     }
 
-    /// The result of a dial has arrived.
+    /// Forgets a dial whose result has arrived.
     pub fn finish(&mut self, dial: DialId) {
         self.under_way.remove(&dial);
     }
 
-    /// Ends a dial without a result, if it has none yet.
+    /// Ends a dial without a result, if there is none yet.
     pub fn abandon(&mut self, dial: DialId) {
         if let Some((peer, attempt)) = self.under_way.remove(&dial) {
             attempt.abort();
@@ -120,10 +120,10 @@ impl Dialler {
     }
 }
 
-/// An endpoint, by its place in the list, and how the handshake with one of its addresses ended.
+/// Index of the endpoint, and the result of the handshake with one of its addresses.
 type Attempted = (usize, Result<Connection, DialError>);
 
-/// One dial of `peer`: what all its attempts share. The first handshake that is through counts.
+/// The state that all attempts of a dial share. The first completed handshake wins.
 struct Dial<'a> {
     endpoint: &'a Endpoint,
     resolver: &'a Resolver,
@@ -165,7 +165,7 @@ impl Dial<'_> {
                         let error = self.explain(index, error);
                         self.results.failed(self.peer, &self.targets[index], &error);
                         failures.note(error);
-                        // The next address need not wait for its turn.
+                        // The next address may start now.
                         race.failed(Instant::now());
                     }
                 },
@@ -174,7 +174,7 @@ impl Dial<'_> {
                         attempts.push(self.attempt(candidate).boxed());
                     }
                 }
-                // All names are looked up, and no attempt is left.
+                // All names are resolved, and no attempt is running.
                 else => return Err(failures.result(self.targets)),
             }
         }
@@ -187,7 +187,7 @@ impl Dial<'_> {
         (candidate.endpoint, result)
     }
 
-    /// A refused certificate says more than the alert that we sent for it.
+    /// Replaces our own alert by the reason for which we refused the certificate.
     fn explain(&self, index: usize, error: DialError) -> DialError {
         match self.refused.take() {
             Some(refused) => DialError::PeerRefused {
@@ -222,15 +222,15 @@ impl Dial<'_> {
     }
 }
 
-/// Waits until an address may begin.
+/// Waits until the next address may start.
 async fn begin(at: Option<Instant>) {
     if let Some(at) = at {
         sleep_until(at).await;
     }
 }
 
-/// The failure that says most: what a peer answered is more than silence, and that is more than
-/// what never left this host.
+/// Keeps the most informative failure: an answer of the peer is worth more than silence, and
+/// silence more than an error on this host.
 #[derive(Default)]
 struct Failures(Option<DialError>);
 
@@ -246,7 +246,7 @@ impl Failures {
     }
 
     fn result(self, targets: &[Target]) -> DialError {
-        // The mesh dials no gateway without endpoints, and each has failed by now.
+        // Not reached: the mesh dials no gateway without endpoints, and each has failed by now.
         self.0.unwrap_or_else(|| DialError::Resolve {
             host: targets
                 .first()
@@ -288,7 +288,7 @@ async fn handshake(
     config: ClientConfig,
     remote: SocketAddr,
 ) -> Result<Connection, DialError> {
-    // The server name is neither sent nor compared: peers are known by their SPIFFE ids.
+    // The server name is neither sent nor compared: peers are identified by their SPIFFE ids.
     let connecting = endpoint
         .connect_with(config, remote, SERVER_NAME)
         .map_err(|error| local_error(&remote.into(), &error))?;
@@ -310,7 +310,7 @@ mod tests {
 
     use super::*;
 
-    /// An endpoint that accepts every client, and settings for one.
+    /// An endpoint that accepts every client, and client settings for it.
     fn server() -> (Endpoint, ClientConfig) {
         let key = rcgen::KeyPair::generate().unwrap();
         let named = rcgen::CertificateParams::new([SERVER_NAME.to_owned()]).unwrap();
@@ -378,7 +378,7 @@ mod tests {
             }
         };
 
-        // The address of the other endpoint: it says nothing about the name.
+        // The address of the other endpoint, which does not confirm the name.
         dial("localhost:1 127.0.0.1:PORT").await.unwrap();
         assert!(!resolver.is_confirmed("localhost"));
         let connection = dial("localhost:PORT").await.unwrap();

@@ -1,4 +1,4 @@
-//! [`Dialled`]: what came of the last dial of each endpoint, for operators. The dials write it, the
+//! [`Dialled`]: the result of the last dial of each endpoint, for operators. Dials write it, the
 //! report reads it.
 
 use std::collections::BTreeMap;
@@ -8,32 +8,31 @@ use std::time::SystemTime;
 use ringway_config::{Endpoint, GatewayId};
 use ringway_core::DialError;
 
-/// What stands for each end of a dial that is no failure.
+/// Texts for ends of a dial that are not failures.
 const CONNECTED: &str = "connected";
 const NO_ANSWER: &str = "no answer so far";
 const OUTRUN: &str = "given up: another endpoint answered first";
 const NOT_NEEDED: &str = "given up: the peer has connected first";
 
 /// The results, by peer and endpoint. Clones share them. Only endpoints of records in force are
-/// dialled, and [`Dialled::retain`] forgets the others, so that the records bound their number.
+/// dialled and [`Dialled::retain`] drops the others, so the number is bounded.
 #[derive(Debug, Clone, Default)]
 pub struct Dialled(Arc<Mutex<BTreeMap<GatewayId, BTreeMap<String, DialResult>>>>);
 
-/// What came of the last dial of one endpoint.
+/// The result of the last dial of one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DialResult {
-    /// When.
+    /// When it was dialled.
     pub at: SystemTime,
-    /// `connected`, or what went wrong.
+    /// `connected`, or the error.
     pub text: String,
 }
 
 impl Dialled {
-    /// The first address of `endpoint` is dialled. What was known of a failure stays until it is
-    /// known again.
+    /// Records that `endpoint` is being dialled. A known failure stays until there is a new result.
     pub(super) fn begun(&self, peer: &GatewayId, endpoint: &Endpoint) {
         let known = self.result(peer, endpoint);
-        // A failure says more than that it is tried again.
+        // A failure says more than that another attempt is running.
         let is_stale =
             known.is_none_or(|known| [CONNECTED, OUTRUN, NOT_NEEDED].contains(&&*known.text));
 
@@ -42,21 +41,22 @@ impl Dialled {
         }
     }
 
-    /// A handshake with an address of `endpoint` is through: the others of `peer` are given up.
+    /// Records a completed handshake with `endpoint`. Attempts with the peer's other endpoints are
+    /// cancelled.
     pub(super) fn connected(&self, peer: &GatewayId, endpoint: &Endpoint) {
         self.note(peer, endpoint, CONNECTED.to_owned());
 
-        // Only one of them was needed; the others have not failed.
-        self.settle(peer, OUTRUN);
+        // Only one was needed; the others have not failed.
+        self.set_unanswered(peer, OUTRUN);
     }
 
-    /// The dial of `peer` ends without a result: a tunnel that the peer dialled is there.
+    /// Records that the dial of `peer` was cancelled, because the peer has dialled us.
     pub(super) fn abandoned(&self, peer: &GatewayId) {
-        self.settle(peer, NOT_NEEDED);
+        self.set_unanswered(peer, NOT_NEEDED);
     }
 
-    /// Says why what has not answered yet need not answer any more.
-    fn settle(&self, peer: &GatewayId, reason: &str) {
+    /// Records `reason` for all endpoints of `peer` that have not answered yet.
+    fn set_unanswered(&self, peer: &GatewayId, reason: &str) {
         let mut results = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for result in results.entry(peer.clone()).or_default().values_mut() {
             if result.text == NO_ANSWER {
@@ -65,7 +65,7 @@ impl Dialled {
         }
     }
 
-    /// An address of `endpoint` came to nothing.
+    /// Records the failure of an address of `endpoint`.
     pub(super) fn failed(&self, peer: &GatewayId, endpoint: &Endpoint, error: &DialError) {
         self.note(peer, endpoint, error.to_string());
     }
@@ -83,14 +83,14 @@ impl Dialled {
             .insert(endpoint.to_string(), result);
     }
 
-    /// What came of `endpoint` of `peer`; `None` if it was not dialled since the start.
+    /// The last result of `endpoint` of `peer`; `None` if it was not dialled since the start.
     pub fn result(&self, peer: &GatewayId, endpoint: &Endpoint) -> Option<DialResult> {
         let results = self.0.lock().unwrap_or_else(PoisonError::into_inner);
 
         results.get(peer)?.get(&endpoint.to_string()).cloned()
     }
 
-    /// Forgets every endpoint that `is_known` does not know.
+    /// Drops the endpoints for which `is_known` is false.
     pub fn retain(&self, is_known: impl Fn(&GatewayId, &str) -> bool) {
         let mut results = self.0.lock().unwrap_or_else(PoisonError::into_inner);
 

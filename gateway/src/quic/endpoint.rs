@@ -1,9 +1,9 @@
-//! The QUIC endpoint: quinn's settings for a gateway, and the keys that outlive a restart. Which
-//! peers may connect is decided by `ringway-identity`; what a connection carries, by
-//! [`super::link`].
+//! The QUIC endpoint: quinn's settings for a gateway, and the keys that outlive a restart.
+//! `ringway-identity` decides which peers may connect, and [`super::link`] handles a connection's
+//! content.
 //!
-//! quinn's defaults are a web server's. One control stream per peer needs far less, and every
-//! buffer that is not needed is one that a stranger could fill.
+//! quinn's defaults suit a web server. One control stream per peer needs far less, and a stranger
+//! could fill every larger buffer.
 
 use std::fs;
 use std::io;
@@ -29,16 +29,16 @@ use ringway_identity::{Identity, Trust};
 
 use super::socket::{DemuxSocket, Inlet};
 
-/// Bytes of unread control messages that a peer may have under way.
+/// Bytes of control messages that a peer may send before we read them.
 const RECEIVE_WINDOW: u32 = 256 * 1024;
 
-/// Bytes of control messages that wait for a slow peer's acknowledgement.
+/// Bytes of control messages that may wait for a slow peer's acknowledgement.
 const SEND_WINDOW: u64 = 1024 * 1024;
 
 /// Initials that may wait for [`super::accept`].
 const MAX_INCOMING: usize = 64;
 
-/// The data path's probes find a dead peer much earlier; this is for the control stream's state.
+/// The data path's probes detect a dead peer much earlier; this limit is for the control stream.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Three of these fit into [`IDLE_TIMEOUT`].
@@ -50,7 +50,7 @@ pub fn open(
     keys: &EndpointKeys,
     tls: &Tls,
 ) -> anyhow::Result<(Endpoint, Inlet)> {
-    // Each handshake gets its own settings; these only say that there is a server.
+    // Each handshake gets its own settings; these only enable the server.
     let server = tls.server(Arc::new(LastRefusal::default())).config;
     let (demux, inlet) = DemuxSocket::new(socket).context("cannot use the tunnel's UDP socket")?;
 
@@ -80,18 +80,20 @@ pub fn transport() -> Arc<TransportConfig> {
                 .expect("ten seconds fit a QUIC varint"),
         ))
         .keep_alive_interval(Some(KEEP_ALIVE))
-        // A lost Initial is sent again after three times this: a peer just returned is found soon.
+        // A lost Initial is resent after three times this, so that a peer that is back connects
+        // soon.
         .initial_rtt(Duration::from_millis(100))
-        // The mesh probes the data path's MTU; the control stream's packets stay at 1200 bytes.
+        // The mesh probes the MTU of the data path; packets of the control stream stay at 1200
+        // bytes.
         .mtu_discovery_config(None);
     Arc::new(config)
 }
 
-/// TLS settings of single handshakes, from the trust and the identity in force when each begins.
+/// TLS settings for single handshakes, from the trust and the identity in force at their start.
 pub struct Tls {
     trust: Arc<ArcSwap<Trust>>,
     identity: Arc<ArcSwap<Identity>>,
-    /// Seals the proof of address that a Retry asks for.
+    /// Authenticates the token of a Retry, which proves the client's address.
     tokens: Arc<dyn HandshakeTokenKey>,
 }
 
@@ -106,7 +108,8 @@ impl Tls {
             aws_lc_rs::rand::fill(&mut key).is_ok(),
             "the system has no random bytes"
         );
-        // New at each start: a Retry is answered within moments, so its token need not outlive us.
+        // New at each start: a Retry is answered at once, so its token need not outlive the
+        // process.
         let salt = aws_lc_rs::hkdf::Salt::new(aws_lc_rs::hkdf::HKDF_SHA256, &[]);
 
         Ok(Tls {
@@ -116,21 +119,21 @@ impl Tls {
         })
     }
 
-    /// True if a member's gateway has this name, which may be anybody's invention.
+    /// True if a gateway of a member has the name `claimed`, which anyone may have invented.
     pub fn names_a_member(&self, claimed: Option<&str>) -> bool {
         let trust = self.trust.load();
         claimed.is_some_and(|claimed| trust.names_a_member(claimed))
     }
 
-    /// Settings for accepting. Refused peers are reported to `log`.
+    /// Settings for accepting one handshake. Refusals are reported to `log`.
     pub fn server(&self, log: Arc<LastRefusal>) -> Server {
         let identity = self.identity.load();
         let tls = tls::server_config(self.trust.clone(), &identity, tls::ALPN, log);
         let tls = QuicServerConfig::try_from(tls)
             .expect("TLS 1.3 has the cipher suite of QUIC's Initials");
 
-        // No NEW_TOKEN frames (RFC 9000, section 8.1.3): a token kept from an earlier connection
-        // would let a stranger skip the Retry under load.
+        // No NEW_TOKEN frames (RFC 9000, section 8.1.3): with a token from an earlier connection, a
+        // stranger could skip the Retry under load.
         let mut tokens = ValidationTokenConfig::default();
         tokens.sent(0);
 
@@ -139,7 +142,7 @@ impl Tls {
             .transport_config(transport())
             .validation_token_config(tokens)
             .max_incoming(MAX_INCOMING)
-            // Bytes kept for Initials that wait: of one, and of all.
+            // Bytes buffered for waiting Initials: for each, and for all.
             .incoming_buffer_size(64 * 1024)
             .incoming_buffer_size_total(1024 * 1024);
 
@@ -149,7 +152,7 @@ impl Tls {
         }
     }
 
-    /// Settings for dialling `peer` and no other gateway. A refusal is reported to `log`.
+    /// Settings for dialling only `peer`. Refusals are reported to `log`.
     pub fn client(&self, peer: GatewayId, log: Arc<LastRefusal>) -> Client {
         let identity = self.identity.load();
         let tls = tls::client_config(self.trust.clone(), &identity, peer, tls::ALPN, log);
@@ -168,22 +171,22 @@ impl Tls {
 
 /// Settings for accepting one handshake.
 pub struct Server {
-    /// For quinn.
+    /// Settings for quinn.
     pub config: ServerConfig,
-    /// The fingerprint of the certificate that is presented.
+    /// Fingerprint of our certificate.
     pub certificate: Digest,
 }
 
 /// Settings for one dial.
 pub struct Client {
-    /// For quinn.
+    /// Settings for quinn.
     pub config: ClientConfig,
-    /// The fingerprint of the certificate that is presented.
+    /// Fingerprint of our certificate.
     pub certificate: Digest,
 }
 
-/// The stateless-reset key and the connection-id key (RFC 9000, section 10.3): kept across
-/// restarts, so that peers recognise a restarted daemon's resets and redial at once.
+/// The stateless-reset key and the connection-id key (RFC 9000, section 10.3). They are kept across
+/// restarts, so that peers recognize a restarted daemon's resets and redial at once.
 #[derive(Clone)]
 pub struct EndpointKeys([u8; EndpointKeys::LEN]);
 
@@ -191,8 +194,8 @@ impl EndpointKeys {
     /// 64 bytes of HMAC-SHA-256 key, 8 bytes of connection-id key.
     const LEN: usize = 72;
 
-    /// The keys in the state directory `dir`, which are made if there are none that are whole and
-    /// secret; and whether they are stored for the next start. Blocks.
+    /// Loads the keys from the state directory `dir`, or makes new ones if they are missing,
+    /// damaged or exposed. Also returns whether they are stored for the next start. Blocks.
     pub fn load_or_make(dir: &Path) -> anyhow::Result<(EndpointKeys, io::Result<()>)> {
         if let Some(fault) = Self::exposed(dir) {
             tracing::warn!(reason = %fault, "The keys of the QUIC endpoint are made again");
@@ -202,13 +205,12 @@ impl EndpointKeys {
 
         match bytes.and_then(|bytes| bytes.try_into().ok()) {
             Some(keys) => Ok((EndpointKeys(keys), Ok(()))),
-            // Other keys cost a restart that the peers notice later, and nothing else.
+            // With new keys, peers notice the restart later; there is no other harm.
             None => Self::make(dir),
         }
     }
 
-    /// The fault of keys in the state directory `dir` that others can read: they may have been
-    /// copied already.
+    /// The fault of keys in `dir` that other users can read: they may have been copied.
     pub fn exposed(dir: &Path) -> Option<Fault> {
         let file = Self::file(dir);
         let mode = open_to_others(&file.metadata().ok()?)?;
@@ -238,9 +240,9 @@ impl EndpointKeys {
         Ok((keys, stored))
     }
 
-    /// Stores them in the state directory `dir` for the next start. Blocks.
+    /// Stores the keys in the state directory `dir`. Blocks.
     pub fn store(&self, dir: &Path) -> io::Result<()> {
-        // Anybody who knows the reset key can end our connections (RFC 9000, section 10.3).
+        // The reset key allows anyone to end our connections (RFC 9000, section 10.3).
         disk::replace(&Self::file(dir), &self.0, Access::Owner)
     }
 
@@ -250,7 +252,8 @@ impl EndpointKeys {
 
         let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, reset)));
         config
-            // The fixed bit tells QUIC from data packets: it must not be greased (RFC 9287).
+            // The fixed bit distinguishes QUIC from data packets, so it must not be greased (RFC
+            // 9287).
             .grease_quic_bit(false)
             .cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id)));
         config
@@ -279,7 +282,7 @@ mod tests {
         assert!(stored.is_ok() && other.0 != made.0);
         assert_eq!(load().0.0, other.0);
 
-        // Somebody who could read them may have them.
+        // Other users could read them and may have copied them.
         fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(EndpointKeys::exposed(&dir).is_some());
         let (again, stored) = load();

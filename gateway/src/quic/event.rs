@@ -4,12 +4,12 @@ use quinn::Connection;
 use ringway_config::{Digest, GatewayId};
 use ringway_core::{ConnId, ConnectionError, DialError, DialId, Incoming};
 
-/// One thing that happened to a connection or a dial.
+/// An event of a connection or a dial.
 #[derive(Debug)]
 pub enum Event {
-    /// A peer dialled, and the handshake is done.
+    /// A peer dialled us, and the handshake is complete.
     Accepted(Handshake),
-    /// A dial of ours is through.
+    /// A dial of ours has succeeded.
     Dialled {
         /// The dial.
         dial: DialId,
@@ -18,34 +18,34 @@ pub enum Event {
         /// The connection.
         handshake: Handshake,
     },
-    /// A dial of ours came to nothing.
+    /// A dial of ours has failed.
     DialFailed {
         /// The dial.
         dial: DialId,
         /// The last attempt's failure, or the refusal of the peer's certificate.
         error: DialError,
     },
-    /// A control message came.
+    /// A control message has arrived.
     Message {
         /// The connection.
         conn: ConnId,
-        /// The message, or why it could not be read.
+        /// The message, or the error that prevented decoding it.
         incoming: Incoming,
     },
     /// A connection ended.
     Disconnected {
         /// The connection.
         conn: ConnId,
-        /// What either end, or the network, ended it with.
+        /// Why it ended.
         error: ConnectionError,
     },
 }
 
-/// A completed handshake. Certificates were verified in it, by the trust in force when it began.
+/// A completed handshake, whose certificates were verified by the trust in force at its start.
 #[derive(Debug)]
 pub struct Handshake {
     /// The connection.
     pub connection: Connection,
-    /// The fingerprint of the certificate that we presented.
+    /// Fingerprint of our certificate.
     pub certificate: Digest,
 }

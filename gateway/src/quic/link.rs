@@ -1,12 +1,12 @@
-//! One connection's control stream: bytes to messages, messages to bytes. Knows nothing of
-//! sessions; the shell decides, the drive connects the two.
+//! The control stream of one connection: converts bytes to messages and back. Has no notion of
+//! sessions: the shell decides, and the drive connects the two.
 //!
 //! ```text
 //!   peer ─► stream ─► Decoder ─► Event::Message ─► drive ─► shell
 //!   shell ─► drive ─► Outbox (bounded) ─► stream ─► peer
 //! ```
 //! The dialler opens the one bidirectional stream. A peer that does not read fills its outbox and
-//! loses its connection. A peer that floods waits for its turn in the drive's queue, and is paced.
+//! loses its connection. A peer that floods waits for the drive's queue, and its rate is limited.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,36 +23,36 @@ use super::refusal;
 use super::socket::plain;
 use crate::tasks::Tasks;
 
-/// Messages that may wait for a peer that reads slowly; one more, and its connection is closed.
+/// Messages that may wait for a slow peer; with one more, its connection is closed.
 const OUTBOX: usize = 256;
 
-/// Messages taken from one peer in [`PACE`]; the rest waits in the stream's flow control.
+/// Messages accepted from one peer in [`PACE`]; more wait in the stream's flow control.
 const BURST: u32 = 512;
 
 /// See [`BURST`].
 const PACE: Duration = Duration::from_secs(1);
 
-/// How long a closing connection waits for its last message to be acknowledged.
-const FAREWELL: Duration = Duration::from_millis(300);
+/// How long a closing connection waits for the acknowledgement of its last message.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Encoded messages that are sent one after the other; shared, since every peer is sent the same.
+/// Encoded messages to be sent in sequence; shared, since every peer receives the same ones.
 pub type Load = Arc<[Vec<u8>]>;
 
-/// What the drive wants a link to do.
+/// A command of the drive to a link.
 #[derive(Debug)]
 enum Order {
     Send(Vec<u8>),
     Close(ByeCode),
 }
 
-/// A connection whose control stream is to be started.
+/// A connection whose control stream must be started.
 #[derive(Debug)]
 pub struct Link {
-    /// Names the connection in events.
+    /// Number of the connection, used in events.
     pub conn: ConnId,
     /// The peer, for the log.
     pub peer: GatewayId,
-    /// Which end we are.
+    /// Our role in the connection.
     pub role: Role,
     /// The connection.
     pub connection: Connection,
@@ -68,21 +68,21 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Queues one encoded message. A peer whose queue is full loses its connection.
+    /// Queues an encoded message. If the queue is full, the connection is closed.
     pub fn send(&self, message: Vec<u8>) {
         if self.orders.try_send(Order::Send(message)).is_err() {
             close(&self.connection, ByeCode::TooMany);
         }
     }
 
-    /// Sends a load that an outbox cannot hold at once, as fast as the peer reads it, behind other
-    /// messages. One load at a time, and one that waits: a third one is dropped.
+    /// Sends a load that may exceed the outbox, as fast as the peer reads it, after other messages.
+    /// One load is sent at a time and one may wait; a third one is dropped.
     pub fn stream(&self, messages: Load) {
         let _ = self.bulk.try_send(messages);
     }
 
-    /// Closes the connection after what is queued, without waiting here. A peer that opens no
-    /// stream, or reads nothing from it, gets no more time than any other.
+    /// Closes the connection after the queued messages, without waiting here. A peer that opens no
+    /// stream, or does not read from it, gets no more time than others.
     pub fn close(self, code: ByeCode) {
         if self.orders.try_send(Order::Close(code)).is_err() {
             return close(&self.connection, code);
@@ -90,30 +90,30 @@ impl Outbox {
 
         let connection = self.connection;
         self.tasks.spawn(async move {
-            // The writing half closes the connection by itself, unless the peer lets it wait.
-            let _ = timeout(FAREWELL * 2, connection.closed()).await;
+            // The writing half closes the connection itself, unless the peer blocks it.
+            let _ = timeout(CLOSE_TIMEOUT * 2, connection.closed()).await;
             close(&connection, code);
         });
     }
 }
 
-/// Closes at once. The code is the QUIC application error; the rest is for the log.
+/// Closes at once, with the code as the QUIC application error.
 fn close(connection: &Connection, code: ByeCode) {
     connection.close(u32::from(u16::from(code)).into(), b"");
 }
 
-/// The writing half's end of an outbox.
+/// The receiving end of an outbox.
 struct Queue {
     orders: mpsc::Receiver<Order>,
     loads: mpsc::Receiver<Load>,
     load: Load,
-    /// How many of the load's messages were sent.
+    /// Number of the load's messages that were sent.
     sent: usize,
 }
 
 impl Queue {
-    /// The next order; while there is none, the next message of a load. `None` once the drive has
-    /// dropped the outbox.
+    /// The next order, or else the next message of a load. `None` once the drive has dropped the
+    /// outbox.
     async fn next(&mut self) -> Option<Order> {
         loop {
             if let Ok(order) = self.orders.try_recv() {
@@ -182,7 +182,7 @@ async fn run(link: Link, queue: Queue, events: mpsc::Sender<Event>, tasks: Tasks
                 close(&connection, ByeCode::Protocol);
             }
 
-            // quinn knows why a connection ended only after it has.
+            // quinn knows the reason only after the connection has ended.
             let closed = connection.closed().await;
             writing.abort();
             violation.unwrap_or_else(|| refusal::connection_error(&closed, remote))
@@ -194,7 +194,7 @@ async fn run(link: Link, queue: Queue, events: mpsc::Sender<Event>, tasks: Tasks
     let _ = events.send(Event::Disconnected { conn, error }).await;
 }
 
-/// Reads until the stream ends. Returns what the peer did wrong, if that was the reason.
+/// Reads until the stream ends. Returns the peer's violation, if that was the reason.
 async fn read(
     conn: ConnId,
     mut stream: RecvStream,
@@ -214,8 +214,8 @@ async fn read(
             match decoder.next() {
                 Ok(None) => break,
                 Ok(Some(incoming)) => {
-                    // While this waits, nothing is read: QUIC's flow control then holds the peer
-                    // back (RFC 9000, section 4).
+                    // While this waits, nothing is read, and QUIC's flow control stops the peer
+                    // (RFC 9000, section 4).
                     pace.wait().await;
                     events.send(Event::Message { conn, incoming }).await.ok()?;
                 }
@@ -230,7 +230,7 @@ async fn write(connection: Connection, mut stream: SendStream, mut queue: Queue)
 
     while let Some(order) = queue.next().await {
         match order {
-            // The reading half reports a lost connection.
+            // If the connection is lost, the reading half reports it.
             Order::Send(message) => match stream.write_all(&message).await {
                 Ok(()) => {}
                 Err(_) => return,
@@ -242,13 +242,13 @@ async fn write(connection: Connection, mut stream: SendStream, mut queue: Queue)
         }
     }
 
-    // Neither failure matters: the connection is closed next.
+    // A failure does not matter: the connection is closed next.
     let _ = stream.finish();
-    let _ = timeout(FAREWELL, stream.stopped()).await;
+    let _ = timeout(CLOSE_TIMEOUT, stream.stopped()).await;
     close(&connection, code);
 }
 
-/// A limit on messages a second, kept by waiting.
+/// Limits the rate of messages by waiting.
 struct Pace {
     window: Instant,
     taken: u32,
@@ -264,7 +264,7 @@ impl Pace {
 
     async fn wait(&mut self) {
         self.taken += 1;
-        // Nothing is read meanwhile, so that QUIC's flow control stops the peer.
+        // Nothing is read meanwhile, and QUIC's flow control stops the peer.
         if self.taken > BURST {
             sleep_until(self.window + PACE).await;
         }

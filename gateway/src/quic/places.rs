@@ -1,5 +1,5 @@
-//! Places for handshakes under way: how many in all, and how many for one network. Which handshake
-//! must first prove its address is [`super::accept`]'s to say.
+//! Limits handshakes that run at once: in total, and for each network. [`super::accept`] decides
+//! which must first prove their address.
 //!
 //! ```text
 //!             known address? ── yes ──► half of the places (`half`), else as a stranger
@@ -7,9 +7,9 @@
 //!                  └──────────────────► the other half
 //! ```
 //! An address is known while a peer has a session or an endpoint there, or if a handshake from it
-//! was completed lately (`recent`): only a member's certificate completes one. Strangers can hold
-//! the places of their half only, so that no flood delays a known peer. Within each half, a place
-//! is shared by networks (`source`): a newcomer takes it from the network that holds the most.
+//! was completed recently (`recent`), which takes a member's certificate. Strangers can occupy only
+//! their half, so no flood delays a known peer. Within each half, places are shared by networks
+//! (`source`): a newcomer takes one from the network that holds the most.
 
 mod half;
 mod recent;
@@ -25,13 +25,13 @@ use half::Half;
 use recent::Recent;
 use source::Source;
 
-/// Handshakes that may be under way.
+/// Handshakes that may run at once.
 const MAX_PLACES: usize = 256;
 
-/// Of these, for addresses that are known; the others are for strangers.
+/// Of these, the number for known addresses; the others are for strangers.
 const KNOWN: usize = MAX_PLACES / 2;
 
-/// The network of an address, as places are shared: its /24 or /48.
+/// The network of an address for the sharing of places: its /24 or /48.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     Source::from(address).network
 }
@@ -67,7 +67,7 @@ impl Default for Places {
 }
 
 impl Places {
-    /// Handshakes under way, as far as they matter for one from `address`.
+    /// The running handshakes that matter for one from `address`.
     pub fn taken(&self, address: IpAddr) -> InUse {
         let source = Source::from(address);
         let state = self.lock();
@@ -78,13 +78,13 @@ impl Places {
         }
     }
 
-    /// True if a handshake from `address` was completed lately.
+    /// True if a handshake from `address` was completed recently.
     pub fn is_recent(&self, address: IpAddr, now: Instant) -> bool {
         self.lock().recent.contains(Source::from(address), now)
     }
 
-    /// A place for `address` until it is dropped, if there is one. `is_peer`: the address is a
-    /// known peer's.
+    /// Takes a place for `address`, if there is one. It is released when dropped. `is_peer` says
+    /// that the address is a known peer's.
     pub fn take(self: &Arc<Places>, address: IpAddr, is_peer: bool, now: Instant) -> Option<Place> {
         let source = Source::from(address);
         let mut state = self.lock();
@@ -123,35 +123,35 @@ impl State {
             return Some((Side::Known, evicted));
         }
 
-        // Without a place among the known, a peer competes like anybody else.
+        // Without a place in the half for known addresses, a peer competes with strangers.
         let evicted = self.strangers.take(number, source, now)?;
         Some((Side::Strangers, evicted))
     }
 }
 
-/// How many places are taken.
+/// Counts of occupied places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InUse {
-    /// By addresses that are not known.
+    /// Occupied by unknown addresses.
     pub by_strangers: usize,
-    /// By the address in question.
+    /// Occupied by the address in question.
     pub by_source: usize,
 }
 
-/// One place. It is free again when this is dropped.
+/// A place, released when dropped.
 #[derive(Debug)]
 pub struct Place {
     places: Arc<Places>,
     source: Source,
     side: Side,
     number: u64,
-    /// Cancelled when another handshake has taken the place: this one must end.
+    /// Cancelled when another handshake takes the place: this one must end.
     pub evicted: CancellationToken,
 }
 
 impl Place {
-    /// Its handshake was completed: the certificate is a member's, so that the address is known
-    /// from now on.
+    /// Records that the handshake was completed: the certificate is a member's, so the address is
+    /// known for a while.
     pub fn completed(&self, now: Instant) {
         self.places.lock().recent.insert(self.source, now);
     }
@@ -178,7 +178,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Silent strangers, each of which takes as many places as it can.
+    /// Silent strangers, each of which occupies as many places as possible.
     fn strangers(places: &Arc<Places>, count: u8, now: Instant) -> Vec<Place> {
         (0..count)
             .flat_map(|n| std::iter::repeat_n([192, 0, n, 7], 64))
@@ -211,7 +211,7 @@ mod tests {
         place.completed(now);
         assert!(places.is_recent(member, now) && !places.is_recent(address("192.0.2.1"), now));
 
-        // More networks than there are places, so that a newcomer finds none.
+        // More networks than places, so that a newcomer finds none.
         let flood = |n: u16| [10, n.to_be_bytes()[0], n.to_be_bytes()[1], 1].into();
         let _held: Vec<_> = (0..1000)
             .filter_map(|n| places.take(flood(n), false, now))
@@ -220,7 +220,7 @@ mod tests {
         assert!(places.take(member, false, now).is_some());
         assert!(places.take(address("203.0.113.9"), true, now).is_some());
 
-        // Silent ones give way in the end, to strangers too.
+        // Silent handshakes eventually give way, even to strangers.
         let later = now + Duration::from_secs(2);
         assert!(places.take(address("198.51.101.7"), false, later).is_some());
     }

@@ -1,9 +1,9 @@
 //! [`Race`]: in which order the addresses of a peer are tried, and when each begins (RFC 8305,
 //! sections 4 and 5). Does no I/O.
 //!
-//! The first addresses of all endpoints come first, in the record's order, then their second ones,
-//! and so on; the families alternate as long as both are left. Each address has a lead over the
-//! next, which ends when it fails.
+//! The order is: the first addresses of all endpoints, in the record's order, then their second
+//! ones, and so on; families alternate as long as both are left. Each address has a head start over
+//! the next, which ends when it fails.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -12,15 +12,15 @@ use std::time::Duration;
 use ringway_core::race_step;
 use tokio::time::Instant;
 
-/// Addresses of one race.
+/// Maximum number of addresses in a race.
 const MAX_ADDRESSES: usize = 32;
 
 /// One address of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Candidate {
-    /// How many addresses of its endpoint come before it.
+    /// Position among the addresses of its endpoint.
     rank: usize,
-    /// The endpoint, by its place in the record.
+    /// Index of the endpoint in the record.
     pub(super) endpoint: usize,
     pub(super) address: SocketAddr,
 }
@@ -30,9 +30,9 @@ pub(super) struct Candidate {
 pub(super) struct Race {
     waiting: BTreeSet<Candidate>,
     seen: BTreeSet<SocketAddr>,
-    /// The last one that began was an IPv6 address.
+    /// True if the last attempt used IPv6.
     last_v6: Option<bool>,
-    /// When the next may begin.
+    /// When the next attempt may start.
     next: Instant,
 }
 
@@ -46,8 +46,7 @@ impl Race {
         }
     }
 
-    /// The addresses of one endpoint are known. An address that another endpoint has, too, counts
-    /// once.
+    /// Adds the addresses of an endpoint. An address that another endpoint has too is added once.
     pub(super) fn add(&mut self, endpoint: usize, addresses: impl IntoIterator<Item = SocketAddr>) {
         for (rank, address) in addresses.into_iter().enumerate() {
             if self.seen.len() < MAX_ADDRESSES && self.seen.insert(address) {
@@ -60,19 +59,19 @@ impl Race {
         }
     }
 
-    /// When the next address is to begin; `None` if none is left.
+    /// When the next attempt starts; `None` if no address is left.
     pub(super) fn next_start(&self) -> Option<Instant> {
         (!self.waiting.is_empty()).then_some(self.next)
     }
 
-    /// An attempt has failed: the next one need not wait.
+    /// An attempt has failed: the next one may start now.
     pub(super) fn failed(&mut self, now: Instant) {
         self.next = self.next.min(now);
     }
 
-    /// The next address, which begins now.
+    /// Starts the next attempt, and returns its address.
     pub(super) fn begin(&mut self, now: Instant) -> Option<Candidate> {
-        // RFC 8305, section 4: the families take turns.
+        // RFC 8305, section 4: alternate families.
         let other_family = self
             .waiting
             .iter()

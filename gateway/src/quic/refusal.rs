@@ -1,5 +1,5 @@
-//! Converts QUIC's errors to the mesh core's [`ConnectionError`]. The texts of certificates and TLS
-//! alerts are `ringway-identity`'s.
+//! Converts QUIC's errors to the mesh core's [`ConnectionError`]. `ringway-identity` has the texts
+//! about certificates and TLS alerts.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ pub fn connection_error(error: &quinn::ConnectionError, remote: SocketAddr) -> C
         }
         quinn::ConnectionError::ConnectionClosed(close) => transport(u64::from(close.error_code)),
         quinn::ConnectionError::TransportError(error) => match alert(u64::from(error.code)) {
-            // The alert is our own TLS stack's, and so is the text.
+            // Our own TLS stack sent the alert, so the text is ours.
             Some(_) => ConnectionError::PeerRefused {
                 remote,
                 reason: ExternalText::new(&error.reason),

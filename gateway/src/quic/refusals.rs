@@ -1,9 +1,10 @@
-//! [`Refusals`]: handshakes that came to nothing, counted by reason, and which of them are logged.
+//! [`Refusals`]: counts failed handshakes by reason, and decides which of them are logged.
 //!
-//! A refused peer tries again every second, and strangers invent names without end. The log has
-//! room for each: names of the members' gateways have their own, those that come from an address of
-//! a peer apart from those that anybody can write; every other name shares the room of its network,
-//! and of all strangers. What is left out is counted, and the next line says how much it was.
+//! A refused peer retries every second, and strangers can invent names without limit. So the log
+//! lines are budgeted: each member's gateway has a budget for attempts from an address of a peer,
+//! and another one for attempts from elsewhere, which anyone can forge; all other names share the
+//! budgets of their network and of all strangers. Omitted lines are counted, and the next line has
+//! the count.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use super::places::network;
 
-/// How long the same refusal of the same name is not logged again, and lines are counted.
+/// Period of the budgets. The same refusal of the same name is logged once in it.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Lines about one of the members' gateways, from an address of a peer.
+/// Lines about a member's gateway, from an address of a peer.
 const OF_PEER: u32 = 4;
 
-/// Lines about one of the members' gateways, from elsewhere.
+/// Lines about a member's gateway, from another address.
 const OF_MEMBER: u32 = 2;
 
 /// Lines about names from one network (/24, /48).
@@ -27,39 +28,39 @@ const OF_NETWORK: u32 = 2;
 /// Lines about names that no member has.
 const OF_STRANGERS: u32 = 16;
 
-/// Networks and refusals that are remembered for a minute. Beyond them, nothing more is logged.
+/// Maximum of remembered networks and of remembered refusals. Beyond it, nothing more is logged.
 const MOST: usize = 1024;
 
-/// Counts and the room in the log.
+/// Counters, and the budgets of the log.
 #[derive(Debug, Default)]
 pub struct Refusals(Mutex<State>);
 
-/// A refused peer: what it claims, and what is known of it.
+/// A refused peer.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempt<'a> {
-    /// Where it comes from.
+    /// Its address.
     pub remote: IpAddr,
-    /// The name in its certificate, unverified.
+    /// The unverified name in its certificate.
     pub claimed: Option<&'a str>,
     /// A member's gateway has that name.
     pub is_member: bool,
-    /// It comes from an address of a peer.
+    /// The address is one of a peer.
     pub is_peer_address: bool,
 }
 
 #[derive(Debug, Default)]
 struct State {
     counts: BTreeMap<&'static str, u64>,
-    /// Since when lines are counted.
+    /// Start of the current period.
     since: Option<Instant>,
     lines: BTreeMap<Topic, u32>,
     /// Names and reasons that were logged.
     logged: BTreeMap<(Option<String>, bool, String), Instant>,
-    /// Since the last line.
+    /// Number of lines omitted since the last one.
     left_out: u64,
 }
 
-/// What lines are counted for.
+/// What a budget is for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Topic {
     Peer(String),
@@ -69,12 +70,13 @@ enum Topic {
 }
 
 impl Refusals {
-    /// Counts what is not worth a line.
+    /// Counts a failure that is not worth a line.
     pub fn count(&self, kind: &'static str) {
         *self.lock().counts.entry(kind).or_default() += 1;
     }
 
-    /// Counts a refused certificate. If it should be logged: how many were left out before.
+    /// Counts a refused certificate. If it should be logged, returns how many lines were omitted
+    /// before.
     pub fn note(
         &self,
         kind: &'static str,
@@ -93,7 +95,7 @@ impl Refusals {
         }
     }
 
-    /// How many there were, by reason.
+    /// Counts by reason.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.lock().counts.clone()
     }
@@ -104,7 +106,7 @@ impl Refusals {
 }
 
 impl State {
-    /// True if this name was not logged for this reason in the last minute.
+    /// True if this name was not logged for this reason in the current period.
     fn is_new(&mut self, attempt: Attempt<'_>, reason: &str, now: Instant) -> bool {
         self.logged
             .retain(|_, at| now.saturating_duration_since(*at) < MINUTE);
@@ -117,7 +119,7 @@ impl State {
             return false;
         }
 
-        // A full table forgets nothing: names that are not logged do not get in.
+        // A full table drops nothing: names that are not logged are not added.
         let has_room = attempt.is_member || self.logged.len() < MOST;
         if has_room && self.would_have_room(attempt, now) {
             self.logged.insert(key, now);
@@ -137,7 +139,7 @@ impl State {
             .all(|(topic, most)| self.lines.get(topic).is_none_or(|used| used < most))
     }
 
-    /// Takes room for one line, if there is any for each of its topics.
+    /// Takes a line from each budget of its topics, if all have one.
     fn has_room(&mut self, attempt: Attempt<'_>, now: Instant) -> bool {
         if !self.would_have_room(attempt, now) {
             return false;
@@ -150,15 +152,15 @@ impl State {
     }
 }
 
-/// What a line about `attempt` counts for, and how many lines each may have.
+/// The topics of a line about `attempt`, with their budgets.
 fn topics(attempt: Attempt<'_>) -> Vec<(Topic, u32)> {
     let network = (Topic::Network(network(attempt.remote)), OF_NETWORK);
-    // A stranger can claim any name: it is counted by where it comes from.
+    // A stranger can claim any name, so its address decides.
     let Some(name) = attempt.claimed.filter(|_| attempt.is_member) else {
         return vec![network, (Topic::Strangers, OF_STRANGERS)];
     };
 
-    // From the peer's own address, so that nobody else uses up its lines.
+    // From the peer's own address, so that others cannot use up its lines.
     if attempt.is_peer_address {
         vec![(Topic::Peer(name.to_owned()), OF_PEER)]
     } else {

@@ -1,12 +1,11 @@
-//! Names of endpoints, by the host's resolver (never ours: our DNS needs tunnels first).
+//! Resolves names of endpoints with the host's resolver, never ours: our DNS needs tunnels first.
 //!
-//! A lookup belongs to no dial: a dial that is given up leaves it running, and the next one uses
-//! its result. So a resolver that is slower than a dial still leads to addresses, and however often
-//! a name is dialled, only one lookup of it is under way. When a resolver fails, the addresses of
-//! the last good answer are used.
+//! A lookup does not belong to a dial: a cancelled dial leaves it running, and the next dial uses
+//! the result. So even a resolver that is slower than a dial is useful, and each name has at most
+//! one lookup at a time. When a resolver fails, the addresses of the last good answer are used.
 //!
-//! An answer is believed for a while only if the last dial with it was successful: after a failed
-//! dial the resolver is asked again, since the peer may have moved.
+//! An answer is cached only if the last dial with it succeeded: after a failed dial the resolver is
+//! asked again, since the peer may have moved.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -21,31 +20,31 @@ use tokio::time::{Instant, timeout};
 
 use crate::tasks::Tasks;
 
-/// Addresses of one name that are kept.
+/// Maximum number of addresses kept for a name.
 const MAX_ADDRESSES: usize = 8;
 
-/// How long an answer counts that has led to a connection.
+/// Lifetime of an answer that has led to a connection.
 const ANSWER_TTL: Duration = Duration::from_secs(30);
 
-/// How long another answer counts, and how long a failure does: less than the pause between dials.
+/// Lifetime of any other answer, and of a failure: shorter than the pause between dials.
 const DOUBTFUL_TTL: Duration = Duration::from_secs(1);
 
-/// How long a dial that knows old addresses waits for new ones.
+/// How long a dial with old addresses waits for new ones.
 const WAIT: Duration = Duration::from_millis(250);
 
-/// Lookups at once: each holds a thread for as long as the resolver is silent.
+/// Maximum of lookups at once: each blocks a thread while the resolver is silent.
 const AT_ONCE: usize = 32;
 
-/// How long a name that is not dialled is remembered.
+/// How long a name that is not dialled is kept.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
-/// What a lookup found.
+/// The result of a lookup.
 type Answer = Result<Vec<IpAddr>, String>;
 
-/// What a lookup found, and when; `None`: it is under way.
+/// The result of a lookup with its time; `None` while it is running.
 type Found = Option<(Instant, Answer)>;
 
-/// Everything known about names.
+/// The cache of names.
 #[derive(Debug)]
 pub(super) struct Resolver {
     names: Mutex<BTreeMap<String, Name>>,
@@ -59,12 +58,12 @@ struct Name {
     asked: Instant,
     /// The last good answer.
     addresses: Vec<IpAddr>,
-    /// The last dial has led to a connection.
+    /// The last dial with them succeeded.
     is_confirmed: bool,
 }
 
 impl Resolver {
-    /// Knows nothing yet. Lookups run as `tasks`.
+    /// An empty cache. Lookups run as `tasks`.
     pub(super) fn new(tasks: Tasks) -> Resolver {
         Resolver {
             names: Mutex::default(),
@@ -73,8 +72,8 @@ impl Resolver {
         }
     }
 
-    /// Addresses of `host`, a name or an address, in the resolver's order. Takes as long as the
-    /// resolver; the caller may give up earlier.
+    /// The addresses of `host`, a name or an address, in the resolver's order. Takes as long as the
+    /// resolver; the caller may cancel it.
     pub(super) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, DialError> {
         match host.parse() {
             Ok(address) => Ok(vec![address]),
@@ -82,14 +81,14 @@ impl Resolver {
         }
     }
 
-    /// A dial of `host` has led to a connection.
+    /// Records that a dial of `host` succeeded.
     pub(super) fn confirm(&self, host: &str) {
         if let Some(name) = self.lock().get_mut(host) {
             name.is_confirmed = true;
         }
     }
 
-    /// True if the last dial of `host` has led to a connection.
+    /// True if the last dial of `host` succeeded.
     #[cfg(test)]
     pub(super) fn is_confirmed(&self, host: &str) -> bool {
         self.lock().get(host).is_some_and(|name| name.is_confirmed)
@@ -103,7 +102,7 @@ impl Resolver {
         let found = if old.is_empty() {
             wait_for(latest).await
         } else {
-            // Old addresses are mostly still right: a slow resolver must not delay the redial.
+            // Old addresses are usually still valid, so a slow resolver must not delay the redial.
             timeout(WAIT, wait_for(latest)).await.unwrap_or_default()
         };
 
@@ -118,7 +117,7 @@ impl Resolver {
         }
     }
 
-    /// The latest lookup of `host`, begun now if there is none to rely on; and the last good
+    /// The current lookup of `host`, started now if the last result is too old, and the last good
     /// answer.
     fn latest<L>(&self, host: &str, lookup: L) -> (watch::Receiver<Found>, Vec<IpAddr>)
     where
@@ -134,7 +133,7 @@ impl Resolver {
         let addresses = match known {
             Some(name) => {
                 name.asked = now;
-                // Until this dial, too, has led to a connection.
+                // Until this dial succeeds too.
                 name.is_confirmed = false;
                 return (name.latest.clone(), name.addresses.clone());
             }
@@ -144,7 +143,7 @@ impl Resolver {
                 .unwrap_or_default(),
         };
 
-        // Still under the lock: two dials of a name at once begin one lookup.
+        // Still under the lock, so that two simultaneous dials of a name start one lookup.
         let latest = self.begin(lookup);
         let name = Name {
             latest: latest.clone(),
@@ -164,7 +163,7 @@ impl Resolver {
         let places = self.places.clone();
 
         self.tasks.spawn(async move {
-            // getaddrinfo(3) holds its thread until it returns; it cannot be cancelled.
+            // getaddrinfo(3) blocks its thread until it returns; it cannot be cancelled.
             let _place = places.acquire_owned().await;
             let found = match lookup.await {
                 Ok(addresses) if addresses.is_empty() => Err("it has no address".into()),
@@ -174,7 +173,7 @@ impl Resolver {
                 }
                 Err(error) => Err(error.to_string()),
             };
-            // The dial may have been given up; the next one reads the result.
+            // If the dial was cancelled, the next one reads the result.
             sender.send_replace(Some((Instant::now(), found)));
         });
         latest
@@ -192,10 +191,10 @@ impl Resolver {
 }
 
 impl Name {
-    /// True if the lookup is under way, or ended so lately that a new one would say the same.
+    /// True if the lookup is running, or its result is recent enough.
     fn is_reliable(&self, now: Instant) -> bool {
         let (ended, lasts) = match &*self.latest.borrow() {
-            // An error: the task was cut off, and nothing will come.
+            // An error means that the task was aborted, so no result will come.
             None => return self.latest.has_changed().is_ok(),
             Some((ended, Ok(_))) if self.is_confirmed => (*ended, ANSWER_TTL),
             Some((ended, _)) => (*ended, DOUBTFUL_TTL),
@@ -207,14 +206,14 @@ impl Name {
     /// The addresses to use if the next lookup fails.
     fn best(self) -> Vec<IpAddr> {
         match &*self.latest.borrow() {
-            // No dial may have waited for it.
+            // Perhaps no dial has waited for this answer.
             Some((_, Ok(addresses))) => addresses.clone(),
             _ => self.addresses,
         }
     }
 }
 
-/// The result of a lookup; `None` if its task was cut off.
+/// The result of a lookup; `None` if its task was aborted.
 async fn wait_for(mut lookup: watch::Receiver<Found>) -> Option<Answer> {
     let found = lookup.wait_for(Option::is_some).await.ok()?;
 
@@ -229,7 +228,7 @@ fn resolve_error(host: &str, error: &str) -> DialError {
 }
 
 async fn system(host: String) -> io::Result<Vec<IpAddr>> {
-    // The port plays no part in the answer.
+    // The port does not affect the answer.
     let found = tokio::net::lookup_host((host, 0)).await?;
     Ok(found.map(|address: SocketAddr| address.ip()).collect())
 }
@@ -353,7 +352,7 @@ mod tests {
         let found = resolver.look_up("many", ready(Ok(many.clone()))).await;
         assert_eq!(found.unwrap(), many[..MAX_ADDRESSES]);
 
-        // A resolver that is silent takes all places; the next lookup waits for one of them.
+        // A silent resolver occupies all places; the next lookup waits for one of them.
         let dial = Duration::from_millis(1);
         for number in 0..AT_ONCE {
             let name = format!("silent{number}");

@@ -1,7 +1,6 @@
-//! The tunnel's UDP socket as quinn sees it. Owns the bounded queue of QUIC datagrams between the
-//! data plane's receiving thread and quinn; does not own the socket's receiving side: that thread
-//! does, and passes on every datagram that is not a data packet (gateway/PROTOCOL.md, the first two
-//! bits).
+//! The tunnel's UDP socket, as quinn sees it. Owns the bounded queue of QUIC datagrams from the
+//! data plane's receiving thread to quinn. That thread owns the receiving side of the socket; it
+//! passes on every datagram that is not a data packet (gateway/PROTOCOL.md, the first two bits).
 //!
 //! ```text
 //!   UDP ─► receiving thread ─┬─ data packets ─► TUN
@@ -23,15 +22,15 @@ use quinn::{AsyncUdpSocket, UdpPoller};
 use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep};
 
-/// QUIC datagrams that may wait for quinn. Filled by anybody who sends to the port; when it is
-/// full, datagrams are dropped and counted, and QUIC's loss recovery resends what mattered.
+/// QUIC datagrams that may wait for quinn. Anyone who sends to the port can fill it; then datagrams
+/// are dropped and counted, and QUIC's loss recovery resends those that matter.
 const QUEUE: usize = 1024;
 
-/// Places in the queue that Initial packets, which cost a stranger nothing, must leave free for
-/// packets of running sessions.
+/// Part of the queue that Initial packets, which cost a stranger nothing, must leave free for
+/// packets of existing connections.
 const RESERVED: usize = QUEUE / 2;
 
-/// How long quinn waits when the socket is full. Asking the kernel to tell instead would wake the
+/// How long quinn waits when the socket is full. A notification by the kernel would wake the
 /// runtime for every data packet that leaves.
 const FULL: Duration = Duration::from_millis(1);
 
@@ -48,14 +47,12 @@ struct Datagram {
 pub struct Inlet {
     queue: mpsc::Sender<Datagram>,
     dropped: Arc<AtomicU64>,
-    /// The socket is an IPv6 one: quinn compares addresses in the form that it would receive from
-    /// it.
+    /// True for an IPv6 socket: quinn compares addresses in the form in which it receives them.
     mapped: bool,
 }
 
 impl Inlet {
-    /// Hands one datagram to quinn. False if the queue was full: the datagram is dropped and
-    /// counted.
+    /// Passes a datagram to quinn. False if the queue is full: the datagram is dropped and counted.
     pub fn offer(
         &self,
         bytes: &[u8],
@@ -63,7 +60,7 @@ impl Inlet {
         to: Option<IpAddr>,
         ecn: Option<u8>,
     ) -> bool {
-        // Before the bytes are copied: a flood of Initials must cost as little as possible.
+        // Before the bytes are copied, so that a flood of Initials costs little.
         let has_room = self.queue.capacity() > RESERVED || !is_initial(bytes);
         let is_taken = has_room
             && self
@@ -91,7 +88,7 @@ impl Inlet {
             ecn: ecn.and_then(EcnCodepoint::from_bits),
         };
 
-        // The socket is one of IPv6, on which quinn knows IPv4 addresses in their mapped form.
+        // On an IPv6 socket, quinn knows IPv4 addresses in their mapped form.
         if self.mapped {
             datagram.from.set_ip(mapped(from.ip()));
             datagram.to = to.map(mapped);
@@ -105,7 +102,7 @@ impl Inlet {
     }
 }
 
-/// An IPv4 address as an IPv6 socket names it (RFC 4291, section 2.5.5.2).
+/// An IPv4 address in the form for an IPv6 socket (RFC 4291, section 2.5.5.2).
 fn mapped(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().into(),
@@ -113,7 +110,7 @@ fn mapped(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The address as people write it.
+/// The address in its usual notation.
 pub fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
@@ -166,7 +163,7 @@ impl AsyncUdpSocket for DemuxSocket {
     fn try_send(&self, transmit: &Transmit) -> io::Result<()> {
         let sent = self.state.send(UdpSockRef::from(&self.socket), transmit);
 
-        // quinn asks `WritePoller` next when to try again.
+        // quinn then asks `WritePoller` when to retry.
         if matches!(&sent, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
             self.full.store(true, Ordering::Relaxed);
         }
@@ -188,13 +185,13 @@ impl AsyncUdpSocket for DemuxSocket {
         for (buf, meta) in bufs.iter_mut().zip(meta) {
             let datagram = match queue.poll_recv(cx) {
                 Poll::Ready(Some(datagram)) => datagram,
-                // The data plane has ended: nothing will come any more.
+                // The data plane has ended: no more datagrams will come.
                 Poll::Ready(None) | Poll::Pending if filled == 0 => return Poll::Pending,
                 Poll::Ready(None) | Poll::Pending => break,
             };
 
-            // quinn's buffers hold what it has agreed to receive. A longer datagram is cut, and
-            // fails to authenticate.
+            // quinn's buffers hold what it has agreed to receive. A longer datagram is truncated
+            // and fails to authenticate.
             let len = datagram.bytes.len().min(buf.len());
             buf[..len].copy_from_slice(&datagram.bytes[..len]);
 
@@ -204,7 +201,7 @@ impl AsyncUdpSocket for DemuxSocket {
                 ecn,
                 ..
             } = datagram;
-            // A stride of the whole length: one datagram, not several joined by GRO.
+            // The stride is the whole length, because it is a single datagram.
             *meta = RecvMeta {
                 addr,
                 len,

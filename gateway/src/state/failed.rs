@@ -1,10 +1,9 @@
-//! [`FailedAddresses`]: checked addresses that have failed, kept in
-//! `<state-dir>/failed-addresses`. A gateway that has just started leaves them out of our names
-//! until a check has succeeded, as the one before did.
+//! [`FailedAddresses`]: checked addresses that have failed, in `<state-dir>/failed-addresses`.
+//! After a start the gateway leaves them out of our names until a check succeeds, as before.
 //!
-//! In the form of a [`Ledger`], though nothing is accepted here: without it, or if it is damaged,
-//! every address counts as good until the first checks have failed. A line for each address,
-//! `<seconds since 1970> <address> <name>`.
+//! It has the form of a [`Ledger`], but is not security-relevant: if it is missing or damaged,
+//! every address counts as good until its checks fail. A line for each address: `<seconds since
+//! 1970> <address> <name>`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ringway_config::{Ledger, LedgerError, limits};
 
-/// Since when addresses have failed, by the name that they belong to.
+/// When each address has failed, by its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FailedAddresses(BTreeMap<(String, IpAddr), u64>);
 
@@ -35,7 +34,7 @@ impl Ledger for FailedAddresses {
         let mut failed = FailedAddresses::default();
 
         for line in lines.lines() {
-            // The name is the rest of the line, whatever it holds.
+            // The name is the rest of the line, whatever it contains.
             let mut words = line.splitn(3, ' ');
             let seconds = words.next()?.parse().ok()?;
             let address = words.next()?.parse().ok()?;
@@ -47,7 +46,7 @@ impl Ledger for FailedAddresses {
 }
 
 impl FailedAddresses {
-    /// What is kept in `state_dir`; none if that cannot be read. Blocks.
+    /// Reads the file in `state_dir`; empty if it cannot be read. Blocks.
     pub fn read(state_dir: &Path) -> FailedAddresses {
         FailedAddresses::load(state_dir).unwrap_or_else(|error| {
             tracing::warn!(%error, "Failed addresses are not known");
@@ -55,9 +54,9 @@ impl FailedAddresses {
         })
     }
 
-    /// Replaces what is kept in `state_dir`. Blocks.
+    /// Replaces the file in `state_dir`. Blocks.
     pub fn store(&self, state_dir: &Path) -> Result<(), LedgerError> {
-        // A full disk is no matter if nothing changes.
+        // Do not write without a change: a full disk does not matter then.
         if FailedAddresses::load(state_dir).is_ok_and(|stored| stored == *self) {
             return Ok(());
         }
@@ -65,20 +64,20 @@ impl FailedAddresses {
         self.replace(state_dir)
     }
 
-    /// Adds `address` of `name`, which has failed since then.
+    /// Adds `address` of `name`, which failed at `since`.
     pub fn insert(&mut self, name: &str, address: IpAddr, since: SystemTime) {
         let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
 
         self.0.insert((name.to_owned(), address), since.as_secs());
     }
 
-    /// Since when `address` of `name` has failed; `None` if it has not.
+    /// When `address` of `name` failed; `None` if it is good.
     pub fn since(&self, name: &str, address: IpAddr) -> Option<SystemTime> {
         let seconds = *self.0.get(&(name.to_owned(), address))?;
         let now = SystemTime::now();
         let since = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
 
-        // The clock may have been wrong then.
+        // The clock may have been wrong at that time.
         Some(since.unwrap_or(now).min(now))
     }
 }
@@ -152,7 +151,7 @@ mod tests {
             assert_eq!(FailedAddresses::parse(lines), None, "{lines:?}");
         }
 
-        // The next results take its place.
+        // The next results replace it.
         failed(1).store(&dir).unwrap();
         assert_eq!(FailedAddresses::read(&dir), failed(1));
         fs::remove_dir_all(dir).unwrap();

@@ -1,8 +1,7 @@
 //! [`NewestLists`]: the newest certificate revocation list of each CA that this gateway has
-//! accepted, kept in `<state-dir>/revocation-lists`. An older list would undo a revocation, and so
-//! would a list that is gone.
+//! accepted, in `<state-dir>/revocation-lists`. An older or missing list would undo a revocation.
 //!
-//! A [`Ledger`]. A line for each CA, `<number> <SHA-256 of the list> <SHA-256 of the CA's key>
+//! A [`Ledger`]. A line for each CA: `<number> <SHA-256 of the list> <SHA-256 of the CA's key>
 //! <org>`.
 
 use std::collections::BTreeMap;
@@ -64,12 +63,12 @@ impl NewestLists {
         newest
     }
 
-    /// Adds these lists to what is kept in `state_dir`.
+    /// Adds these lists to those in `state_dir`.
     pub fn store(&self, state_dir: &Path) -> Result<(), LedgerError> {
         NewestLists::update(state_dir, |kept| kept.merge(self)).map(drop)
     }
 
-    /// Adds what `other` knows better.
+    /// Adds the entries of `other` that are newer.
     pub fn merge(&mut self, other: &NewestLists) {
         for ((org, key), theirs) in &other.0 {
             self.accept(org.clone(), *key, *theirs);
@@ -84,7 +83,7 @@ impl NewestLists {
     }
 
     /// The faults of the lists that `trust` would use for `config`: older than the accepted ones,
-    /// others of their numbers, or gone.
+    /// different lists of the same number, or missing.
     pub fn check(&self, config: &Config, trust: &Trust) -> Vec<Fault> {
         let judged = trust
             .lists()
@@ -118,7 +117,7 @@ impl NewestLists {
         })
     }
 
-    /// Lists that were accepted, of CAs that still count, and that are gone.
+    /// Accepted lists of CAs that are still in the record, and that are missing now.
     fn missing(&self, config: &Config, trust: &Trust) -> Vec<Fault> {
         let mut faults: BTreeMap<&OrgId, Fault> = BTreeMap::new();
 
@@ -129,7 +128,7 @@ impl NewestLists {
             let is_there = trust
                 .lists()
                 .any(|(other, list)| other == org && list.issuer_key == *key);
-            // None is missing of a CA that has left the record, or if the operator wants none.
+            // Fine if the CA has left the record, or if the operator allows its absence.
             if is_there || config.crl.none_from.contains(org) || !trust.has_authority(org, key) {
                 continue;
             }

@@ -1,14 +1,13 @@
-//! Modes of the files in the state directory: nobody but their owner may use them. What is stored
-//! is stored with the right mode; this is for what an earlier version or a backup has left, and
-//! what nothing stores again, such as the copy of names that do not change.
+//! Modes of the files in the state directory: only their owner may access them. The daemon stores
+//! files with the right mode; this module corrects files of an earlier version or a backup that are
+//! not stored again, such as copies of names that do not change.
 //!
-//! Only what a gateway stores there is touched, by its name, and only if it belongs to the user of
-//! this process or of the directory. No symbolic link is followed but the directory's own path,
-//! which the operator names.
+//! Only files with names of ours are changed, and only if they belong to the user of this process
+//! or of the directory. No symbolic link is followed, except in the directory's own path, which the
+//! operator configures.
 //!
-//! The keys of the QUIC endpoint are left as they are: others may have copied them, so that they
-//! are made again ([`EndpointKeys`](crate::quic::endpoint::EndpointKeys)). A better mode would hide
-//! that.
+//! The keys of the QUIC endpoint are skipped: others may have copied them, so they are replaced
+//! ([`EndpointKeys`](crate::quic::endpoint::EndpointKeys)). A corrected mode would hide that.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind};
@@ -27,7 +26,7 @@ use ringway_host::traces;
 
 use super::{FailedAddresses, NewestLists};
 
-/// Files of the state directory, but for the ledgers.
+/// Files of the state directory, except the ledgers.
 const FILES: [&str; 6] = [
     "accepted",
     "heard",
@@ -40,13 +39,13 @@ const FILES: [&str; 6] = [
 /// The ledgers.
 const LEDGERS: [&str; 3] = [Newest::FILE, NewestLists::FILE, FailedAddresses::FILE];
 
-/// The directory of the members' names.
+/// The directory with copies of the members' names.
 const ZONES: &str = "zones";
 
-/// What a replacement that a crash has interrupted leaves.
+/// The suffix of a replacement that a crash has interrupted.
 const UNFINISHED: &str = ".new";
 
-/// Makes the files of `state_dir` its owner's alone. Goes on after an error, and returns the first.
+/// Corrects the modes in `state_dir`. Continues after an error, and returns the first.
 pub fn tighten(state_dir: &Path) -> io::Result<()> {
     let mut result = Ok(());
 
@@ -62,11 +61,11 @@ pub fn tighten(state_dir: &Path) -> io::Result<()> {
     result.and(looked)
 }
 
-/// What others may use in `state_dir`, as something that `check` mentions.
+/// The fault, for `check`, if other users can access files in `state_dir`.
 pub fn exposed(state_dir: &Path) -> Option<Fault> {
     let mut first = None;
     let mut count = 0;
-    // What cannot be read, cannot be judged.
+    // A file that cannot be opened cannot be judged.
     _ = each_open(state_dir, &mut |path, _, mode| {
         count += 1;
         first.get_or_insert((path.to_owned(), mode));
@@ -85,17 +84,17 @@ pub fn exposed(state_dir: &Path) -> Option<Fault> {
     })
 }
 
-/// Something that others than its owner may use.
+/// A file that other users can access.
 struct Open {
     file: File,
     /// The mode that it should have.
     right: u32,
 }
 
-/// Calls `act` with the path, what is there, and its mode, for everything of ours in `state_dir`
-/// that is open to others. Without the directory there is nothing.
+/// Calls `act` with the path, the file and its mode for every file of ours in `state_dir` that
+/// other users can access. Does nothing if the directory is missing.
 fn each_open(state_dir: &Path, act: &mut dyn FnMut(&Path, &Open, u32)) -> io::Result<()> {
-    // Its own path may have links: the operator has written it.
+    // Its own path may contain links: the operator has configured it.
     let dir = match File::open(state_dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         other => other.map_err(|error| at(state_dir, error))?,
@@ -110,19 +109,19 @@ fn each_open(state_dir: &Path, act: &mut dyn FnMut(&Path, &Open, u32)) -> io::Re
     look_into(state_dir, dir, is_ours, act)
 }
 
-/// The directory `dir`, which is open as `file`, and its files whose names `is_ours` knows.
+/// Handles the directory `dir`, which is open as `file`, and its files for which `is_ours` is true.
 fn look_into(
     dir: &Path,
     file: File,
     is_ours: fn(&str) -> bool,
     act: &mut dyn FnMut(&Path, &Open, u32),
 ) -> io::Result<()> {
-    // Commands of root leave files that belong to it.
+    // Files written by root's commands belong to the owner of the directory.
     let owner = file.metadata()?.uid();
 
     for entry in fs::read_dir(dir).map_err(|error| at(dir, error))? {
         let name = entry?.file_name();
-        // Every name of ours is one.
+        // All names of ours are UTF-8.
         let Some(name) = name.to_str().filter(|name| is_ours(name)) else {
             continue;
         };
@@ -152,15 +151,15 @@ fn judge(
     Ok(())
 }
 
-/// Opens `name` in the directory `dir`; `None` if it is not there any more, a symbolic link, or not
-/// for this user.
+/// Opens `name` in the directory `dir`; `None` if it is gone, a symbolic link, or not accessible to
+/// this user.
 fn open_at(dir: impl AsFd, name: &str) -> io::Result<Option<File>> {
-    // Not blocking: a named pipe would wait for its other end.
+    // Non-blocking, because opening a named pipe would wait for its other end.
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
 
     match openat(dir, name, flags, Mode::empty()) {
         Ok(file) => Ok(Some(file.into())),
-        // ENXIO: a socket, which is none of ours. EACCES: another user's.
+        // ENXIO: a socket, which is never ours. EACCES: another user's file.
         Err(Errno::ENOENT | Errno::ELOOP | Errno::ENXIO | Errno::EACCES) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -195,7 +194,7 @@ mod tests {
     struct StateDir(PathBuf);
 
     impl StateDir {
-        /// With these files, which everybody may read.
+        /// Makes these files readable by everyone.
         fn with(files: &[&str]) -> StateDir {
             static COUNT: AtomicU32 = AtomicU32::new(0);
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -293,7 +292,7 @@ mod tests {
         );
     }
 
-    /// Only root can try it.
+    /// Only root can test this.
     #[test]
     fn what_belongs_to_another_user_than_the_directory_is_not_touched() {
         let dir = StateDir::with(&["accepted", "serial"]);

@@ -1,9 +1,9 @@
 //! [`RecordsFile`]: the newest record of each organization, as the running daemon knows it and as
-//! the next start finds it.
+//! the next start will read it.
 //!
-//! The daemon knows it from its start on, so that a file that is damaged later is replaced. If the
-//! file was damaged at the start, nothing is written: an operator restores or removes it, and the
-//! next reload reads it.
+//! The daemon reads it once at the start, so that it can replace a file that is damaged later. If
+//! the file was damaged at the start, nothing is written: an operator must restore or remove it,
+//! and the next reload reads it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,10 +15,10 @@ use tokio::time::sleep;
 use super::{REMEDY, RETRY, chain};
 use crate::attention::Attention;
 
-/// The name of what needs attention.
+/// The name of the finding.
 const NAME: &str = "state records";
 
-/// The newest accepted records. Clones of the `Arc` share it.
+/// The newest accepted records. Clones of the `Arc` share them.
 #[derive(Debug)]
 pub struct RecordsFile {
     dir: PathBuf,
@@ -28,13 +28,13 @@ pub struct RecordsFile {
 
 #[derive(Debug)]
 struct Known {
-    /// `None`: what was accepted before cannot be read.
+    /// `None` if the file could not be read at the start.
     newest: Option<Newest>,
     is_stored: bool,
 }
 
 impl RecordsFile {
-    /// The file in the state directory `dir`, and what it says; `None` if it is damaged.
+    /// The file in the state directory `dir` with its content; `None` if it is damaged.
     pub fn new(dir: PathBuf, attention: Attention, newest: Option<Newest>) -> Arc<RecordsFile> {
         if newest.is_none() {
             attention.raise(
@@ -57,12 +57,13 @@ impl RecordsFile {
         })
     }
 
-    /// The newest records; `None` if they are not known.
+    /// The newest records; `None` if they are unknown.
     pub fn newest(&self) -> Option<Newest> {
         self.lock().newest.clone()
     }
 
-    /// `config` is in force; `read` was remembered when its files were read. Blocks.
+    /// Records that `config` is in force; `read` are the records known when its files were read.
+    /// Blocks.
     pub fn follow(&self, config: &Config, read: Option<Newest>) {
         let mut known = self.lock();
 
@@ -77,14 +78,14 @@ impl RecordsFile {
         self.write(&mut known);
     }
 
-    /// Stores what could not be stored before, as long as this runs.
-    pub async fn keep_trying(self: Arc<RecordsFile>) {
+    /// Retries what could not be stored, as long as it runs.
+    pub async fn run_retries(self: Arc<RecordsFile>) {
         loop {
             sleep(RETRY).await;
 
             if !self.lock().is_stored {
                 let file = self.clone();
-                // Fails only if writing panicked: then it is tried again.
+                // Fails only if writing panicked; then it is retried.
                 let _ = spawn_blocking(move || file.write(&mut file.lock())).await;
             }
         }
@@ -93,14 +94,14 @@ impl RecordsFile {
     fn write(&self, known: &mut Known) {
         let Some(newest) = &known.newest else { return };
 
-        // A command may have stored newer ones since.
+        // A command may have stored newer records since.
         let stored = Newest::update(&self.dir, |stored| {
             let mut merged = newest.clone();
             merged.merge(stored);
             *stored = merged;
         });
         let stored = match stored {
-            // This daemon knows what stood there when it started.
+            // The daemon knows the file's content from its start.
             Err(LedgerError::Broken { .. }) => newest.replace(&self.dir),
             other => other.map(drop),
         };
@@ -146,7 +147,7 @@ mod tests {
         file.write(&mut known);
     }
 
-    /// A file that says that a record of beta with serial 5 was accepted.
+    /// A file in which a record of beta with serial 5 was accepted.
     fn store_beta(dir: &std::path::Path) {
         let line = format!("5 {} beta\n", Digest::of(b"record"));
         let text = format!("{line}end {}\n", Digest::of(line.as_bytes()));
@@ -218,7 +219,7 @@ mod tests {
         let ours = config.own.serial;
         assert!(ours > 0);
 
-        // What another program has stored is read before a reload, and kept by it.
+        // Records that another program has stored are read before a reload, and kept by it.
         store_beta(&dir);
         let read = Newest::load(&dir).unwrap();
         fs::remove_file(dir.join("records")).unwrap();
@@ -237,7 +238,7 @@ mod tests {
             fs::remove_file(dir.join("records")).unwrap();
         }
 
-        // Nothing is known, and nothing was read: what is in force says nothing about the rest.
+        // Without known records, what is in force says nothing about the others.
         let file = RecordsFile::new(dir.clone(), Attention::default(), None);
         file.follow(&config, None);
         assert_eq!(file.newest(), None);
@@ -250,14 +251,14 @@ mod tests {
         let dir = scratch("later");
         let attention = Attention::default();
         let file = RecordsFile::new(dir.clone(), attention.clone(), Some(Newest::default()));
-        // A file lies in the way of the directory.
+        // A file is in the place of the directory.
         fs::write(&dir, b"").unwrap();
         let config = example();
         file.follow(&config, None);
         assert!(!file.lock().is_stored);
         assert_eq!(attention.names(NAME), [NAME]);
 
-        let try_for = |rounds| tokio::time::timeout(RETRY * rounds, file.clone().keep_trying());
+        let try_for = |rounds| tokio::time::timeout(RETRY * rounds, file.clone().run_retries());
         _ = try_for(2).await;
         assert!(!file.lock().is_stored, "it is still in the way");
         fs::remove_file(&dir).unwrap();
@@ -266,7 +267,7 @@ mod tests {
         assert!(file.lock().is_stored && attention.names(NAME).is_empty());
         assert_eq!(Newest::load(&dir).unwrap(), file.newest().unwrap());
 
-        // What is stored is not written again: it may be another program's by now.
+        // It is not written again: the file may be another program's by now.
         fs::remove_file(dir.join("records")).unwrap();
         _ = try_for(3).await;
         let is_written_again = dir.join("records").exists();

@@ -1,10 +1,10 @@
-//! [`SiblingSecrets`]: what the gateways of this site prove to each other to be alive by, kept in
-//! `<state-dir>/siblings`. While the site's network is cut, a proof through a peer is all that a
-//! gateway that has just started hears of its siblings.
+//! [`SiblingSecrets`]: the secrets by which the gateways of this site prove to be alive, in
+//! `<state-dir>/siblings`. While the site's network is cut, a gateway that starts gets no other
+//! sign of its siblings than a proof through a peer.
 //!
-//! A [`Ledger`], though nothing is accepted here. The first line is `<starts> <our secret>`, then
-//! one for each sibling follows: `<gateway> <its secret>`. Without the file, or if others may have
-//! read it, the gateways tell each other new secrets when they meet.
+//! It has the form of a [`Ledger`]. The first line is `<starts> <our secret>`, followed by
+//! `<gateway> <its secret>` for each sibling. If the file is missing, or other users may have read
+//! it, the gateways exchange new secrets when they meet.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use ringway_config::disk::open_to_others;
 use ringway_config::{GatewayId, Ledger, LedgerError};
 use ringway_core::Secret;
 
-/// The secrets, and how often a gateway has started with them.
+/// The secrets, and the number of starts with our own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SiblingSecrets {
     own: Secret,
@@ -61,8 +61,8 @@ fn secret(text: &str) -> Option<Secret> {
 }
 
 impl SiblingSecrets {
-    /// Those in the state directory `dir`, for one more start; new ones, with `random` as ours, if
-    /// there are none that are whole and secret. Blocks.
+    /// Loads the secrets from the state directory `dir` and counts a start. Makes new ones, with
+    /// `random` as ours, if they are missing, damaged or exposed. Blocks.
     pub fn load_or_make(dir: &Path, random: [u8; 32]) -> SiblingSecrets {
         let mut secrets = match SiblingSecrets::load(dir) {
             Ok(secrets) if secrets.starts > 0 && !is_exposed(dir) => secrets,
@@ -81,33 +81,33 @@ impl SiblingSecrets {
         secrets
     }
 
-    /// Stores them in the state directory `dir` for the next start. Blocks.
+    /// Stores them in the state directory `dir`. Blocks.
     pub fn store(&self, dir: &Path) -> Result<(), LedgerError> {
         self.replace(dir)
     }
 
-    /// What our siblings prove to be alive by is this from now on.
+    /// Replaces the secrets of our siblings.
     pub fn set(&mut self, siblings: BTreeMap<GatewayId, Secret>) {
         self.siblings = siblings;
     }
 
-    /// Ours.
+    /// Our own secret.
     pub fn own(&self) -> Secret {
         self.own
     }
 
-    /// How often a gateway has started with ours, this time included.
+    /// Number of starts with our own secret, including this one.
     pub fn starts(&self) -> u32 {
         self.starts
     }
 
-    /// Those of our siblings.
+    /// The secrets of our siblings.
     pub fn siblings(&self) -> &BTreeMap<GatewayId, Secret> {
         &self.siblings
     }
 }
 
-/// Why secrets that were kept are not used; none if nothing was kept.
+/// Why stored secrets are not used; `None` if there were none.
 fn refusal(loaded: &Result<SiblingSecrets, LedgerError>) -> Option<String> {
     match loaded {
         Err(error) => Some(error.to_string()),
@@ -116,7 +116,7 @@ fn refusal(loaded: &Result<SiblingSecrets, LedgerError>) -> Option<String> {
     }
 }
 
-/// True if others can read the file: they may have copied it.
+/// True if other users can read the file: they may have copied it.
 fn is_exposed(dir: &Path) -> bool {
     let metadata = dir.join(SiblingSecrets::FILE).metadata();
 

@@ -1,5 +1,5 @@
-//! Room in the file system of the state directory, and whether it can be written at all: before
-//! something has to be stored, and for `doctor` while no daemon runs.
+//! Checks free space, and write access, in the file system of the state directory: before something
+//! must be stored, and for `doctor` while no daemon runs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,39 +13,39 @@ use tokio::time::sleep;
 use super::RETRY;
 use crate::attention::Attention;
 
-/// The name of what needs attention.
+/// The name of the finding.
 const NAME: &str = "state disk";
 
-/// Less room than this is worth a look, bytes: names, rules and records take a few MiB.
+/// Free bytes below which it is a finding: names, rules and records take a few MiB.
 const LEAST: u64 = 16 << 20;
 
-/// So many files have to be possible: each peer's names are one.
+/// Free inodes below which it is a finding: each peer's names are a file.
 const LEAST_FILES: u64 = 1024;
 
-/// What a file system says of itself.
+/// Statistics of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Space {
     /// Free for this user, bytes.
     bytes: u64,
-    /// More files that are possible; `None` if they are not counted.
+    /// Free inodes; `None` if the file system does not count them.
     files: Option<u64>,
     is_writable: bool,
 }
 
-/// What is wrong with the place where `dir` is or will be.
+/// The finding about the file system of `dir`, which need not exist yet.
 pub fn find(dir: &Path) -> Option<Finding> {
-    // A start creates what is missing.
+    // A start creates missing directories.
     let there = dir.ancestors().find(|path| path.exists())?;
     let space = Space::of(there).ok()?;
 
     space.finding(dir, LEAST)
 }
 
-/// Keeps the list of what needs attention right as long as this runs.
+/// Raises and clears the finding, as long as it runs.
 pub async fn watch(dir: PathBuf, attention: Attention) {
     loop {
         let looked = dir.clone();
-        // Fails only if looking panicked: then it is tried again.
+        // Fails only if the check panicked; then it is retried.
         if let Ok(found) = spawn_blocking(move || find(&looked)).await {
             match found {
                 Some(finding) => attention.raise(NAME, &finding.what, finding.remedy),
@@ -65,13 +65,13 @@ impl Space {
             bytes: system
                 .blocks_available()
                 .saturating_mul(system.fragment_size()),
-            // statvfs(3): some file systems have no fixed number, and say 0.
+            // statvfs(3): some file systems have no fixed number, and report 0.
             files: (system.files() > 0).then(|| system.files_available()),
             is_writable: !is_read_only && access(dir, AccessFlags::W_OK).is_ok(),
         })
     }
 
-    /// What is wrong with `dir` here, which needs `least` bytes.
+    /// The finding about `dir`, if it has less than `least` bytes free.
     fn finding(&self, dir: &Path, least: u64) -> Option<Finding> {
         let dir = dir.display();
         let disk = format!("$(findmnt -no TARGET -T {dir})");
@@ -83,7 +83,7 @@ impl Space {
                 format!("mount -o remount,rw {disk}   # or chown {dir} to the gateway's user"),
             )
         } else if self.bytes < least {
-            // Rounded, so that the text stays the same while little changes.
+            // Rounded, so that the text does not change all the time.
             let free = (self.bytes >> 20) + 1;
             (
                 format!("less than {free} MiB are free where the state directory {dir} is"),
@@ -172,7 +172,7 @@ mod tests {
         let absent = temporary.join("ringway-no-such/deeper/state");
         let [here, there] = [&temporary, &absent].map(|dir| find(dir).map(|found| found.name));
         assert_eq!(here, there);
-        // /proc takes no files from anybody.
+        // /proc accepts no files.
         assert!(find(Path::new("/proc/ringway/state")).is_some());
     }
 }

@@ -15,7 +15,7 @@ use crate::cli::own_record::fault;
 /// Digits of a key's digest in the name of the file that keeps it.
 const DIGITS: usize = 12;
 
-/// Where both are.
+/// The paths of both files.
 pub(super) struct Pair<'a> {
     certificate: &'a Path,
     key: &'a Path,
@@ -34,19 +34,19 @@ impl<'a> Pair<'a> {
         self.key
     }
 
-    /// Where a new key waits for its certificate.
+    /// The file of a new key that waits for its certificate.
     pub(super) fn next_key_file(&self) -> PathBuf {
         beside(self.key, ".next")
     }
 
-    /// The certificate alone, for the key that is here.
+    /// Writes a certificate for the existing key.
     pub(super) fn put_certificate(&self, certificate: &str) -> Result<(), Failure> {
         disk::replace(self.certificate, certificate.as_bytes(), Access::Everybody)
             .with_context(|| format!("cannot write {}", self.certificate.display()))?;
         Ok(())
     }
 
-    /// Both; where there was a key, it is kept beside. Gives its digest and its file.
+    /// Writes both. An existing key is kept in another file; returns its digest and that file.
     pub(super) fn put(
         &self,
         certificate: &str,
@@ -60,7 +60,7 @@ impl<'a> Pair<'a> {
         if put.is_err()
             && let Some((_, file)) = &kept
         {
-            // The pair of before; what cannot be undone is in the file beside.
+            // Restore the former pair. If that fails, the key is still in the other file.
             _ = fs::rename(file, self.key);
         }
         put?;
@@ -76,7 +76,7 @@ impl<'a> Pair<'a> {
         let short = &name["sha256:".len()..][..DIGITS];
         let file = beside(self.key, &format!(".{short}"));
 
-        // Another name of the same file: at no moment is the key nowhere.
+        // A second name for the same file, so that the key always exists.
         match fs::hard_link(self.key, &file) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 let message = "is in the way: an earlier key is kept there; move it away";

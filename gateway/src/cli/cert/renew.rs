@@ -1,4 +1,4 @@
-//! `ringway cert renew`: a new certificate for the gateway here.
+//! `ringway cert renew`: installs a new certificate for this gateway.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ use super::show::{bytes, read};
 use crate::cli::own_record::fault;
 use crate::cli::{Failure, answer};
 
-/// The largest chain that peers accept, as PEM with room for comments.
+/// Maximum size of a chain that peers accept, as PEM with comments.
 const MOST_BYTES: usize = 64 * 1024;
 
 /// Runs `ringway cert renew`.
@@ -42,7 +42,7 @@ fn refuse_revoked(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Signs a certificate with the CA, which is here.
+/// Signs a certificate with the CA on this host.
 fn renew(config: &Config, args: &Renew) -> Result<ExitCode, Failure> {
     let dir = config.own.place.file.parent().unwrap_or(Path::new(""));
     let Some(authority) = args.ca.open(dir, &config.own)? else {
@@ -89,7 +89,7 @@ fn refuse_key(config: &Config, key: Digest) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Puts a certificate in place that was signed elsewhere, and the key that waits for it.
+/// Installs a certificate that was signed elsewhere, with the key that waits for it.
 fn put(config: &Config, file: &Path) -> Result<ExitCode, Failure> {
     let pair = Pair::of(config);
     let pem = bytes(file, MOST_BYTES)?;
@@ -112,7 +112,7 @@ fn put(config: &Config, file: &Path) -> Result<ExitCode, Failure> {
             kept
         }
         None => {
-            // The same file, as when it was copied to its place before.
+            // It may be the same file, if it was copied to its place before.
             if !is_same(file, &config.identity.certificate) {
                 pair.put_certificate(&certificate)?;
             }
@@ -127,7 +127,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     real.is_ok_and(|one| fs::canonicalize(other).is_ok_and(|other| one == other))
 }
 
-/// Whether peers would accept the certificate with this key.
+/// Fails if peers would refuse the certificate with this key.
 fn judge(config: &Config, certificate: &Path, key: &Path) -> Result<(), Failure> {
     let files = Files {
         certificate: certificate.to_owned(),

@@ -1,4 +1,5 @@
-//! `ringway cert request`: asks for a certificate for the gateway here. The key never leaves it.
+//! `ringway cert request`: makes a certificate request for this gateway. The key never leaves the
+//! host.
 
 use std::process::ExitCode;
 
@@ -36,7 +37,7 @@ pub(super) fn run(args: &Request) -> Result<ExitCode, Failure> {
         .request(&config.id, &config.own.domain)
         .map_err(anyhow::Error::from)?;
 
-    // Not earlier: what was refused above leaves no key behind.
+    // Only now, so that a refused command leaves no key behind.
     if is_new {
         disk::create(&file, key.pem().as_bytes(), Access::Owner)
             .with_context(|| format!("cannot create {}", file.display()))?;

@@ -1,4 +1,4 @@
-//! `ringway cert show`: what a certificate or a request says.
+//! `ringway cert show`: shows the contents of a certificate or a request.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -18,7 +18,7 @@ use crate::cli::own_record::fault;
 use crate::cli::table::Table;
 use crate::cli::{Failure, answer, answer_json};
 
-/// Certificates of one file that are shown.
+/// Maximum number of certificates shown of a file.
 const MOST: usize = 16;
 
 /// Runs `ringway cert show`.
@@ -62,7 +62,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<Description>, Failure> {
     described.map_err(|error| fault(file, error.to_string()))
 }
 
-/// The bytes of a file, which has at most `most`.
+/// Reads a file of at most `most` bytes.
 pub(super) fn bytes(file: &Path, most: usize) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     File::open(file)
@@ -75,7 +75,7 @@ pub(super) fn bytes(file: &Path, most: usize) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// One certificate or request, for people. The table escapes every cell.
+/// A certificate or request as a table, which escapes every cell.
 pub(super) fn table(described: &Description) -> String {
     let mut table = Table::plain();
     table.row(["subject".into(), described.subject.clone()]);

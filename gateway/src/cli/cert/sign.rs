@@ -59,7 +59,8 @@ pub(super) fn run(args: &Sign) -> Result<ExitCode, Failure> {
     answer(text)
 }
 
-/// The gateway that it is for: one of ours, in the record, with a name and a key that count.
+/// The gateway that the request is for: one of ours in the record, whose name and key are not
+/// revoked.
 fn judge(args: &Sign, request: &Request, record: &Member) -> Result<GatewayId, Failure> {
     let refuse = |message: String| fault(&args.request, message);
     if let Some(key) = args.key
@@ -86,7 +87,7 @@ fn judge(args: &Sign, request: &Request, record: &Member) -> Result<GatewayId, F
             record.org
         )));
     }
-    // No record has nodes: the gateways' files say which count.
+    // Records have no nodes: the gateways' files list the valid ones.
     if id.is_node() && meant.is_none() {
         let node = id.name.node().unwrap_or_default();
         return Err(refuse(format!(
@@ -111,7 +112,7 @@ fn judge(args: &Sign, request: &Request, record: &Member) -> Result<GatewayId, F
     Ok(id)
 }
 
-/// Where the certificate goes; nothing is overwritten.
+/// The file of the certificate. It must not exist.
 fn out(args: &Sign) -> Result<PathBuf, Failure> {
     let out = match &args.out {
         Some(out) => out.clone(),

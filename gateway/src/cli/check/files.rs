@@ -1,4 +1,4 @@
-//! What the daemon makes when it starts, and cannot make: its socket, its state directory.
+//! Checks what the daemon creates when it starts: its socket and its state directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use socket2::SockAddr;
 use crate::admin::socket;
 use crate::cli::remedy::quoted;
 
-/// Why a start would not have its socket.
+/// Reasons why a start could not create its socket.
 pub(super) fn socket(config: &Config) -> Vec<Obstacle> {
     let path = config.socket.as_path();
     let mut found = Vec::new();
@@ -52,7 +52,8 @@ pub(in crate::cli) fn no_place(path: &Path, reason: &str) -> Obstacle {
     }
 }
 
-/// A state directory that cannot be made. The gateway runs, and forgets everything when it ends.
+/// The finding that the state directory cannot be created. The gateway runs, but loses its state
+/// when it ends.
 pub(super) fn state_dir(config: &Config) -> Option<Finding> {
     let dir = config.state_dir.as_path();
     let reason = cannot_make(dir)?;
@@ -70,7 +71,7 @@ pub(super) fn state_dir(config: &Config) -> Option<Finding> {
     })
 }
 
-/// Why `dir` is not there and cannot be made, or cannot be written to.
+/// Why `dir` does not exist and cannot be created, or is not writable.
 fn cannot_make(dir: &Path) -> Option<String> {
     let here = PathBuf::from(".");
     let mut nearest = if dir.as_os_str().is_empty() {
@@ -78,7 +79,7 @@ fn cannot_make(dir: &Path) -> Option<String> {
     } else {
         dir
     };
-    // What is a file lets nothing be made below it, and is found by the loop, too.
+    // If an ancestor is a file, nothing can be created below it; the loop finds that too.
     while fs::symlink_metadata(nearest).is_err() {
         nearest = match nearest.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -1,5 +1,5 @@
-//! What of this host keeps the gateway from starting, and what others have set in the way of the
-//! tunnel's traffic.
+//! Checks the host: what prevents the gateway from starting, and what other programs have set in
+//! the way of the tunnel's traffic.
 
 mod raw;
 mod takeover;
@@ -23,10 +23,9 @@ use crate::cli::remedy;
 use crate::dns_ports;
 use crate::prepare::Prepared;
 
-/// Why a start as this user would fail although the files are right.
+/// Reasons why a start as this user would fail although the files are valid.
 pub(in crate::cli) fn obstacles(config: &Config) -> Vec<Obstacle> {
-    // Our own daemon has device and port.
-    // A device or port in use is right then, and keeps nothing from running.
+    // If our own daemon runs, it uses the device and the ports, which is no obstacle.
     let is_running = running(config).is_some();
 
     let mut found = Vec::new();
@@ -50,7 +49,7 @@ fn running(config: &Config) -> Option<Report> {
     (report.gateway == config.id.to_string()).then_some(report)
 }
 
-/// The prefixes that a tunnel serves now.
+/// The prefixes with a tunnel.
 fn tunnelled(running: Option<&Report>) -> BTreeSet<Prefix> {
     let routes = running.into_iter().flat_map(|report| &report.routes);
 
@@ -60,14 +59,14 @@ fn tunnelled(running: Option<&Report>) -> BTreeSet<Prefix> {
         .collect()
 }
 
-/// What is not checked, for want of rights.
+/// What is not checked because this user lacks the rights.
 pub(in crate::cli) fn unchecked() -> Option<&'static str> {
     let text = "whether this host lets it run was not checked: that needs CAP_NET_ADMIN (root)";
 
     (!is_privileged()).then_some(text)
 }
 
-/// Asks the kernel. What cannot be read is no finding: `check` may run without the right to.
+/// Asks the kernel. What cannot be read is no finding, because `check` may run without the rights.
 pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     let config = &prepared.config;
     let Ok(links) = links::read(&config.tun, &Scope::of(config)).await else {
@@ -76,7 +75,7 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
 
     let own = config.served_prefixes();
     let running = running(config);
-    // Only a gateway that runs knows: without it, what goes nowhere may be right.
+    // Only a running gateway knows. Without it, unreachable prefixes may be correct.
     let tunnelled = tunnelled(running.as_ref());
     let members = prepared
         .rulings
@@ -118,9 +117,9 @@ fn not_announced(prepared: &Prepared, links: &Links) -> Vec<Finding> {
     sites.map(|site| site.finding()).collect()
 }
 
-/// Settings that are needed and cannot be written here, as in most containers.
+/// Needed settings that cannot be written here, as in most containers.
 fn read_only(prepared: &Prepared, links: &Links) -> Vec<Finding> {
-    // To any other user every setting looks read-only.
+    // To an unprivileged user every setting looks read-only.
     if !is_privileged() {
         return Vec::new();
     }
@@ -145,7 +144,8 @@ pub(in crate::cli) fn read_only_setting(name: &str, now: &str, wanted: &str) -> 
     }
 }
 
-/// DNS ports of another program. The gateway starts, and serves DNS there once it can.
+/// DNS ports that another program uses. The gateway starts, and serves DNS there once the port is
+/// free.
 fn taken_dns(config: &Config) -> Vec<Finding> {
     let listen = config.dns.listen.iter();
 
@@ -155,7 +155,7 @@ fn taken_dns(config: &Config) -> Vec<Finding> {
         .collect()
 }
 
-/// One paragraph for each.
+/// One paragraph for each finding.
 pub(super) fn describe(findings: &[Finding], config: &Path) -> String {
     let mut text = String::new();
 

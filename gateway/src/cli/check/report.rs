@@ -27,7 +27,7 @@ pub(super) struct Report {
     policy_tests: PolicyTestsReport,
 }
 
-/// Something that is in the way.
+/// A finding.
 #[derive(Debug, Serialize)]
 struct FindingReport {
     name: String,
@@ -36,7 +36,7 @@ struct FindingReport {
 }
 
 impl FindingReport {
-    /// Commands in it are about the gateway of the file `config`.
+    /// Commands in it refer to the gateway of the file `config`.
     fn of(finding: &Finding, config: &Path) -> FindingReport {
         FindingReport {
             name: finding.name.clone(),
@@ -53,7 +53,7 @@ struct PolicyTestsReport {
     skipped: Vec<FaultReport>,
 }
 
-/// What is wrong in a file, and where: line and column are 0 for a file as a whole.
+/// A fault in a file; line and column are 0 for a file as a whole.
 #[derive(Debug, Serialize)]
 pub(in crate::cli) struct FaultReport {
     file: String,
@@ -67,7 +67,7 @@ struct PrefixReport {
     prefix: String,
     org: String,
     site: String,
-    /// The site whose gateways serve it too.
+    /// The site whose gateways serve it.
     via: Option<String>,
     verdict: &'static str,
     refused: Option<String>,

@@ -13,13 +13,13 @@ use crate::cli::check::report::FaultReport;
 use crate::cli::{Failure, answer, answer_json};
 use crate::names::own_apex;
 
-/// An origin with which a file is read to see what else is wrong in it (RFC 6761, section 6.4).
+/// An origin for reading a file without one, to find its other faults (RFC 6761, section 6.4).
 const ANY_ORIGIN: &str = "zone.invalid";
 
 /// Reads the file as a gateway would, and prints a summary with probable mistakes, or the faults.
 pub(super) fn run(file: &Path, zone: Option<&ZoneName>, json: bool) -> Result<ExitCode, Failure> {
     let beside = gateway_beside(file);
-    // A file that the gateway does not name yet is probably meant for its zone.
+    // A file that the gateway does not use yet is probably meant for its zone.
     let origin = zone
         .map(Name::from)
         .or_else(|| beside.as_ref().map(|config| Name::from(&own_apex(config))));
@@ -30,7 +30,7 @@ pub(super) fn run(file: &Path, zone: Option<&ZoneName>, json: bool) -> Result<Ex
         Err(_) => Vec::new(),
     };
 
-    // The faults are part of the JSON, so none is printed on stderr.
+    // The JSON contains the faults, so none is printed on stderr.
     if json {
         let zone = read.as_ref().ok().map(|(zone, _)| zone);
         let faults = read.as_ref().err().map_or(&[][..], |faults| &faults.0);
@@ -54,7 +54,7 @@ pub(super) fn run(file: &Path, zone: Option<&ZoneName>, json: bool) -> Result<Ex
     answer(text)
 }
 
-/// Probable mistakes. The other records of the gateway beside the file are part of the zone.
+/// Probable mistakes. The gateway's other records belong to the same zone.
 fn mistakes(zone: &Zone, sources: &Sources, beside: Option<&Config>) -> Vec<Fault> {
     let whole = beside
         .filter(|config| Name::from(&own_apex(config)) == *zone.apex())
@@ -75,7 +75,7 @@ struct Report {
     zone: Option<String>,
     records: Option<usize>,
     faults: Vec<FaultReport>,
-    /// Probable mistakes, with which the zone is served all the same.
+    /// Probable mistakes, which do not prevent serving the zone.
     hints: Vec<FaultReport>,
 }
 
@@ -92,15 +92,14 @@ impl Report {
     }
 }
 
-/// Reads the file. If it needs an origin and has none, that is one fault, however many names are
-/// relative.
+/// Reads the file. A missing origin is a single fault, however many names are relative.
 fn read(file: &Path, origin: Option<&Name>) -> Result<(Zone, Sources), Vec<Fault>> {
     let read = Zone::from_file(file, origin);
     let (Err(faults), None) = (&read, origin) else {
         return read;
     };
 
-    // What is wrong with any origin has other reasons.
+    // Faults that also occur with an arbitrary origin have other causes.
     let any = ANY_ORIGIN.parse().expect("it is a name");
     let other = Zone::from_file(file, Some(&Name::from(&any))).err();
     let other = other.unwrap_or_default();
@@ -119,7 +118,7 @@ fn read(file: &Path, origin: Option<&Name>) -> Result<(Zone, Sources), Vec<Fault
     Err(left)
 }
 
-/// The gateway beside the zone file.
+/// The gateway whose file is beside the zone file.
 fn gateway_beside(file: &Path) -> Option<Config> {
     Config::load(&file.with_file_name("gateway.toml")).ok()
 }

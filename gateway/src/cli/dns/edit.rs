@@ -1,5 +1,5 @@
-//! `ringway dns add | remove`: the hosts in `gateway.toml`. The new text is checked as the file is,
-//! together with the zone files, before it is written.
+//! `ringway dns add | remove`: edit the hosts in `gateway.toml`. The new text is checked together
+//! with the zone files before it is written.
 
 use std::fs;
 use std::net::IpAddr;
@@ -54,7 +54,7 @@ pub(super) fn add(args: &Add) -> Result<ExitCode, Failure> {
     answer(said + &how_to_apply(path))
 }
 
-/// Adds a host, or its addresses and services to the host that is there.
+/// Adds a host, or adds addresses and services to an existing host.
 pub(in crate::cli) fn put(
     document: &mut DocumentMut,
     host: &HostArg,
@@ -90,7 +90,7 @@ fn texts<T: ToString>(items: &[T]) -> Array {
     items.iter().map(ToString::to_string).collect()
 }
 
-/// What a list, or a single text, holds.
+/// The elements of a list, or a single text as a list of one.
 fn known<T: std::str::FromStr>(item: Option<&Item>) -> Vec<T> {
     let Some(item) = item else { return Vec::new() };
     match item.as_array() {
@@ -125,7 +125,7 @@ pub(super) fn remove(args: &Remove) -> Result<ExitCode, Failure> {
     for name in &args.names {
         let name = relative(name, &config);
         let mut removed = 0;
-        // Both ways in which the file may write it.
+        // The file may use either notation.
         for written in [name.clone(), full(&name, &config)] {
             removed += Blocks::at(&mut document, HOST).remove("name", &written);
             removed += Blocks::at(&mut document, RECORD).remove("name", &written);
@@ -144,7 +144,7 @@ pub(super) fn remove(args: &Remove) -> Result<ExitCode, Failure> {
     replace_file(path, &changed)?;
     let mut said = format!("Removed: {}\n{}", args.names.join(", "), how_to_apply(path));
     for fault in faults {
-        // A rule about the host that is gone lets nothing in, and keeps nothing from running.
+        // A rule about the removed host matches nothing, and does not prevent a start.
         said.push_str(&format!("warning: {fault}\n"));
     }
     answer(said)
@@ -154,7 +154,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Whether the file, which says `text`, would load as `changed`, and its records fit together.
+/// Checks that `changed` loads in place of `text`, and that its records are consistent.
 fn check(path: &Path, text: &str, changed: &str) -> Result<(), Failure> {
     let mut edits = Edits::default();
     edits.replace(path, text, changed);

@@ -11,7 +11,7 @@ use crate::cli::{Failure, answer};
 /// Runs `ringway dns export`.
 pub(super) fn run(apex: &ZoneName, config: &Path) -> Result<ExitCode, Failure> {
     let view = View::of_gateway(config)?;
-    // Reverse zones are made of the organizations' zones.
+    // Reverse zones are derived from the organizations' zones.
     if let Some(zone) = view.set().reverse_zone(&apex.into()) {
         return answer(zone.to_text());
     }

@@ -3,15 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// What a port of Fabric is called in SRV records.
+/// Names for Fabric's ports in SRV records.
 const KNOWN: [(u16, &str); 3] = [(7050, "orderer"), (7051, "peer"), (7054, "ca")];
 
 /// `name=address[:port][,address[:port]…]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostArg {
-    /// As it was written: relative to our zone, or a full name.
+    /// As written: relative to our zone, or a full name.
     pub name: String,
-    /// Never empty, each once.
+    /// Never empty, without duplicates.
     pub addresses: Vec<IpAddr>,
     /// `name:port/tcp`, for the ports.
     pub services: Vec<String>,

@@ -20,7 +20,7 @@ struct Report {
     question: String,
     status: String,
     authoritative: bool,
-    /// Why it is refused, or why the zone fails.
+    /// Why the query is refused, or why the zone fails.
     reason: Option<String>,
     answer: Vec<RecordReport>,
     authority: Vec<RecordReport>,
@@ -44,8 +44,8 @@ pub(super) fn run(query: &Query) -> Result<ExitCode, Failure> {
     };
     let (name, kind) = question(query)?;
 
-    // By the same function as the server, so that the answer is the one that hosts get.
-    // Over TCP nothing is truncated.
+    // Uses the server's own function, so that the answer is what hosts get. Over TCP nothing is
+    // truncated.
     let mut response = Vec::new();
     let message = query_message(&name, kind);
     answer_question(&view.set(), &message, Transport::Tcp, &mut response);
@@ -59,7 +59,7 @@ pub(super) fn run(query: &Query) -> Result<ExitCode, Failure> {
     }
 }
 
-/// The name and the type that are asked for.
+/// The name and type of the query.
 fn question(query: &Query) -> Result<(Name, u16), Failure> {
     if let Some(address) = query.address {
         let name =
@@ -101,7 +101,7 @@ fn of_record(view: &View, record: &ResponseRecord) -> RecordReport {
 }
 
 fn reason(view: &View, name: &Name, response: &Response) -> Option<String> {
-    // Without a usable copy the server fails such queries.
+    // Without a usable copy, the server fails such queries.
     let failed = view
         .zones
         .iter()

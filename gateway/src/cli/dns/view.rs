@@ -1,4 +1,4 @@
-//! [`View`]: the zones in a gateway's files, and where each comes from. Changes nothing.
+//! [`View`]: the zones in a gateway's files, with their sources. Read-only.
 
 use std::fmt;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::cli::Failure;
 use crate::names::own_apex;
 use crate::names::stored::stored;
 
-/// The zones that answers come from.
+/// The zones that answers are made from.
 pub(super) struct View {
     /// A description of the source, for people.
     pub(super) about: String,
@@ -23,9 +23,9 @@ pub(super) struct View {
     pub(super) zones: Vec<Seen>,
     /// Each organization's zone and prefixes, for reverse names.
     owners: Vec<(ZoneName, Vec<Prefix>)>,
-    /// The consortium's domain, and its zone unless such names are asked of the resolvers.
+    /// The consortium's domain, with its zone unless its names are forwarded.
     domain: Option<(ZoneName, Option<Zone>)>,
-    /// Names outside are asked of resolvers.
+    /// Names outside the consortium are forwarded.
     forwards: bool,
 }
 
@@ -37,15 +37,15 @@ pub(super) struct Seen {
     pub(super) zone: Option<Zone>,
 }
 
-/// Where a zone comes from.
+/// The source of a zone.
 pub(super) enum Origin {
     /// Files of this host.
     Written(Sources),
-    /// The last good copy of a member's zone.
+    /// The stored copy of a member's zone.
     Copy(SystemTime),
     /// A copy that cannot be used, and the reason.
     Unusable(String),
-    /// The zone of a member from which none was received.
+    /// Nothing was received from this member.
     Never,
 }
 
@@ -55,7 +55,7 @@ impl View {
         let config = Config::load(path)?;
         let (own, sources) = Zone::with_sources(&config).map_err(Faults::from)?;
 
-        // What this gateway contributes, and the copies of what the others of its organization do.
+        // Our own fragment, and stored copies of those of our other gateways.
         let whole = stored(&config, &config.own, Some(&own)).union;
         let whole = whole.map_or(own, |union| union.zone);
         let serial = config.state_dir.join("serial");
@@ -99,7 +99,7 @@ impl View {
         })
     }
 
-    /// The zones as a server has them.
+    /// The zones in the form for a server.
     pub(super) fn set(&self) -> ZoneSet {
         let zones = Zones::new();
         let names: Vec<ZoneName> = self
@@ -115,13 +115,13 @@ impl View {
         zones.set_domain(domain);
 
         for zone in self.zones.iter().filter_map(|seen| seen.zone.clone()) {
-            // Cannot be refused: every zone was set as expected, and none was published before.
+            // Cannot fail: every zone was registered, and none was published before.
             _ = zones.publish(zone, UNIX_EPOCH);
         }
         ZoneSet::clone(&zones.load())
     }
 
-    /// Why a query for `name` is refused, if it is.
+    /// Why a query for `name` is refused.
     pub(super) fn refusal(&self, name: &Name) -> String {
         let Some((domain, _)) = &self.domain else {
             return "it is not in the zone of this file".to_owned();
@@ -138,20 +138,20 @@ impl View {
                  {forwarded}"
             );
         }
-        // Reverse names belong to whom the prefix belongs to.
+        // A reverse name belongs to the owner of its prefix.
         if name.to_string().ends_with(".arpa") {
             return format!("no member's prefix holds the address: {forwarded}");
         }
         format!("it is not below {domain}, and no reverse name of a member: {forwarded}")
     }
 
-    /// The place or the zone that the record comes from.
+    /// The source of the record: a place in a file, or a zone.
     pub(super) fn source(&self, record: &ResponseRecord) -> String {
         let holding = self
             .zones
             .iter()
             .filter(|seen| record.owner.is_within(&seen.apex));
-        // The longest apex is the deepest zone.
+        // The longest apex is the most specific zone.
         let Some(seen) = holding.max_by_key(|seen| seen.apex.as_wire().len()) else {
             return self
                 .stated(record)
@@ -164,7 +164,7 @@ impl View {
         }
     }
 
-    /// Where the name of an address is stated.
+    /// The place where the name of an address is written.
     fn stated(&self, record: &ResponseRecord) -> Option<String> {
         self.zones.iter().find_map(|seen| {
             let owner = stated_at(&record.owner, &seen.apex)?;
@@ -177,7 +177,7 @@ impl View {
     }
 }
 
-/// `zone` with the serial that `run` would publish it with; nothing is written.
+/// `zone` with the serial that `run` would publish; nothing is written.
 fn numbered(zone: Zone, path: &Path) -> Result<Zone, Failure> {
     let serials =
         SerialStore::open(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -185,7 +185,7 @@ fn numbered(zone: Zone, path: &Path) -> Result<Zone, Failure> {
     Ok(zone.with_serial(serial))
 }
 
-/// The zone of the consortium's domain, as the server has it.
+/// The zone of the consortium's domain, as a server has it.
 fn domain_zone(config: &Config) -> Option<Zone> {
     match config.dns.apex {
         ApexMode::Closed => Zone::of_domain(config),
@@ -193,8 +193,8 @@ fn domain_zone(config: &Config) -> Option<Zone> {
     }
 }
 
-/// Each organization's zone and prefixes. Prefixes in conflict are included, which a running
-/// gateway leaves out.
+/// Each organization's zone and prefixes, including prefixes in conflict, which a running gateway
+/// leaves out.
 fn owners(config: &Config) -> Vec<(ZoneName, Vec<Prefix>)> {
     let mut owners = Vec::new();
     for record in config.records() {

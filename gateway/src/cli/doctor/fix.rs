@@ -1,4 +1,4 @@
-//! [`Fix`]: the command that fixes what was found, or why no command of this host's operator does.
+//! [`Fix`]: the command that fixes a finding, or why this host's operator has none.
 
 use ringway_config::Config;
 use ringway_intent::{Finding, Remedy};
@@ -6,27 +6,27 @@ use ringway_intent::{Finding, Remedy};
 use crate::admin::attention::Kind;
 use crate::state::REMEDY;
 
-/// What is done about a finding.
+/// How to fix a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fix {
-    /// It.
+    /// A command.
     Command(Remedy),
-    /// Why there is none, and who can do something.
+    /// No command; the text says why, and who can act.
     NoCommand(String),
 }
 
 impl Fix {
-    /// That of a finding of this program, which names its command.
+    /// The fix of a finding of this program, which names its command.
     pub(super) fn named(finding: &Finding) -> Fix {
         Fix::command_or(finding, || no_command(finding, "none is known"))
     }
 
-    /// That of a `finding` of this kind which a gateway of `config` has reported.
+    /// The fix of a finding of this kind, which a gateway of `config` has reported.
     pub(super) fn of_kind(kind: Kind, finding: &Finding, config: &Config) -> Fix {
         let status = Remedy::ringway("status");
 
         match kind {
-            // They are made with the command for what was found.
+            // Findings of these kinds come with a specific command.
             Kind::Clock
             | Kind::DuplicateIdentity
             | Kind::ReloadRefused
@@ -90,7 +90,7 @@ impl Fix {
         }
     }
 
-    /// The command that `finding` names, or else this.
+    /// The command in `finding`, or else `other`.
     fn command_or(finding: &Finding, other: impl FnOnce() -> Fix) -> Fix {
         if finding.remedy.is_command() {
             Fix::Command(finding.remedy.clone())
@@ -100,12 +100,13 @@ impl Fix {
     }
 }
 
-/// What cannot be stored is looked for; what cannot be read is no matter of room.
+/// If the state cannot be stored, the disk is checked. If it cannot be read, space is not the
+/// cause.
 fn state(finding: &Finding, config: &Config) -> Fix {
     let dir = config.state_dir.display();
 
     Fix::command_or(finding, || {
-        // What could not be written; the other ones could not be read.
+        // This remedy marks state that could not be written; otherwise it could not be read.
         if finding.remedy == REMEDY.into() {
             Fix::Command(Remedy::command(format!(
                 "df -h {dir}; ls -ld {dir}   # {REMEDY}"
@@ -116,12 +117,12 @@ fn state(finding: &Finding, config: &Config) -> Fix {
     })
 }
 
-/// Others have to act first, but for what is ours.
+/// Another organization must act, unless the finding has a command.
 fn others_must(finding: &Finding, reason: &str) -> Fix {
     Fix::command_or(finding, || no_command(finding, reason))
 }
 
-/// The reason that `finding` gives, or else this one.
+/// The reason in `finding`, or else `reason`.
 fn no_command(finding: &Finding, reason: &str) -> Fix {
     Fix::NoCommand(match &finding.remedy {
         Remedy::None => reason.to_owned(),

@@ -1,4 +1,4 @@
-//! IPv6 that is switched off although this gateway needs it.
+//! The finding that IPv6 is disabled although this gateway needs it.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ pub(super) fn finding(state: State) -> Option<Finding> {
     })
 }
 
-/// What becomes of IPv6 here.
+/// Whether IPv6 works on this host.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum State {
     On,

@@ -1,4 +1,5 @@
-//! Half of `ringway chaincode isolate`: another program has removed one of its two tables.
+//! The finding that another program has removed one of the two tables of `ringway chaincode
+//! isolate`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +31,7 @@ pub(super) fn find(ruleset: &Value) -> Vec<Finding> {
         .collect()
 }
 
-/// Those to which the other table lets chaincode.
+/// The peers that the remaining table admits.
 fn peers<'a>(ruleset: &'a Value, bridge: &str) -> BTreeSet<&'a str> {
     let name = format!("{TABLES}{bridge}");
     let rules = each(ruleset, "rule").filter(|rule| rule["table"] == *name);

@@ -1,5 +1,6 @@
-//! Rules of others that rewrite the source of what leaves by the TUN device. Members would see the
-//! gateway instead of the host, and the data plane drops what has no address of the site.
+//! Finds rules of other programs that rewrite the source of packets to the TUN device. Members
+//! would see the gateway instead of the host, and the data plane drops packets without an address
+//! of the site.
 
 use ringway_config::{Config, Prefix};
 use ringway_intent::{Finding, Remedy};
@@ -15,7 +16,7 @@ fn in_ruleset(ruleset: &Value, tun: &str, own: &[Prefix]) -> Vec<Finding> {
     let mut spared = Vec::new();
     let mut findings = Vec::new();
 
-    // In their order: an earlier rule may spare the device from a later one.
+    // In order: an earlier rule may exempt the device from a later one.
     for rule in each(ruleset, "rule") {
         let [family, table, chain] =
             ["family", "table", "chain"].map(|key| rule[key].as_str().unwrap_or_default());
@@ -26,7 +27,7 @@ fn in_ruleset(ruleset: &Value, tun: &str, own: &[Prefix]) -> Vec<Finding> {
         }
 
         if expressions.iter().any(|one| one.get("accept").is_some()) {
-            // What leaves by the device goes no further in this chain.
+            // Packets to the device leave this chain here.
             spared.push(name);
         } else if expressions.iter().any(rewrites) {
             findings.push(finding(&name, tun));
@@ -55,7 +56,7 @@ fn rewrites(expression: &Value) -> bool {
         || matches!(xt, Some("MASQUERADE" | "SNAT"))
 }
 
-/// False if a match of the rule leaves out what our hosts send by the device.
+/// False if a match of the rule excludes our hosts' packets to the device.
 fn concerns(expressions: &[Value], tun: &str, own: &[Prefix]) -> bool {
     expressions.iter().all(|expression| {
         let Some(test) = expression.get("match") else {
@@ -74,12 +75,12 @@ fn concerns(expressions: &[Value], tun: &str, own: &[Prefix]) -> bool {
             let ours = range.map(|range| own.iter().any(|own| own.overlaps(&range)));
             return ours.is_none_or(|ours| ours == is_equal);
         }
-        // What else it may look at is not known: it concerns us.
+        // Other matches are not understood: assume that the rule applies.
         true
     })
 }
 
-/// nft(8): a name may end in a wildcard.
+/// nft(8): a name may end with a wildcard.
 fn is_name(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
@@ -98,7 +99,7 @@ fn prefix(value: &Value) -> Option<Prefix> {
 
     match text.parse() {
         Ok(prefix) => Some(prefix),
-        // A single address, of either family.
+        // A single address of either family.
         Err(_) => format!("{text}/32")
             .parse()
             .or_else(|_| format!("{text}/128").parse())

@@ -1,4 +1,4 @@
-//! The way of a name: this host's resolver, and the gateway's DNS server behind it.
+//! Checks the path of a query: this host's resolver, then the gateway's DNS server.
 
 use std::fs;
 use std::io;
@@ -13,13 +13,13 @@ use ringway_intent::{Finding, Remedy};
 
 use crate::names::own_apex;
 
-/// How long an answer is waited for. Both servers are near.
+/// Time limit for an answer. Both servers are near.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Resolvers that are asked: resolv.conf(5) has as many.
+/// Maximum number of resolvers to ask, as in resolv.conf(5).
 const RESOLVERS: usize = 3;
 
-/// Asks for our zone, which the gateway always has. Only useful while it runs.
+/// Queries our own zone, which the gateway always has. Only useful while it runs.
 pub(super) fn find(config: &Config) -> Vec<Finding> {
     let apex = Name::from(&own_apex(config));
     let mut findings = Vec::new();
@@ -29,7 +29,7 @@ pub(super) fn find(config: &Config) -> Vec<Finding> {
             findings.push(own(*listen, &apex, &reason));
         }
     }
-    // Then the resolver cannot know it, and nothing is wrong with it.
+    // Without a working server, the resolver cannot know the zone.
     if config.dns.listen.is_empty() || !findings.is_empty() {
         return findings;
     }
@@ -71,7 +71,7 @@ pub(super) fn of_host(resolver: IpAddr, apex: &Name, reason: &str) -> Finding {
     }
 }
 
-/// The servers of a resolv.conf(5); the local one if there are none, as the C library does.
+/// The servers in a resolv.conf(5); without any, the local one, as in the C library.
 fn resolvers(text: &str) -> Vec<SocketAddr> {
     let addresses = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
@@ -89,7 +89,7 @@ fn resolvers(text: &str) -> Vec<SocketAddr> {
     servers
 }
 
-/// Where a server that listens on every address can be asked.
+/// An address at which a server that listens on every address can be reached.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     match listen {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
@@ -99,7 +99,7 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     }
 }
 
-/// `Ok` if `server` knows the zone `apex`; else why not, for an operator.
+/// `Ok` if `server` knows the zone `apex`; else the reason, for an operator.
 fn ask(server: SocketAddr, apex: &Name) -> Result<(), String> {
     let response = exchange(server, apex).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer".to_owned(),
@@ -120,13 +120,13 @@ fn exchange(server: SocketAddr, apex: &Name) -> io::Result<Response> {
         SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
     };
     let socket = UdpSocket::bind(any)?;
-    // Answers of others than the server are not received then.
+    // A connected socket receives only the server's packets.
     socket.connect(server)?;
     let end = Instant::now() + TIMEOUT;
 
     let mut query = query_message(apex, kind::SOA);
     query[..2].copy_from_slice(&(std::process::id() as u16).to_be_bytes());
-    // RFC 1035, section 4.1.1: RD, since a stub forwards.
+    // RFC 1035, section 4.1.1: RD, because a stub forwards.
     query[2] |= 1;
     socket.send(&query)?;
 
@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers one query by `answer`.
+    /// A server that answers one query with `answer`.
     fn server(answer: fn(&mut Vec<u8>)) -> SocketAddr {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
@@ -165,7 +165,7 @@ mod tests {
             let mut message = buffer[..length].to_vec();
             message[2] |= 0x80;
             answer(&mut message);
-            // What belongs to another question is passed over.
+            // An answer with another id is ignored.
             let mut other = message.clone();
             other[0] ^= 0xff;
             socket.send_to(&other, from).unwrap();
@@ -178,7 +178,7 @@ mod tests {
     fn a_server_that_knows_the_zone_is_good_and_any_other_is_said_to_be() {
         let apex = Name::from_text("acme.consortium.example").unwrap();
         let knows = server(|message| {
-            // One record: the name of the question, SOA, IN, TTL 5, no data that is looked at.
+            // One record: the name of the question, SOA, IN, TTL 5, data of no importance.
             message[7] = 1;
             message.extend([0xc0, 12, 0, 6, 0, 1, 0, 0, 0, 5, 0, 22]);
             message.extend([0; 22]);
@@ -189,7 +189,7 @@ mod tests {
         let knows_nothing = server(|message| message[3] |= 3);
         assert_eq!(ask(knows_nothing, &apex), Err("NXDOMAIN".to_owned()));
 
-        // Nobody listens: the kernel says so at once.
+        // Nothing listens there, and the kernel reports it at once.
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         drop(socket);

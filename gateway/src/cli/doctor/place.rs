@@ -1,4 +1,4 @@
-//! [`Place`]: where `doctor` looks.
+//! [`Place`]: a group of checks of `doctor`.
 
 use ringway_host::obstacles::Obstacle;
 use ringway_intent::{Finding, Remedy};
@@ -13,16 +13,16 @@ use crate::cli::{Failure, block_on};
 use crate::prepare::Prepared;
 use crate::state::space;
 
-/// Where something can be in the way, in the order in which it is shown.
+/// The groups of checks, in the order of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// What keeps the gateway from starting.
+    /// Obstacles to a start of the gateway.
     Start,
-    /// What is not looked at for want of rights.
+    /// Checks that need more rights.
     Rights,
-    /// What `check` asks the kernel.
+    /// What `check` finds on the host.
     Host,
-    /// What a gateway that runs says itself.
+    /// Findings of the running gateway.
     Gateway,
     /// The disk of the state directory.
     Disk,
@@ -32,18 +32,18 @@ pub(super) enum Place {
     Tracking,
     /// Chaincode on a bridge.
     Isolation,
-    /// The way of a name.
+    /// The path of a query.
     Names,
-    /// IPv6 that is switched off.
+    /// IPv6 that is disabled.
     Ipv6,
     /// Other settings.
     Settings,
 }
 
-/// What is looked at.
+/// The subject of the checks.
 pub(super) struct Subject<'a> {
     prepared: &'a Prepared,
-    /// It is no fault of the host if the gateway does not run.
+    /// The report, if the gateway runs. If it does not, the host is not to blame.
     running: Option<Report>,
     ruleset: Value,
 }
@@ -59,7 +59,7 @@ impl<'a> Subject<'a> {
 }
 
 impl Place {
-    /// Every place.
+    /// All groups.
     pub(super) const ALL: [Place; 11] = [
         Place::Start,
         Place::Rights,
@@ -74,7 +74,7 @@ impl Place {
         Place::Settings,
     ];
 
-    /// What is in the way there.
+    /// Runs the checks of this group.
     pub(super) fn look(self, subject: &Subject<'_>) -> Result<Vec<Found>, Failure> {
         let config = &subject.prepared.config;
 
@@ -87,7 +87,7 @@ impl Place {
             Place::Masquerade => masquerade::find(config, &subject.ruleset),
             Place::Tracking => tracking::find(config, &subject.ruleset),
             Place::Isolation => isolation::find(&subject.ruleset),
-            // Nobody would answer.
+            // Without the gateway there is no server to ask.
             Place::Names if subject.running.is_none() => Vec::new(),
             Place::Names => names::find(config),
             Place::Ipv6 => ipv6::find(config).into_iter().collect(),
@@ -117,7 +117,7 @@ pub(super) fn rights(what: &str) -> Finding {
     }
 }
 
-/// What the gateway itself says needs attention.
+/// The findings of the running gateway.
 fn said(subject: &Subject<'_>) -> Vec<Found> {
     let items = subject.running.iter().flat_map(|report| &report.attention);
 
@@ -128,7 +128,7 @@ fn said(subject: &Subject<'_>) -> Vec<Found> {
                 what: item.what.clone(),
                 remedy: item.fix(),
             };
-            // Its own version may be another than this program's.
+            // The gateway may have another version than this program.
             let kind = Kind::named(&item.kind);
             let fix = Fix::of_kind(kind, &finding, &subject.prepared.config);
             Found { finding, fix }

@@ -1,10 +1,10 @@
-//! The host's nftables ruleset, which also has the rules of iptables-nft.
+//! The host's nftables ruleset, including the rules of iptables-nft.
 
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// As `nft -j list ruleset` prints it. Without the rights or the program it has no rules.
+/// The output of `nft -j list ruleset`. Empty without the rights or the program.
 pub(super) fn read() -> Value {
     let output = Command::new("nft")
         .args(["-j", "list", "ruleset"])
@@ -17,7 +17,7 @@ pub(super) fn read() -> Value {
     }
 }
 
-/// The elements of `ruleset` that are a `kind`, such as `rule`.
+/// The elements of `ruleset` of this kind, such as `rule`.
 pub(super) fn each<'a>(ruleset: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
     let objects = ruleset["nftables"].as_array();
 

@@ -1,4 +1,5 @@
-//! Settings of the host that bite a gateway: bridge netfilter, and a clock that nobody sets.
+//! Checks settings of the host that affect a gateway: bridge netfilter, and a clock without
+//! synchronization.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -9,7 +10,7 @@ pub(super) fn find() -> Vec<Finding> {
     bridge().into_iter().chain(clock()).collect()
 }
 
-/// Bridged packets of the site's hosts pass the firewall of this host, which may drop them.
+/// Bridged packets of the site's hosts pass this host's firewall, which may drop them.
 fn bridge() -> Option<Finding> {
     let value = fs::read_to_string("/proc/sys/net/bridge/bridge-nf-call-iptables").ok()?;
 
@@ -29,13 +30,13 @@ pub(super) fn bridged() -> Finding {
     }
 }
 
-/// Certificates are judged by the clock.
+/// Certificates depend on the clock.
 fn clock() -> Option<Finding> {
     let output = Command::new("timedatectl")
         .args(["show", "--property=NTPSynchronized", "--value"])
         .stdin(Stdio::null())
         .output();
-    // Without systemd, nobody can be asked.
+    // Without systemd there is no answer.
     let answer = String::from_utf8(output.ok()?.stdout).ok()?;
 
     (answer.trim() == "no").then(unsynchronized)

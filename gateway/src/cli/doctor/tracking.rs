@@ -1,5 +1,5 @@
-//! Connection tracking that others need on this host: a table that is nearly full drops new
-//! connections, and the tunnel's packets need not be in it.
+//! Checks connection tracking, if other programs use it: a nearly full table drops new connections,
+//! and the tunnel's packets need not be in it.
 
 use std::fs;
 
@@ -10,14 +10,14 @@ use serde_json::Value;
 
 use super::ruleset::each;
 
-/// Connections that this host tracks, and how many it can.
+/// Number of tracked connections, and its limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Table {
     pub(super) count: u64,
     pub(super) most: u64,
 }
 
-/// Without the module, nothing is tracked and nothing is found.
+/// Without the kernel module, nothing is tracked.
 pub(super) fn find(config: &Config, ruleset: &Value) -> Vec<Finding> {
     let [Some(count), Some(most)] = ["count", "max"].map(read) else {
         return Vec::new();
@@ -38,7 +38,7 @@ fn read(name: &str) -> Option<u64> {
 impl Table {
     pub(super) fn nearly_full(&self) -> Option<Finding> {
         let Table { count, most } = *self;
-        // 0 stands for no limit.
+        // 0 means no limit.
         if most == 0 || count < most - most / 10 {
             return None;
         }
@@ -56,7 +56,8 @@ impl Table {
         })
     }
 
-    /// The guard takes the tunnel's packets out unless a filter at the input relies on tracking.
+    /// The finding that the tunnel's packets are tracked. The guard exempts them, unless a filter
+    /// at the input depends on tracking.
     pub(super) fn tracks(&self, ruleset: &Value, tun: &str, port: u16) -> Option<Finding> {
         let is_read = ruleset["nftables"].is_array();
         let text = ruleset.to_string();
@@ -78,7 +79,7 @@ impl Table {
     }
 }
 
-/// True if `rule` leaves packets to the tunnel port untracked.
+/// True if `rule` exempts packets to the tunnel port from tracking.
 fn takes_out(rule: &Value, port: u16) -> bool {
     let expressions = rule["expr"].as_array().map_or(&[][..], Vec::as_slice);
     let is_notrack = expressions.iter().any(|one| one.get("notrack").is_some());
@@ -92,7 +93,7 @@ fn takes_out(rule: &Value, port: u16) -> bool {
         })
 }
 
-/// First the filters let the packets in by their port: they are no "established" ones afterwards.
+/// The filters must first accept the packets by port, since they are not "established" afterwards.
 fn remedy(ruleset: &Value, tun: &str, port: u16) -> String {
     let inputs = each(ruleset, "chain").filter(|chain| {
         let is_ip = ["ip", "ip6", "inet"]

@@ -1,4 +1,4 @@
-//! [`Blocks`]: a list of tables in either notation.
+//! [`Blocks`]: a list of tables, in either notation.
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
@@ -6,14 +6,14 @@ use crate::cli::Failure;
 
 use super::comments::{place_new_table, remove_table};
 
-/// The tables at a key of the document or of a table in it, such as `dns` and `host`.
+/// The tables at a key of the document, or of a table in it, such as `dns` and `host`.
 pub(in crate::cli) struct Blocks<'a> {
     document: &'a mut DocumentMut,
     path: &'a [&'a str],
 }
 
 impl<'a> Blocks<'a> {
-    /// Those at `path`: the key, and before it the table that has it.
+    /// The tables at `path`: the key, preceded by the table that contains it.
     pub(in crate::cli) fn at(document: &'a mut DocumentMut, path: &'a [&'a str]) -> Blocks<'a> {
         Blocks { document, path }
     }
@@ -34,7 +34,7 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    /// Adds a table behind the last one, and behind the comments that follow it.
+    /// Adds a table after the last one, and after the comments that follow that one.
     pub(in crate::cli) fn push(self, entries: Vec<(&str, Value)>) -> Result<(), Failure> {
         let Some((key, outer)) = self.path.split_last() else {
             return Ok(());
@@ -48,7 +48,7 @@ impl<'a> Blocks<'a> {
                 .ok_or_else(|| in_one_line(name))?;
         }
 
-        // An empty list cannot be extended by a block.
+        // Blocks cannot extend an empty inline list.
         if let Some(Item::Value(Value::Array(list))) = table.get(key)
             && list.is_empty()
         {
@@ -64,7 +64,7 @@ impl<'a> Blocks<'a> {
         Ok(())
     }
 
-    /// Removes every table whose `key` is `value`; gives their number.
+    /// Removes every table whose `key` is `value`. Returns their number.
     pub(in crate::cli) fn remove(mut self, key: &str, value: &str) -> usize {
         let mut removed = 0;
         if let Some(Item::Value(Value::Array(list))) =
@@ -126,7 +126,7 @@ fn push_inline(list: &mut Array, entries: Vec<(&str, Value)>) {
     list.push(block);
 }
 
-/// A table without a header of its own: that of its first block says it.
+/// A table without a header of its own: that of its first block implies it.
 fn implicit() -> Item {
     let mut table = Table::new();
     table.set_implicit(true);

@@ -1,7 +1,7 @@
-//! Comments around a table that is removed or added. Those above the first of its kind speak of all
-//! of them, and so do those that a blank line parts from the table: they stay, above what follows.
-//! A table that is added comes behind the comments that follow the table before it, but for those
-//! right above the next one.
+//! Keeps comments in place when a table is removed or added. Comments above the first table of a
+//! kind apply to all of them, and a blank line separates a comment from the table below: these
+//! stay, above whatever follows. A new table comes after the comments that follow the previous
+//! table, except those directly above the next one.
 
 use toml_edit::{DocumentMut, Item, Table};
 
@@ -25,7 +25,7 @@ pub(super) fn remove_table(document: &mut DocumentMut, removed: &Table, is_first
     }
 }
 
-/// Gives the table that was just added its place, which a table of a file has already.
+/// Gives a new table its position in the file.
 pub(super) fn place_new_table(document: &mut DocumentMut) {
     let mut last = None;
     let Some(position) = place(document.as_table_mut(), &mut last) else {
@@ -52,8 +52,8 @@ pub(super) fn place_new_table(document: &mut DocumentMut) {
     }
 }
 
-/// Puts the one table that has none at the position of the table before it, in the order in which
-/// they are written; gives that position.
+/// Gives the table without a position the one of the previous table, in the order of the file.
+/// Returns the position.
 fn place(table: &mut Table, last: &mut Option<isize>) -> Option<isize> {
     for (_, item) in table.iter_mut() {
         for table in tables_mut(item) {
@@ -61,7 +61,7 @@ fn place(table: &mut Table, last: &mut Option<isize>) -> Option<isize> {
                 Some(position) => *last = Some(position),
                 None if table.is_implicit() || table.is_dotted() => {}
                 None => {
-                    // The first one of a file without tables.
+                    // The first table of a file without tables.
                     let position = last.unwrap_or_default();
                     table.set_position(Some(position));
                     return Some(position);
@@ -75,7 +75,7 @@ fn place(table: &mut Table, last: &mut Option<isize>) -> Option<isize> {
     None
 }
 
-/// Takes the comments above the table at `position` that a blank line parts from it.
+/// Takes the comments above the table at `position` that a blank line separates from it.
 fn take_loose(table: &mut Table, position: isize) -> String {
     let mut loose = String::new();
     at(table, position, &mut |table| {
@@ -120,7 +120,7 @@ fn put_above(table: &mut Table, text: &str) {
     let above = table.decor().prefix().and_then(|prefix| prefix.as_str());
     let above = above.unwrap_or_default();
 
-    // One blank line between the two, not one of each.
+    // One blank line between the two, not one from each.
     let mut text = text;
     while above.starts_with('\n') && text.ends_with("\n\n") {
         text = &text[..text.len() - 1];
@@ -129,7 +129,7 @@ fn put_above(table: &mut Table, text: &str) {
     table.decor_mut().set_prefix(above);
 }
 
-/// What stays of the text above a table.
+/// The part of the text above a table that stays.
 fn kept(above: &str, is_first: bool) -> String {
     if is_first {
         return above.to_owned();
@@ -223,7 +223,7 @@ mod tests {
         let rule = format!("{text}\n[[policy.allow]]\nname = \"new\"\n");
         assert_eq!(with(text, &["policy", "allow"]), rule);
 
-        // Another one comes behind the first.
+        // A second one comes after the first.
         let second = host.replace("\"new\"\n", "\"new\"\n\n[[dns.host]]\nname = \"new\"\n");
         assert_eq!(with(host, &["dns", "host"]), second);
     }

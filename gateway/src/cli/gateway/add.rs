@@ -1,4 +1,4 @@
-//! `ringway gateway add`: the record gets another gateway, and the gateway its files.
+//! `ringway gateway add`: adds a gateway to the record, and creates its files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
     let config = new.path("gateway.toml");
     let edits = new.edits();
     let created = new.create()?;
-    // Wrong options leave nothing behind, so that the corrected command finds no file in its way.
+    // Check before writing: wrong options must leave no files in the way of the corrected command.
     load(&config, &edits)?;
     change.write()?;
     created.keep();
@@ -67,7 +67,7 @@ fn refuse_known(args: &Add, record: &Member) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The site that it serves, and the ranges of one that is new.
+/// The site that it serves, with the ranges of a new one.
 fn site(args: &Add, own: &OwnRecord) -> Result<(SiteId, Vec<Prefix>), Failure> {
     let record = &own.member;
     let Some(choice) = &args.site else {
@@ -143,7 +143,7 @@ fn new_files(
     }
     for other in &change.own.others {
         let path = other.place.file.as_path();
-        // The bytes, not the parsed record: the fingerprint is that of the file.
+        // The file's bytes, not the parsed record: the fingerprint is that of the file.
         let text =
             fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         new.file(&format!("members/{}.member.toml", other.org), &text);
@@ -158,8 +158,8 @@ fn dir(args: &Add, own: &OwnRecord) -> PathBuf {
     }
 }
 
-/// Loads the created files as `run` will: a combination of options may have faults that none has
-/// alone. They quote the lines, which are gone again when somebody reads them.
+/// Loads the new files as `run` will, because a combination of options may be faulty. The faults
+/// quote the lines, since the files are removed again.
 fn load(path: &Path, edits: &Edits) -> Result<(), Faults> {
     let config = Config::load_edited(path, edits)?;
     match conflicts(&config, &[], &BTreeSet::new()) {
@@ -168,7 +168,7 @@ fn load(path: &Path, edits: &Edits) -> Result<(), Faults> {
     }
 }
 
-/// What the new gateway's host receives.
+/// The instructions for the new gateway's host.
 fn hand_over(args: &Add, dir: &Path, change: &Change<'_>, has_key: bool) -> String {
     let name = &args.name;
     let dir = dir.display();

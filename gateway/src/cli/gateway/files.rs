@@ -11,11 +11,11 @@ use super::Add;
 use crate::cli::Failure;
 use crate::cli::edit::{parse, set};
 
-/// The tunnel port of a gateway of which nothing else is known.
+/// The default tunnel port.
 const LISTEN: &str = "0.0.0.0:4600";
 
-/// The text of its `gateway.toml`, and a note for the operator. `here` is the gateway beside the
-/// record: another gateway of its site has the same rules, names and reserved ranges.
+/// The text of its `gateway.toml`, and a note for the operator. If `here`, the gateway beside the
+/// record, serves the same site, the new one gets its rules, names and reserved ranges.
 pub(super) fn text(
     args: &Add,
     id: &GatewayId,
@@ -43,7 +43,7 @@ fn dns_listen(args: &Add) -> Vec<SocketAddr> {
     args.dns_listen.iter().map(|listen| listen.0).collect()
 }
 
-/// `gateway.toml` of the gateway here, for the new one.
+/// A copy of the `gateway.toml` of the gateway here, adapted for the new one.
 fn copy(args: &Add, id: &GatewayId, config: &Config) -> Result<(String, Option<String>), Failure> {
     let path = &config.path;
     let text =
@@ -51,7 +51,7 @@ fn copy(args: &Add, id: &GatewayId, config: &Config) -> Result<(String, Option<S
     let mut document = parse(&text)?;
 
     set(document.as_table_mut(), "gateway", id.name.as_str());
-    // Another host has another address; the port may have a reason.
+    // Another host has another address, but the port may be chosen on purpose.
     let here = config.listen;
     let listen = match args.listen {
         Some(listen) => listen,
@@ -65,7 +65,7 @@ fn copy(args: &Add, id: &GatewayId, config: &Config) -> Result<(String, Option<S
     set_identity(&mut document, id);
     let note = set_dns(&mut document, args, config);
 
-    // Wherever they are here, there they lie beside the file.
+    // In the copy, these are beside the file.
     for key in ["members", "state-dir", "socket"] {
         document.remove(key);
     }
@@ -78,8 +78,8 @@ fn copy(args: &Add, id: &GatewayId, config: &Config) -> Result<(String, Option<S
     Ok((text, Some(note)))
 }
 
-/// `text`, in which no comment names the gateway that it was copied from, such as a state directory
-/// that both would use once it is no comment any more.
+/// Replaces the name of the original gateway in comments. Otherwise a commented state directory,
+/// for example, would be shared once it is uncommented.
 fn with_own_comments(text: &str, from: &str, to: &str) -> String {
     let lines = text.split_inclusive('\n').map(|line| {
         if line.trim_start().starts_with('#') {
@@ -92,7 +92,7 @@ fn with_own_comments(text: &str, from: &str, to: &str) -> String {
     lines.collect()
 }
 
-/// Where the DNS server answers at virtual addresses: those are every gateway's of the site.
+/// The virtual addresses at which DNS is served: all gateways of the site share them.
 fn shared(config: &Config) -> impl Iterator<Item = SocketAddr> {
     let listen = config.dns.listen.iter().copied();
 

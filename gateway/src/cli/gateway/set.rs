@@ -33,7 +33,7 @@ pub(super) fn set(args: &Set) -> Result<ExitCode, Failure> {
     answer(text + &unserved(&change, &gateway.site))
 }
 
-/// A warning if no gateway serves `site` any more.
+/// A warning if no gateway is left for `site`.
 fn unserved(change: &Change<'_>, site: &SiteId) -> String {
     let mut gateways = change.after.gateways.iter();
     if gateways.any(|gateway| gateway.site == *site) {

@@ -1,19 +1,19 @@
-//! Leaves out what must not be handed out: private keys, PINs and passwords, the arguments of
+//! Removes what must not be handed out: private keys, PINs and passwords, and arguments of
 //! commands.
 
 use serde_json::{Map, Value, json};
 use toml_edit::{DocumentMut, Item, Table, Value as Toml};
 
-/// What stands in the place of something.
+/// Replaces what is removed.
 const REMOVED: &str = "(removed)";
 
-/// Arrays whose first element is a program: its arguments may be credentials of a cloud.
+/// Arrays with a program as first element: its arguments may be credentials of a cloud.
 const COMMANDS: [&str; 2] = ["on-active", "on-standby"];
 
-/// Parts of the names of settings that are secret, whatever their names are one day.
+/// Parts of setting names that mark a secret, even in settings that do not exist yet.
 const SECRETS: [&str; 4] = ["password", "secret", "token", "pin"];
 
-/// The marks of a private key in PEM, of any kind.
+/// The markers of any private key in PEM.
 const BEGIN: &str = "-----BEGIN ";
 const KEY: &str = "PRIVATE KEY-----";
 
@@ -50,7 +50,7 @@ fn without_pin(line: &str) -> String {
     kept
 }
 
-/// What a file in TOML says, as JSON, without comments and secrets; `None` if it is no TOML.
+/// The contents of a TOML file as JSON, without comments and secrets; `None` if it is no TOML.
 pub(super) fn file(text: &str) -> Option<String> {
     let document: DocumentMut = text.parse().ok()?;
     let value = table(document.as_table());
@@ -118,7 +118,7 @@ mod tests {
             );
             assert_eq!(text(&all), "before\n(removed)\nafter\n");
         }
-        // One that was cut short.
+        // A truncated key.
         assert_eq!(
             text("a\n-----BEGIN PRIVATE KEY-----\nMHc"),
             "a\n(removed)\n"

@@ -1,6 +1,6 @@
-//! `ringway member add`: checks records as a reload would, shows what each changes, has the reader
-//! confirm their fingerprints, and copies them into the members directory, byte for byte. If
-//! anything is wrong with any of them, every fault is printed and nothing changes.
+//! `ringway member add`: checks records as a reload would, shows what each changes, asks the reader
+//! to confirm their fingerprints, and copies them into the members directory byte for byte. If any
+//! of them has a fault, all faults are printed and nothing changes.
 
 mod candidate;
 mod confirm;
@@ -40,7 +40,7 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
         return Err(Faults::from(faults).into());
     }
 
-    // Without the earlier records of these organizations, with which the new ones may overlap.
+    // Without the former records of these organizations, since the new ones may overlap with them.
     let replaced = replace(&mut config, &new);
     judge(&config, &new)?;
 
@@ -64,10 +64,10 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
     answer(done.collect::<String>() + &how_to_apply(&config.path))
 }
 
-/// The newest records that were accepted: by the daemon, and by this command.
+/// The newest accepted records: by the daemon, and by this command.
 fn newest(config: &Config) -> Result<Newest, Failure> {
     let mut newest = Newest::load(&config.state_dir).map_err(anyhow::Error::from)?;
-    // Those of a directory that no daemon has read yet.
+    // Records in a directory that no daemon has read yet.
     for record in &config.members {
         newest.accept(record);
     }
@@ -75,7 +75,7 @@ fn newest(config: &Config) -> Result<Newest, Failure> {
     Ok(newest)
 }
 
-/// Puts the new records in the place of those of the same organizations. Returns the earlier ones.
+/// Replaces the records of the same organizations. Returns the former ones.
 fn replace(config: &mut Config, new: &[Candidate]) -> Vec<Member> {
     let orgs: BTreeSet<_> = new.iter().map(|candidate| &candidate.record.org).collect();
     let (replaced, mut members): (Vec<Member>, Vec<Member>) = config
@@ -88,8 +88,8 @@ fn replace(config: &mut Config, new: &[Candidate]) -> Vec<Member> {
     replaced
 }
 
-/// Reports the faults of the new records. The records that are there already have the older claim:
-/// where one of them overlaps with a new one, the fault is the new one's.
+/// Reports the faults of the new records. The existing records have the older claims: an overlap of
+/// both is a fault of the new record.
 fn judge(config: &Config, new: &[Candidate]) -> Result<(), Failure> {
     let files: BTreeSet<_> = new
         .iter()
@@ -105,7 +105,7 @@ fn judge(config: &Config, new: &[Candidate]) -> Result<(), Failure> {
     let lapsed = Trust::build(config)?.lapsed(UnixTime::now());
     let overlapping = conflicts(config, &connected, &accepted).0;
     let mut faults: Vec<Fault> = lapsed.into_iter().chain(overlapping).collect();
-    // Faults among the other records do not keep these out.
+    // Faults of other records do not matter here.
     faults.retain(|fault| files.contains(&fault.place.file));
     if faults.is_empty() {
         Ok(())

@@ -1,4 +1,4 @@
-//! `ringway member list`: who is a member, by the files. A running gateway is not asked.
+//! `ringway member list`: lists the members in the files. Does not ask a running gateway.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `ringway member show`: the contents of a record, above all its fingerprint.
+//! `ringway member show`: shows a record, in particular its fingerprint.
 
 mod report;
 
@@ -16,7 +16,7 @@ use crate::cli::table::Table;
 use crate::cli::{Failure, answer, answer_json};
 use report::Report;
 
-/// Serial numbers that are shown of a revocation list.
+/// Maximum number of serial numbers shown of a revocation list.
 const MOST_SERIALS: usize = 16;
 
 /// Runs `ringway member show`.
@@ -82,7 +82,7 @@ fn validity(ca: &Certificate, now: UnixTime) -> String {
     }
 }
 
-/// The revocation list of a CA, which lies beside the record.
+/// The revocation list of a CA, from the file beside the record.
 fn describe_list(table: &mut Table, list: &Crl) {
     let due = date(list.next_update);
     let late = if list.is_stale(UnixTime::now()) {
@@ -109,7 +109,7 @@ fn describe_list(table: &mut Table, list: &Crl) {
     table.row(["revoked by it".into(), revoked]);
 }
 
-/// The site that a gateway serves, and where it can be dialled.
+/// The site of a gateway, and its endpoints.
 fn place_of(gateway: &Gateway) -> String {
     match gateway.endpoints.as_slice() {
         [] => format!("at {}, only dials", gateway.site),

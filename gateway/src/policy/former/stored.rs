@@ -1,11 +1,11 @@
-//! [`Remembered`]: rules in addresses, and when each was in force last.
+//! [`Remembered`]: rules in addresses, and when each was last in force.
 
 use std::path::Path;
 
 use ringway_config::{Allow, Origin, Place, PortRange, Prefix, Service, Target};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The rules in force, and those that were within the time that a connection may idle.
+/// The rules in force, and those that ended recently.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Remembered {
@@ -16,7 +16,7 @@ pub(super) struct Remembered {
 #[serde(deny_unknown_fields)]
 struct Entry {
     rule: StoredRule,
-    /// When it was in force last, seconds since 1970; `None`: it is.
+    /// When it ended, seconds since 1970; `None` if it is in force.
     ended: Option<u64>,
 }
 
@@ -45,12 +45,12 @@ enum StoredService {
     Protocol(u8),
 }
 
-/// A prefix as its text.
+/// A prefix, stored as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Text(Prefix);
 
 impl Remembered {
-    /// These rules are in force.
+    /// Rules that are in force.
     pub(super) fn new(rules: Vec<StoredRule>) -> Remembered {
         let entries = rules.into_iter().map(|rule| Entry { rule, ended: None });
         Remembered {
@@ -58,26 +58,26 @@ impl Remembered {
         }
     }
 
-    /// These rules were in force until `now`.
+    /// Rules that were in force until `now`.
     pub(super) fn ended(rules: &[Allow], now: u64) -> Remembered {
         let mut remembered = Remembered::default();
         remembered.forget(rules, now);
         remembered
     }
 
-    /// The rules in force at `now` are `current`. Others end now, or have ended already; what ended
-    /// more than `keep` seconds ago is forgotten.
+    /// Replaces the rules in force by `current` at `now`. Other rules end now, or have ended
+    /// already; those that ended more than `keep` seconds ago are dropped.
     pub(super) fn follow(&mut self, current: Vec<StoredRule>, now: u64, keep: u64) {
         self.rules.retain_mut(|entry| {
             let ended = *entry.ended.get_or_insert(now);
-            // A clock that was set back makes the end seem later, which lets in less.
+            // If the clock was set back, the end seems later, which admits less.
             !current.contains(&entry.rule) && now < ended.saturating_add(keep)
         });
 
         self.rules.extend(Remembered::new(current).rules);
     }
 
-    /// Has `rules` in the place of all that have ended.
+    /// Replaces all ended rules by `rules`.
     pub(super) fn forget(&mut self, rules: &[Allow], now: u64) {
         self.rules.retain(|entry| entry.ended.is_none());
         self.rules.extend(rules.iter().map(|rule| Entry {
@@ -92,7 +92,7 @@ impl Remembered {
         ended.map(|entry| entry.rule.allow()).collect()
     }
 
-    /// Bytes that it takes on disk.
+    /// Size on disk, bytes.
     pub(super) fn len(&self) -> usize {
         serde_json::to_vec(self).map_or(usize::MAX, |bytes| bytes.len())
     }

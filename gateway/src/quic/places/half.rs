@@ -1,7 +1,7 @@
-//! [`Half`]: the places of one side, shared fairly. While there is room, everybody gets one. After
-//! that, a newcomer takes the oldest place of the network that holds the most, and within a network
-//! of the address that holds the most. If nobody holds more than the newcomer would, it takes a
-//! place that has been held for longer than a handshake needs, or none.
+//! [`Half`]: the places of one half, shared fairly. While there are free places, every handshake
+//! gets one. After that, a newcomer takes the oldest place of the network that holds the most, and
+//! within a network of the address that holds the most. If no network holds more than the
+//! newcomer's would, it takes a place that was held for longer than a handshake needs, or none.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,17 +11,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::source::Source;
 
-/// Places of one network, and so of one address.
+/// Maximum of places for one network, and so for one address.
 const PER_NETWORK: usize = 16;
 
-/// A handshake that is not over by then gives way to one whose network holds as many places. Three
-/// round trips to the other side of the earth.
+/// A handshake older than this gives way to one whose network holds as many places. It is the time
+/// of three round trips around half the earth.
 const MATURE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Half {
     size: usize,
-    /// By number, the oldest first.
+    /// The occupied places, by number, the oldest first.
     held: BTreeMap<u64, Held>,
 }
 
@@ -54,15 +54,15 @@ impl Half {
         networks.filter(|held| *held == network).count()
     }
 
-    /// Place `number` for `source`, if there is one. What is returned is cancelled when a later
-    /// handshake takes it.
+    /// Takes place `number` for `source`, if possible. The returned token is cancelled when a later
+    /// handshake takes the place.
     pub(super) fn take(
         &mut self,
         number: u64,
         source: Source,
         now: Instant,
     ) -> Option<CancellationToken> {
-        // A network at its limit pays with a place of its own, and no other loses one.
+        // A network at its limit replaces a place of its own; no other network loses one.
         if self.of_network(source.network) >= PER_NETWORK {
             self.evict_of_network(source.network, source, now)?;
         } else if self.held.len() >= self.size {
@@ -79,25 +79,25 @@ impl Half {
         Some(evicted)
     }
 
-    /// The place `number` is free, if no other handshake has taken it already.
+    /// Releases place `number`, unless another handshake has already taken it.
     pub(super) fn release(&mut self, number: u64) {
         self.held.remove(&number);
     }
 
-    /// Frees a place of the network that holds the most; `None` if it must not.
+    /// Evicts from the network that holds the most; `None` if that would not be fair.
     fn evict_of_largest(&mut self, newcomer: Source, now: Instant) -> Option<()> {
         let networks = counts(self.held.values().map(|held| held.source.network));
         let (largest, most) = largest(&networks)?;
         let own = networks.get(&newcomer.network).copied().unwrap_or_default();
 
-        // With the newcomer, its network holds one more: it must not come to hold the most.
+        // With the newcomer, its network holds one more, and must not become the largest.
         if most > own + 1 {
             return self.evict_oldest(|source| source.network == largest);
         }
         self.evict_mature(|_| true, now)
     }
 
-    /// Frees a place of `network`, whose share is used up; `None` if it must not.
+    /// Evicts from `network`, which is at its limit; `None` if that would not be fair.
     fn evict_of_network(&mut self, network: IpAddr, newcomer: Source, now: Instant) -> Option<()> {
         let sources = self.held.values().map(|held| held.source);
         let here = sources.filter(|source| source.network == network);
@@ -108,7 +108,7 @@ impl Half {
             .copied()
             .unwrap_or_default();
 
-        // An address that then still has no fewer places than the newcomer can give one up.
+        // Only from an address that afterwards still holds at least as many as the newcomer.
         if most > own + 1 {
             return self.evict_oldest(|source| source.address == largest);
         }

@@ -1,5 +1,5 @@
-//! [`Recent`]: addresses from which a handshake was completed lately. Bounded, also for each
-//! network: a member with many addresses displaces no other member's.
+//! [`Recent`]: addresses from which a handshake was completed recently. Also bounded for each
+//! network, so that a member with many addresses displaces no other member's.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::source::Source;
 
-/// How long an address is remembered: longer than a session lasts without being replaced.
+/// How long an address is remembered: longer than the life of a session.
 const LIFE: Duration = Duration::from_secs(2 * 3600);
 
-/// Addresses in all.
+/// Maximum number of addresses.
 const MAX: usize = 4096;
 
-/// Addresses of one network.
+/// Maximum number of addresses of one network.
 const PER_NETWORK: usize = 16;
 
 #[derive(Debug, Default)]
@@ -29,8 +29,8 @@ impl Recent {
             .is_some_and(|at| now.saturating_duration_since(*at) < LIFE)
     }
 
-    /// Remembers `source`, in place of the address of its network, or of all, that was seen longest
-    /// ago.
+    /// Adds `source`. If its network or the table is full, it replaces the entry that was seen
+    /// longest ago.
     pub(super) fn insert(&mut self, source: Source, now: Instant) {
         self.seen.insert(key(source), now);
 
@@ -55,7 +55,7 @@ fn key(source: Source) -> (IpAddr, IpAddr) {
     (source.network, source.address)
 }
 
-/// The entry that was seen longest ago. Handshakes complete rarely enough for a search.
+/// The entry that was seen longest ago. Handshakes complete rarely enough for a linear search.
 fn oldest<'a>(
     entries: impl Iterator<Item = (&'a (IpAddr, IpAddr), &'a Instant)>,
 ) -> Option<(IpAddr, IpAddr)> {

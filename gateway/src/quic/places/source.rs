@@ -1,13 +1,13 @@
-//! [`Source`]: where a handshake comes from, as places are shared.
+//! [`Source`]: the origin of a handshake, for the sharing of places.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An address with its network. What costs a stranger as much as one address counts as one.
+/// An address and its network, where everything that one host can use counts as one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Source {
     /// An IPv4 address, or the /64 of an IPv6 one: a host has a whole /64.
     pub(super) address: IpAddr,
-    /// The /24 or the /48: what one customer is usually given.
+    /// The /24 or /48: what one customer usually gets.
     pub(super) network: IpAddr,
 }
 

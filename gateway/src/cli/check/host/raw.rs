@@ -1,6 +1,6 @@
-//! The right to send packets of one's own making, CAP_NET_RAW: what is lost without it, of the
-//! gateway that runs, or else of one that this process would be. Root's command tells nothing of an
-//! unprivileged gateway's rights.
+//! The capability CAP_NET_RAW: what does not work without it, for the running gateway, or else for
+//! one started as this process. A command of root says nothing about the capabilities of an
+//! unprivileged gateway.
 
 use std::net::SocketAddr;
 
@@ -12,7 +12,7 @@ use crate::admin::report::TunnelReport;
 use crate::admin::socket;
 use crate::ha::keeper::RAW_REMEDY;
 
-/// Bytes of an IPv6 path below which the gateway makes the fragments of longer packets itself.
+/// IPv6 path MTU below which the gateway itself fragments longer packets.
 const SMALL: u16 = 1360;
 
 pub(super) fn find(config: &Config) -> Vec<Finding> {
@@ -37,7 +37,7 @@ pub(super) fn find(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// True for a tunnel on a small path over IPv6.
+/// True for a tunnel over IPv6 with a small path MTU.
 fn is_small(tunnel: &TunnelReport) -> bool {
     let address = tunnel.address.as_deref().and_then(|text| text.parse().ok());
     let is_ipv6 = address.is_some_and(|address: SocketAddr| address.is_ipv6());

@@ -1,5 +1,5 @@
-//! What of this host keeps `[ha]` from working: a missing interface, network or program. The
-//! gateway starts all the same, and says so too.
+//! Checks what `[ha]` needs on this host: an interface, a network, the programs. A gateway starts
+//! without them, and reports them too.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +12,7 @@ pub(super) async fn find(config: &Config, links: &Links) -> Vec<Finding> {
     let ha = &config.ha;
     let mut findings = Vec::new();
 
-    // Commands alone need nothing of the host but their programs.
+    // Without addresses, only the programs are needed.
     if !ha.addresses.is_empty() {
         findings.extend(interface(config).await);
         let elsewhere = ha

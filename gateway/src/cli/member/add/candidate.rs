@@ -1,19 +1,19 @@
-//! [`Candidate`]: a record that is to be added.
+//! [`Candidate`]: a record to be added.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use ringway_config::{Config, Fault, Faults, Member, Place, limits};
 
-/// One record, and the bytes that its fingerprint is of.
+/// A record with its bytes, from which the fingerprint is computed.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) record: Member,
     pub(super) bytes: Vec<u8>,
 }
 
-/// Reads `files`; of a directory, every record in it but that of our own organization. Fails with
-/// every fault of every file.
+/// Reads `files`; from a directory, every record except our own organization's. Fails with the
+/// faults of all files.
 pub(super) fn read(files: &[PathBuf], config: &Config) -> Result<Vec<Candidate>, Faults> {
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut faults = Vec::new();
@@ -49,7 +49,7 @@ fn take(path: &Path, config: &Config, into: &mut Vec<Candidate>, faults: &mut Ve
 
     let mut others = into.iter().map(|other| &other.record);
     match others.find(|other| other.org == candidate.record.org) {
-        // The same record twice, as in a directory and by its name.
+        // The same record twice, for example in a directory and by name.
         Some(other) if other.digest == candidate.record.digest => {}
         Some(other) => faults.push(Fault {
             place: candidate.record.place.clone(),
@@ -134,14 +134,14 @@ fn wrong_consortium(record: &Member, config: &Config) -> Option<Fault> {
 }
 
 impl Candidate {
-    /// True if the organization is a member with this very record.
+    /// True if the organization is already a member with exactly this record.
     pub(super) fn is_known(&self, config: &Config) -> bool {
         config
             .record(&self.record.org)
             .is_some_and(|known| known.digest == self.record.digest)
     }
 
-    /// Says so.
+    /// A message about that.
     pub(super) fn is_there(&self, config: &Config) -> String {
         let org = &self.record.org;
         let place = config
@@ -150,7 +150,7 @@ impl Candidate {
         format!("{org} is a member with this very record: {place}\n")
     }
 
-    /// The file that the record becomes.
+    /// The file that the record is written to.
     pub(super) fn target(&self, replaced: &[Member], config: &Config) -> PathBuf {
         let org = &self.record.org;
         match replaced.iter().find(|old| old.org == *org) {
@@ -159,7 +159,7 @@ impl Candidate {
         }
     }
 
-    /// Says what was done.
+    /// A message about what was done.
     pub(super) fn done(&self, replaced: &[Member], config: &Config) -> String {
         let org = &self.record.org;
         let target = self.target(replaced, config);

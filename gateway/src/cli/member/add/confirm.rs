@@ -1,5 +1,5 @@
-//! [`Fingerprints`]: what another channel says about the records, and the question to the reader
-//! at the terminal. An attacker that changes a record on its way changes what is sent with it too.
+//! [`Fingerprints`]: the fingerprints from another channel, or the question to the reader at the
+//! terminal. An attacker who changes a record in transit also changes what is sent with it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,10 +15,10 @@ use crate::cli::member::Add;
 /// Hexadecimal digits in a group.
 const GROUP: usize = 8;
 
-/// Groups that the reader types: 64 bits, which nobody finds a second record for.
+/// Number of groups that the reader types: 64 bits, for which nobody can find a second record.
 const TYPED: usize = 2;
 
-/// Fingerprints that were handed over; `None`: none were.
+/// The given fingerprints; `None` if there were none.
 pub(super) struct Fingerprints(Option<BTreeSet<Digest>>);
 
 impl Fingerprints {
@@ -53,7 +53,7 @@ impl Fingerprints {
         }
     }
 
-    /// The fault of a record whose fingerprint is not among those that were handed over.
+    /// The fault of a record whose fingerprint is not among the given ones.
     pub(super) fn fault(&self, candidate: &Candidate) -> Option<Fault> {
         let record = &candidate.record;
         let given = self.0.as_ref()?;
@@ -77,7 +77,7 @@ impl Fingerprints {
         })
     }
 
-    /// Has the reader confirm each record, unless its fingerprint was handed over.
+    /// Asks the reader to confirm each record, unless its fingerprint was given.
     pub(super) fn confirm(&self, new: &[Candidate]) -> Result<(), Failure> {
         if self.0.is_some() {
             return Ok(());
@@ -113,7 +113,7 @@ fn ask(candidate: &Candidate) -> Result<(), Failure> {
     let mut line = String::new();
     io::stdin().read_line(&mut line)?;
 
-    // With or without blanks and colons between them.
+    // With or without blanks and colons in between.
     let typed: String = line.chars().filter(char::is_ascii_hexdigit).collect();
     if typed.eq_ignore_ascii_case(hex) {
         return Ok(());
@@ -124,7 +124,7 @@ fn ask(candidate: &Candidate) -> Result<(), Failure> {
     )))
 }
 
-/// A fingerprint in groups that can be read over the telephone.
+/// A fingerprint in groups, to be read over the telephone.
 pub(super) fn grouped(digest: Digest) -> String {
     let text = digest.to_string();
     let hex = text.trim_start_matches("sha256:").as_bytes();

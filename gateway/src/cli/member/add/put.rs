@@ -1,4 +1,4 @@
-//! Writes the records: all of them, or none.
+//! Writes all of the records, or none.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,13 @@ use ringway_config::{Config, Ledger as _, Member, Newest};
 
 use super::candidate::Candidate;
 
-/// A file that was replaced, and what it held.
+/// A replaced file, with its former content.
 struct Written {
     path: PathBuf,
     before: Option<Vec<u8>>,
 }
 
-/// Writes each file as it was handed over, into a directory that may not exist yet, and remembers
-/// the records as the newest.
+/// Writes each record's file, and creates the directory if necessary. Records them as the newest.
 pub(super) fn all(new: &[Candidate], replaced: &[Member], config: &Config) -> anyhow::Result<()> {
     let mut written = Vec::new();
     let done = write(new, replaced, config, &mut written).and_then(|()| {
@@ -45,7 +44,7 @@ fn write(
     for candidate in new {
         let path = candidate.target(replaced, config);
         let before = fs::read(&path).ok();
-        // The bytes, not the parsed record: the fingerprint is that of the file.
+        // The file's bytes, not the parsed record: the fingerprint is that of the file.
         put(&path, &candidate.bytes)
             .with_context(|| format!("nothing was added: cannot write {}", path.display()))?;
         written.push(Written { path, before });
@@ -62,7 +61,7 @@ fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 impl Written {
     fn undo(&self) {
-        // What cannot be undone is as a crash would leave it: whole files, but not of all records.
+        // If this fails, the state is as after a crash: whole files, but not of all records.
         _ = match &self.before {
             Some(bytes) => disk::replace(&self.path, bytes, Access::Everybody),
             None => disk::remove(&self.path),

@@ -1,4 +1,4 @@
-//! What a record changes, for the reader.
+//! Shows what a record changes.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::confirm::grouped;
 
-/// What `after` changes of `before`: everything, if there is none.
+/// The changes from `before` to `after`; everything, if there is no former record.
 pub(in crate::cli) fn changes(before: Option<&Member>, after: &Member) -> Result<String, Faults> {
     let changes = between(before, after)?;
     let mut text = match before {
@@ -54,7 +54,7 @@ struct Version {
 }
 
 impl Difference {
-    /// What `after` changes of `before`.
+    /// The changes from `before` to `after`.
     pub(in crate::cli) fn of(before: &Member, after: &Member) -> Result<Difference, Faults> {
         let Changes { added, removed } = between(Some(before), after)?;
 
@@ -86,12 +86,12 @@ fn between(before: Option<&Member>, after: &Member) -> Result<Changes, Faults> {
         });
     };
 
-    // What is in force was checked when it was put in force.
+    // The former record was checked when it was put in force.
     names.extend(self::names(before).unwrap_or_default());
     Ok(Changes::between(before, after, &|root| name(root, &names)))
 }
 
-/// The certificates of a record beside their texts.
+/// The parsed certificates of a record, with their texts.
 fn names(member: &Member) -> Result<Vec<(String, Certificate)>, Faults> {
     let pems = member.roots.iter().map(|root| root.pem.clone());
 

@@ -1,4 +1,4 @@
-//! What keeps no record out, and what the operator should know before it counts.
+//! Warnings that do not refuse a record, but that the operator should know.
 
 use ringway_config::{Config, Escaped, Fault, Member};
 use ringway_identity::crl::path_beside;
@@ -6,7 +6,7 @@ use ringway_identity::trust;
 
 use super::candidate::Candidate;
 
-/// One line for each warning about the `new` records, with which `config` would run.
+/// One line for each warning about the `new` records, if `config` ran with them.
 pub(super) fn warnings(config: &Config, new: &[Candidate], replaced: &[Member]) -> String {
     let is_new = |fault: &Fault| {
         let mut places = new.iter().map(|candidate| &candidate.record.place.file);
@@ -26,8 +26,7 @@ pub(super) fn warnings(config: &Config, new: &[Candidate], replaced: &[Member]) 
         .collect()
 }
 
-/// Sites that nobody serves because of what a new record says, or does not say any more. The
-/// record itself is taken.
+/// Sites that no gateway serves because of a new record. The record itself is accepted.
 fn changed_serving(config: &Config, new: &[Candidate]) -> Vec<Fault> {
     let mut faults = config.unserved();
     faults.extend(config.unused_transit());
@@ -46,8 +45,8 @@ fn changed_serving(config: &Config, new: &[Candidate]) -> Vec<Fault> {
     faults
 }
 
-/// What the revocation lists that lie where the record comes mean for it, and that those beside
-/// the file that was handed over are not taken with it.
+/// Warnings about revocation lists: those beside the record's target, and that lists beside the
+/// given file are not copied.
 fn of_lists(candidate: &Candidate, replaced: &[Member], config: &Config) -> Vec<Fault> {
     let target = candidate.target(replaced, config);
     let offered = path_beside(&candidate.record.place.file);
