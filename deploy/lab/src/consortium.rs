@@ -1,7 +1,8 @@
 //! The files of the consortium's gateways, created with an operator's commands.
 //!
-//! `org init`, `member add` and `check` do the work. This module adds what `org init` leaves to the
-//! operator: the DNS records of the site's machines, and the policy for what runs in a laboratory.
+//! `org init`, `member add` and `check` do the work. This module adds what an operator adds to the
+//! output of `org init`: the DNS records of the site's machines, and the policy for the
+//! laboratory's services.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -25,7 +26,7 @@ pub(crate) fn create(lab: &Lab) -> Result<()> {
             data_centre::add_site(lab, org)?;
         }
         append_site(lab.topology(), org)?;
-        // It gets the names and rules of the first one.
+        // It copies the names and rules of the first one.
         for second in lab.topology().gateways(org).skip(1) {
             add_gateway(lab, org, second)?;
         }
@@ -91,7 +92,7 @@ fn add_gateway(lab: &Lab, org: Org, gateway: &Node) -> Result<()> {
     Ok(())
 }
 
-/// The options that say where others dial a gateway, and where it answers DNS queries.
+/// The options with a gateway's endpoints and its DNS addresses.
 fn where_it_is(topology: &Topology, gateway: &Node) -> Vec<String> {
     let (inside, outside) = gateway.addresses.split_at(2);
     let shared = gateway.org.and_then(|org| topology.virtual_addresses(org));
@@ -112,7 +113,7 @@ fn add_member(lab: &Lab, gateway: &Node, other: Org) -> Result<()> {
     let record = record(lab, other);
     let bytes = fs::read(&record).with_context(|| format!("cannot read {}", record.display()))?;
 
-    // Between real organizations the fingerprint travels over another channel, such as a telephone.
+    // Between real organizations the fingerprint uses another channel, such as a telephone.
     let mut add = lab.ringway(&gateway.name)?;
     add.args(["member", "add"])
         .arg(&record)
@@ -124,7 +125,7 @@ fn add_member(lab: &Lab, gateway: &Node, other: Org) -> Result<()> {
     Ok(())
 }
 
-/// Appends to the file of the first gateway what an operator decides about the site.
+/// Appends the operator's settings for the site to the file of the first gateway.
 fn append_site(topology: &Topology, org: Org) -> Result<()> {
     let config = topology.org_dir(org).join("gateway.toml");
     let mut text =
@@ -148,7 +149,7 @@ fn records(topology: &Topology, org: Org) -> String {
     text
 }
 
-/// What the site's hosts use as their router and resolver.
+/// The addresses that the site's hosts use as their router and resolver.
 fn virtual_addresses([v4, v6]: [IpAddr; 2]) -> String {
     format!(
         "# The active gateway has these.\n[ha]\naddresses = [\"{v4}/24\", \"{v6}/64\"]\n\
@@ -160,7 +161,7 @@ fn record_entry(label: &str, kind: &str, address: &str) -> String {
     format!("[[dns.record]]\nname = \"{label}\"\ntype = \"{kind}\"\ndata = \"{address}\"\n\n")
 }
 
-/// Rules for what the laboratory and its tests run; `org init` has written those for Fabric.
+/// Rules for the laboratory's services and its tests; `org init` writes those for Fabric.
 fn policy(topology: &Topology, org: Org) -> String {
     let mut prefixes: Vec<String> = org.prefixes().into();
     if topology.has_data_centre(org) {

@@ -5,7 +5,7 @@
 //!   dc0.org0 192.168.7.2 ── 192.168.7.1 nat 203.0.113.66 ── wan ── gw.org0 (and gw2.org0)
 //!   10.20.0.11, fd00:20::11 (org0's site idc, via vpc)
 //! ```
-//! Its TUN device gets the addresses of the mesh; the data centre's network knows nothing of them.
+//! Its TUN device gets addresses of the mesh; the data centre's network does not know them.
 //!
 //! [`Extra::Attach`]: crate::topology::Extra::Attach
 
@@ -29,7 +29,7 @@ const ADDRESSES: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0x20, 0, 0, 0, 0, 0, 0x11)),
 ];
 
-/// The prefixes of the site that it is in.
+/// The prefixes of its site.
 pub(crate) const PREFIXES: [&str; 2] = ["10.20.0.0/24", "fd00:20::/64"];
 
 /// The network of the data centre: the router's address and the host's.
@@ -44,7 +44,7 @@ const UPLINK: [Ipv4Addr; 2] = [
 /// The WAN's end of the router's link.
 const ON_THE_WAN: &str = "nat0";
 
-/// What leaves the data centre has the router's address.
+/// Packets that leave the data centre get the router's address.
 const MASQUERADE: &str = "table ip nat {
     chain leaves {
         type nat hook postrouting priority srcnat
@@ -111,7 +111,7 @@ pub(crate) fn addresses(node: &Node) -> String {
     }
 }
 
-/// Has the router translate.
+/// Makes the router translate addresses.
 pub(crate) fn translate(router: &Node) -> Result<()> {
     let nft = ["netns", "exec", &router.netns, "nft", "-f", "-"];
     feed(&mut command("ip", nft), MASQUERADE)?;

@@ -24,12 +24,12 @@ const LOG_LINES: usize = 15;
 /// One line of the summary.
 struct Row {
     title: &'static str,
-    /// What the step saw, or why it failed.
+    /// The observation of the step, or its failure.
     outcome: Result<String>,
     elapsed: Duration,
 }
 
-/// Removes the laboratory when dropped, so on every way out.
+/// Removes the laboratory when dropped, in any case.
 struct RemoveOnDrop(LabName);
 
 impl Drop for RemoveOnDrop {
@@ -46,7 +46,7 @@ pub(crate) fn run(name: LabName, ringway: PathBuf) -> Result<ExitCode> {
     let start = Instant::now();
     println!("Three organizations, three private networks, one mesh.\n");
 
-    // The block removes the laboratory before the summary says that it is gone.
+    // The block removes the laboratory before the summary reports it.
     let rows = {
         let _remove = RemoveOnDrop(name.clone());
         run_steps(name, ringway)
@@ -71,7 +71,7 @@ fn run_steps(name: LabName, ringway: PathBuf) -> Vec<Row> {
         build(name.clone(), ringway)
     })];
 
-    // A laboratory that is only half built can still be opened, to show its gateways' logs.
+    // Even a laboratory that is only half built can be opened, to show its gateways' logs.
     let Some(mut lab) = Lab::open(name).ok().flatten() else {
         return rows;
     };

@@ -1,7 +1,7 @@
 //! Turns Ctrl-C and SIGTERM into a flag that long waits check.
 //!
-//! An interrupted command then returns an error like any other, and the code that removes the
-//! laboratory runs.
+//! An interrupted command returns an error like any other, so the code that removes the laboratory
+//! runs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on SIGINT, SIGTERM and SIGHUP set the flag and no longer end the process.
+/// Makes SIGINT, SIGTERM and SIGHUP set the flag instead of ending the process.
 pub(crate) fn catch() -> Result<()> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()

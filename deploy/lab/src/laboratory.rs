@@ -4,9 +4,9 @@
 //!   (nothing) ── up ──► Building ── tunnels up, names resolve ──► Ready ── down ──► (nothing)
 //!                           └───────────── down, or the next up ────────────────────┘
 //! ```
-//! `down` also removes what a killed command has left: the namespaces that the state file says were
-//! made or about to be made, and the processes in them. Namespaces of others are left alone, also
-//! if they have such names.
+//! `down` also removes what a killed command has left: the namespaces that were made, or about to
+//! be made, according to the state file, and the processes in them. Other namespaces are left
+//! alone, even if they have such names.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -26,19 +26,19 @@ use crate::step::Step;
 use crate::topology::{Equipment, Kind, LabName, Node, Topology};
 use crate::{consortium, interrupt, network, program, status, wan};
 
-/// Limit for all tunnels to come up, and again for all names to resolve.
+/// Time limit for all tunnels to come up, and again for all names to resolve.
 const JOIN: Duration = Duration::from_secs(30);
-/// Limit for a gateway to close its sessions and end.
+/// Time limit for a gateway to close its sessions and end.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// How a laboratory is set up.
+/// Options of a laboratory.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The `ringway` program that its gateways run.
+    /// The `ringway` program for its gateways.
     pub binary: PathBuf,
     /// False: the WAN counts private addresses but lets them through.
     pub wan_filter: bool,
-    /// What it has besides.
+    /// Additional machines.
     pub equipment: Equipment,
 }
 
@@ -63,12 +63,12 @@ pub struct Lab {
     state: State,
 }
 
-/// What [`Lab::up`] did.
+/// The result of [`Lab::up`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpOutcome {
     /// It created the laboratory.
     Created,
-    /// The laboratory existed; these gateways had stopped and run again.
+    /// The laboratory existed; these gateways had stopped and were restarted.
     Restarted(Vec<String>),
 }
 
@@ -81,7 +81,7 @@ impl Lab {
     ) -> Result<(Lab, UpOutcome)> {
         require_root_and_programs()?;
         let topology = Topology::of(name.clone(), options.equipment);
-        // Held to the end, so that no other `up` or `down` of this laboratory runs meanwhile.
+        // Locked to the end, so that no other `up` or `down` of this laboratory runs meanwhile.
         let _lock = Lock::take(&topology)?;
 
         let state = State::load(&topology);
@@ -96,7 +96,7 @@ impl Lab {
                 return Ok((lab, UpOutcome::Restarted(started)));
             }
             Ok(None) => refuse_others(&topology)?,
-            // Incomplete, or a state file of another version: nothing to build upon.
+            // Incomplete, or a state file of another version: start from nothing.
             state => {
                 report(Step::Remains);
                 remove(&found, state.ok().flatten().as_ref())?;
@@ -159,7 +159,7 @@ impl Lab {
     /// A command that runs `program` on the machine `node`, with that machine's resolver.
     pub fn command(&self, node: &str, program: impl AsRef<Path>) -> Result<Command> {
         let mut command = Command::new("ip");
-        // In a process group of its own: Ctrl-C reaches this program, which ends the others in
+        // In a process group of its own: Ctrl-C reaches only this program, which ends the others in
         // order.
         command
             .args(["netns", "exec", &self.node(node)?.netns])
@@ -258,7 +258,7 @@ impl Lab {
     }
 
     fn build(&mut self, report: &mut dyn FnMut(Step)) -> Result<()> {
-        // Before the first namespace exists, so that a killed `up` is found.
+        // Before the first namespace exists, so that the next command finds a killed `up`.
         self.state.save(&self.topology)?;
 
         report(Step::Network);
@@ -317,7 +317,7 @@ impl Lab {
     }
 }
 
-/// The machines that `state` is about. Of a state that cannot be read, all that there can be.
+/// The machines that `state` describes; for an unreadable state, all possible machines.
 fn found(name: LabName, state: &Result<Option<State>>) -> Topology {
     let equipment = match state {
         Ok(state) => state.as_ref().map(|state| state.equipment),
@@ -350,13 +350,13 @@ fn refuse_others(topology: &Topology) -> Result<()> {
     }
 }
 
-/// Removes processes, namespaces and files, as far as this laboratory has made them.
+/// Removes the processes, namespaces and files that this laboratory has made.
 fn remove(topology: &Topology, state: Option<&State>) -> Result<()> {
     let existing = network::namespaces()?;
     let made = state.map(|state| &state.namespaces);
     let inodes = network::inodes(&existing);
     let mut present = topology.namespaces();
-    // Somebody else's now, if it has been removed and made again.
+    // A namespace that was removed and made again belongs to somebody else.
     present.retain(|netns| {
         let ours = made.and_then(|made| made.get(netns));
         existing.contains(netns) && ours.is_none_or(|ours| inodes.get(netns) == Some(ours))

@@ -1,9 +1,9 @@
 //! The laboratory: a consortium of three organizations on one machine, in network namespaces.
 //!
 //! It owns the namespaces `<lab>-*`, their directories under `/etc/netns`, and everything under
-//! `/run/ringway-lab/<lab>`. Its gateways run the real `ringway` program, set up with the commands
-//! that an operator types: `org init`, `member add`, `check`, `run`. The laboratory knows nothing
-//! about the inside of a gateway.
+//! `/run/ringway-lab/<lab>`. Its gateways run the real `ringway` program, set up with an operator's
+//! commands: `org init`, `member add`, `check`, `run`. The laboratory does not depend on a
+//! gateway's internals.
 //!
 //! ```text
 //!   orderer0.org0  orderer1.org0     peer0.org1  peer1.org1      peer0.org2  peer1.org2

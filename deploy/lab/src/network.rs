@@ -1,10 +1,10 @@
 //! Namespaces, links, addresses and resolvers: the part of a laboratory that exists without
 //! Ringway.
 //!
-//! A VPC is a switch in a namespace of its own, so packets between nodes of one site never pass
-//! their gateway. A node has one interface and a default route to its gateway. A packet to an
-//! address that nothing claims therefore reaches the gateway, and would leave it by the default
-//! route to the WAN, where a leak is counted.
+//! A VPC is a switch in its own namespace, so packets between nodes of one site do not pass their
+//! gateway. A node has one interface and a default route to its gateway. So a packet to an address
+//! that nothing claims reaches the gateway, and would take the default route to the WAN, where
+//! leaks are counted.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,20 +21,20 @@ use crate::data_centre;
 use crate::program::{command, feed, output};
 use crate::topology::{DOMAIN, Kind, Node, Org, Topology};
 
-/// Shell script that switches IPv6 duplicate address detection off. It keeps a new address from use
-/// for a second, and the laboratory has no duplicates.
+/// Shell script that disables IPv6 duplicate address detection: it delays the use of a new address
+/// by a second, and the laboratory has no duplicates.
 const NO_DAD: &str = "for name in all default; do \
                       echo 0 >/proc/sys/net/ipv6/conf/$name/accept_dad; \
                       echo 0 >/proc/sys/net/ipv6/conf/$name/accept_ra; done";
 
-/// Shell script that makes the WAN, or the data centre's router, one. A gateway enables forwarding
-/// itself.
+/// Shell script that enables forwarding on the WAN and on the data centre's router. A gateway
+/// enables it itself.
 const FORWARD: &str = "echo 1 >/proc/sys/net/ipv4/ip_forward; \
                        echo 1 >/proc/sys/net/ipv6/conf/all/forwarding";
 
 /// Creates every namespace, empty.
 pub(crate) fn create_namespaces(topology: &Topology) -> Result<()> {
-    // `ip -batch` runs many commands in one process, which makes this fast.
+    // `ip -batch` runs many commands in one process, which is fast.
     ip_batch(None, &for_each("netns add", &topology.namespaces()))
 }
 
@@ -97,7 +97,7 @@ pub fn namespaces() -> Result<Vec<String>> {
         .collect())
 }
 
-/// The inode of each of `namespaces` that exists: it tells one from another of the same name.
+/// The inodes of `namespaces` that exist: they distinguish namespaces of the same name.
 pub(crate) fn inodes(namespaces: &[String]) -> BTreeMap<String, u64> {
     let mut inodes = BTreeMap::new();
     for netns in namespaces {
@@ -142,8 +142,8 @@ fn run_script(netns: &str, script: &str) -> Result<()> {
     Ok(())
 }
 
-/// `ip` with `arguments`, which ends with this program: after a killed `up` nothing goes on
-/// creating namespaces while the next one removes them.
+/// `ip` with `arguments`. It is killed together with this program, so that after a killed `up`
+/// nothing goes on creating namespaces while the next one removes them.
 fn ip<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let with_parent = ["--pdeathsig", "KILL", "ip"];
     command("setpriv", with_parent.into_iter().chain(arguments))
@@ -204,7 +204,7 @@ fn addresses(topology: &Topology, node: &Node) -> String {
             text += &default_routes(topology.routers(org));
         }
         (Kind::Gateway, _, Some(uplink)) => {
-            // Two addresses in the VPC come first, then two on the WAN.
+            // Two addresses in the VPC, then two on the WAN.
             let (inside, outside) = node.addresses.split_at(2);
             text += &interface("lan0", inside, [24, 64]);
             text += &interface("wan0", outside, [30, 64]);
@@ -244,7 +244,7 @@ fn write_resolver(topology: &Topology, node: &Node) -> Result<()> {
         return Ok(());
     };
 
-    // A name with two dots or more is tried as it is first; `peer0.org1`, with one, goes through
+    // A name with two dots or more is tried literally first; `peer0.org1`, with one, goes through
     // the search list first.
     let search = format!(
         "search {}.{DOMAIN} {DOMAIN}\noptions ndots:2 timeout:1\n",
@@ -252,7 +252,7 @@ fn write_resolver(topology: &Topology, node: &Node) -> Result<()> {
     );
     let [v4, v6] = topology.routers(org);
     let text = match node.kind {
-        // Its daemon adds the servers.
+        // The node's daemon adds the servers.
         Kind::Attached => search,
         _ => format!("nameserver {v4}\nnameserver {v6}\n{search}"),
     };

@@ -1,4 +1,4 @@
-//! [`Certificate`]: those contents of an X.509 certificate on which decisions depend.
+//! [`Certificate`]: the contents of an X.509 certificate that decisions depend on.
 //!
 //! Reads DER (RFC 5280) with x509-parser and judges nothing: requirements are in
 //! [`verify`](super::verify) for peers, [`trust`](super::trust) for CA certificates and
@@ -28,9 +28,9 @@ pub struct Certificate {
     pub uris: Vec<String>,
     /// True if basicConstraints has the CA flag.
     pub is_ca: bool,
-    /// Most CA certificates that may follow below it (pathLenConstraint); `None` for any number.
+    /// Maximum number of CA certificates below it (pathLenConstraint); `None` if unlimited.
     pub path_length: Option<u32>,
-    /// What its key may be used for; `None` without keyUsage.
+    /// Permitted uses of its key; `None` without keyUsage.
     pub key_usage: Option<Uses>,
     /// True if extendedKeyUsage has both serverAuth and clientAuth.
     pub both_purposes: bool,
@@ -38,7 +38,7 @@ pub struct Certificate {
     pub not_before: UnixTime,
     /// Last second of validity.
     pub not_after: UnixTime,
-    /// SHA-256 of the SubjectPublicKeyInfo: revocations name keys by it.
+    /// SHA-256 of the SubjectPublicKeyInfo, by which revocations name keys.
     pub key: Digest,
     /// The SubjectPublicKeyInfo, DER.
     pub public_key: Vec<u8>,
@@ -46,7 +46,7 @@ pub struct Certificate {
     pub fingerprint: Digest,
 }
 
-/// The bits of keyUsage on which decisions depend (RFC 5280, section 4.2.1.3).
+/// The bits of keyUsage that decisions depend on (RFC 5280, section 4.2.1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Uses {
     /// digitalSignature.
@@ -66,7 +66,7 @@ pub enum Malformed {
     /// Its end is missing.
     #[error(transparent)]
     Short(#[from] Short),
-    /// So many bytes follow the certificate.
+    /// Number of bytes after the certificate.
     #[error("{0} bytes follow it")]
     TrailingBytes(usize),
     /// Not an X.509 version 3 certificate.
@@ -85,12 +85,13 @@ impl Certificate {
     pub fn read(der: &[u8]) -> Result<Certificate, Malformed> {
         whole(der)?;
         let (rest, x509) = X509Certificate::from_der(der).map_err(Malformed::unreadable)?;
-        // The fingerprint covers all of `der`: with bytes after it, a certificate could have many.
+        // The fingerprint covers all of `der`: with trailing bytes, a certificate could have many
+        // fingerprints.
         if !rest.is_empty() {
             return Err(Malformed::TrailingBytes(rest.len()));
         }
 
-        // RFC 5280, section 4.1.2.9: only version 3 has extensions, and every rule here needs them.
+        // RFC 5280, section 4.1.2.9: only version 3 has extensions, which every rule here needs.
         if x509.version() != X509Version::V3 {
             return Err(Malformed::Version(x509.version().to_string()));
         }
@@ -122,7 +123,7 @@ impl Certificate {
                 .is_some_and(|purposes| purposes.server_auth && purposes.client_auth),
             not_before: unix(x509.validity().not_before.timestamp()),
             not_after: unix(x509.validity().not_after.timestamp()),
-            // The bytes of the certificate, not encoded again: openssl gives the same digest.
+            // The original bytes, not encoded again, so that openssl computes the same digest.
             key: Digest::of(x509.public_key().raw),
             public_key: x509.public_key().raw.to_vec(),
             fingerprint,
@@ -155,7 +156,7 @@ pub(super) fn is_signed_by(der: &[u8], issuer: &[u8]) -> bool {
 
 /// A serial number as `openssl x509 -serial` prints it.
 pub(super) fn serial(octets: &[u8]) -> String {
-    // DER puts a zero before a first bit that is set.
+    // DER inserts a zero before a leading bit that is set.
     let octets = match octets {
         [0, rest @ ..] if !rest.is_empty() => rest,
         octets => octets,
@@ -168,7 +169,7 @@ fn uris(x509: &X509Certificate<'_>) -> Result<Vec<String>, x509_parser::error::X
         return Ok(Vec::new());
     };
 
-    // SPIFFE X.509-SVID, section 2: names of other kinds are allowed, and mean nothing here.
+    // SPIFFE X.509-SVID, section 2: names of other kinds are allowed, and ignored here.
     let names = names.value.general_names.iter();
     let uris = names.filter_map(|name| match name {
         GeneralName::URI(uri) => Some(String::from(*uri)),

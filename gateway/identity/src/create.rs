@@ -1,9 +1,9 @@
 //! Creates certificates: an organization's CA, and those it issues to gateways.
 //!
-//! Only the command line, the laboratory and tests create certificates. The daemon never does, and
-//! the CA key need not be on a gateway: it may be elsewhere, where it signs a gateway's
-//! [`request`](super::request), or in a [`token`](super::token). Certificates that other tools make
-//! by the same rules are as good: the test suite makes some with openssl.
+//! Only the command line, the laboratory and tests create certificates; the daemon never does. The
+//! CA key need not be on a gateway: it can stay elsewhere and sign a gateway's
+//! [`request`](super::request), or stay in a [`token`](super::token). Certificates by other tools
+//! that follow these rules are equally valid: the test suite makes some with openssl.
 //!
 //! | | CA | gateway |
 //! |---|---|---|
@@ -33,7 +33,7 @@ use super::whole::unread;
 const CA_LIFETIME: Duration = Duration::days(3652);
 /// Lifetime of a gateway's certificate.
 const GATEWAY_LIFETIME: Duration = Duration::days(365);
-/// Certificates begin a little in the past: members' clocks differ.
+/// Validity begins a little in the past, because members' clocks differ.
 const BACKDATED: Duration = Duration::minutes(5);
 
 /// Why a certificate could not be made.
@@ -45,7 +45,7 @@ pub enum CreateError {
     /// The CA certificate cannot be read.
     #[error("the CA certificate cannot be used: {0}")]
     Malformed(#[from] Malformed),
-    /// Nobody would accept what it signs.
+    /// Peers would refuse everything that it signs.
     #[error("the CA certificate is for {0}; make another CA, best with ECDSA P-256")]
     Key(#[from] Weakness),
     /// The certificate may not issue others.
@@ -63,7 +63,7 @@ pub enum CreateError {
     /// The token did not sign.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// What the token signed is not signed with the CA's key.
+    /// The token signed with another key than the CA's.
     #[error("the key in the token is not the key of the CA certificate")]
     OtherToken,
     /// The key could not be read, or signing failed.
@@ -111,7 +111,8 @@ impl Authority {
     /// An existing CA, from its PEM certificate and private key.
     pub fn read(certificate: &str, key: &str) -> Result<Authority, CreateError> {
         let (der, parsed) = read_certificate(certificate)?;
-        // With the key of another CA, issuing would succeed and every peer would refuse the result.
+        // Check now: with another CA's key, issuing would succeed, but every peer would refuse the
+        // result.
         let key = KeyPair::from_pem(key)?;
         if Digest::of(&key.subject_public_key_info()) != parsed.key {
             return Err(CreateError::Mismatch);
@@ -173,7 +174,7 @@ impl Authority {
     }
 
     /// Issues a certificate for the public key `key` to the gateway `id`, PEM. Only the key comes
-    /// from the caller: whatever else a request asks for is not given.
+    /// from the request: nothing else that it asks for is granted.
     pub fn certify(
         &self,
         id: &GatewayId,
@@ -202,7 +203,8 @@ impl Authority {
         let signed = params
             .signed_by(key, &self.issuer)
             .map_err(|error| self.issuer.key().cause(error))?;
-        // A token may hold another key than the certificate's, and nothing else would show it.
+        // A token may hold another key than the certificate's, which would not be noticed
+        // otherwise.
         if !super::certificate::is_signed_by(signed.der(), &self.der) {
             return Err(CreateError::OtherToken);
         }

@@ -1,9 +1,9 @@
 //! [`Crl`]: a certificate revocation list (RFC 5280, section 5) of an organization's CA.
 //!
-//! It lies beside the record, `beta.crl` beside `beta.member.toml`, as PEM or DER; a PEM file may
-//! hold the lists of several CAs. Only a CA certificate of that record can sign one. webpki reads
-//! it and looks certificates up in it; what people and the order of lists need is read with
-//! x509-parser.
+//! The file is beside the record, `beta.crl` beside `beta.member.toml`, as PEM or DER; a PEM file
+//! may contain lists of several CAs. Only a CA certificate of that record can sign one. webpki
+//! parses a list and looks certificates up in it; fields for people and for the order of lists are
+//! read with x509-parser.
 
 mod file;
 
@@ -38,9 +38,9 @@ pub struct Crl {
     pub issuer: String,
     /// SHA-256 of the CA's SubjectPublicKeyInfo.
     pub issuer_key: Digest,
-    /// Grows with each list of the CA.
+    /// Increases with each list of the CA.
     pub number: CrlNumber,
-    /// When it was made.
+    /// When it was issued.
     pub this_update: UnixTime,
     /// When the next one is due.
     pub next_update: UnixTime,
@@ -57,28 +57,28 @@ pub struct Crl {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CrlNumber(pub [u8; NUMBER_OCTETS]);
 
-/// Why a list is not used. Texts read after the name of the file.
+/// Why a list is not used. Texts follow the name of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CrlError {
-    /// Not readable.
+    /// It cannot be parsed.
     #[error("is no certificate revocation list ({0}); openssl ca -gencrl writes one, PEM or DER")]
     Unreadable(String),
     /// Its end is missing.
     #[error("holds a part of a list: {0}; take the whole list again from the organization")]
     Short(#[from] Short),
-    /// So many bytes follow.
+    /// Number of bytes after the list.
     #[error("has {0} bytes after the certificate revocation list; remove them")]
     TrailingBytes(usize),
-    /// Lists cannot be ordered without it.
+    /// The number is missing, by which lists are ordered.
     #[error("has no CRL number of at most 20 octets; set crlnumber in the CA's openssl.cnf")]
     Number,
-    /// It would count for ever.
+    /// Without nextUpdate, it would be valid for ever.
     #[error("does not say when the next list is due; make it with -crldays")]
     NextUpdate,
-    /// It speaks of some certificates only.
+    /// It covers only some certificates.
     #[error("speaks of a part of the certificates only; take the CA's full list")]
     Partial,
-    /// Signed by somebody else.
+    /// It is not signed by a CA of the organization.
     #[error("is by {issuer}, which is no CA of {org}'s record")]
     Issuer {
         /// Its issuer, escaped.
@@ -111,7 +111,7 @@ impl Crl {
             return Err(CrlError::TrailingBytes(rest.len()));
         }
 
-        // webpki takes such a list for silent about certificates without the same extension.
+        // webpki treats such a list as not covering certificates without the same extension.
         let mut extensions = x509.extensions().iter();
         if extensions.any(|extension| extension.oid.to_id_string() == DISTRIBUTION_POINT) {
             return Err(CrlError::Partial);
@@ -137,12 +137,12 @@ impl Crl {
         })
     }
 
-    /// The next list is overdue.
+    /// True if the next list is overdue.
     pub fn is_stale(&self, now: UnixTime) -> bool {
         self.next_update <= now
     }
 
-    /// True if this list takes the place of `other`: it is by the same CA, and newer.
+    /// True if this list replaces `other`: it is by the same CA, and newer.
     pub fn replaces(&self, other: &Crl) -> bool {
         self.issuer_key == other.issuer_key && other.number < self.number
     }
@@ -165,11 +165,11 @@ fn signer<'r>(
         return Err(CrlError::Issuer { issuer, org });
     }
 
-    // A CA with a new key may have the name of the one before.
+    // A CA with a new key may keep its name.
     let signer = named.into_iter().find(|root| has_signed(root, x509));
     let root = signer.ok_or_else(|| CrlError::Signature(issuer.clone()))?;
 
-    // webpki's anchors have no usages.
+    // webpki's anchors do not check usages.
     let usages = root.certificate.key_usage;
     if !usages.is_some_and(|usages| usages.crl_sign) {
         return Err(CrlError::NotCrlSigner(issuer));
@@ -181,8 +181,8 @@ fn has_signed(root: &TrustedRoot, x509: &CertificateRevocationList<'_>) -> bool 
     let message = x509.tbs_cert_list.as_ref();
     let signature = &x509.signature_value.data;
 
-    // An algorithm of another kind of key refuses it. webpki compares the algorithm's name as
-    // well, whenever it looks a certificate up.
+    // An algorithm for another kind of key refuses it. webpki also compares the algorithm's name
+    // whenever it looks a certificate up.
     signature_algorithms().all.iter().any(|algorithm| {
         algorithm
             .verify_signature(&root.public_key, message, signature)
@@ -200,12 +200,12 @@ impl CrlNumber {
         Some(CrlNumber(number))
     }
 
-    /// Reads what [`Display`](fmt::Display) has written.
+    /// Parses the output of [`Display`](fmt::Display).
     pub fn parse(text: &str) -> Option<CrlNumber> {
         if text.is_empty() || text.len() > 2 * NUMBER_OCTETS {
             return None;
         }
-        // `from_str_radix` alone would accept a sign.
+        // `from_str_radix` would accept a sign.
         if !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return None;
         }

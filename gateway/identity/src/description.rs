@@ -1,5 +1,5 @@
-//! [`Description`]: what an operator wants to see of a certificate or of a request for one. All of
-//! it was chosen by somebody else, so every text is escaped and every list is short.
+//! [`Description`]: the contents of a certificate or request, for operators. They are untrusted, so
+//! every text is escaped and every list is limited.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use x509_parser::x509::X509Name;
 use super::certificate::Malformed;
 use super::shown::shown;
 
-/// Alternative names that are shown.
+/// Maximum number of alternative names shown.
 const MOST_NAMES: usize = 20;
 
 /// One certificate or request.
@@ -26,20 +26,20 @@ pub struct Description {
     pub issuer: Option<String>,
     /// Serial number, hexadecimal; `None` for a request.
     pub serial: Option<String>,
-    /// From when and until when it is valid; `None` for a request.
+    /// Validity period; `None` for a request.
     pub validity: Option<(UnixTime, UnixTime)>,
     /// Subject alternative names, each with its kind: `URI:spiffe://…`.
     pub names: Vec<String>,
-    /// It is a CA's, or asks to be one's.
+    /// It is a CA certificate, or a request for one.
     pub is_ca: bool,
-    /// SHA-256 of the SubjectPublicKeyInfo: what a revocation names.
+    /// SHA-256 of the SubjectPublicKeyInfo, by which revocations name keys.
     pub key: Digest,
-    /// SHA-256 of all of it.
+    /// SHA-256 of the whole.
     pub fingerprint: Digest,
 }
 
 impl Description {
-    /// Of a DER certificate.
+    /// Describes a DER certificate.
     pub fn of_certificate(der: &[u8]) -> Result<Description, Malformed> {
         let (_, x509) = X509Certificate::from_der(der).map_err(unreadable)?;
         let validity = x509.validity();
@@ -63,7 +63,7 @@ impl Description {
         Ok(description)
     }
 
-    /// Of a DER request (PKCS#10).
+    /// Describes a DER request (PKCS#10).
     pub fn of_request(der: &[u8]) -> Result<Description, Malformed> {
         let (_, request) = X509CertificationRequest::from_der(der).map_err(unreadable)?;
         let info = &request.certification_request_info;

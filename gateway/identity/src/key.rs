@@ -16,19 +16,19 @@ pub struct GatewayKey(KeyPair);
 
 /// The key of a CA.
 pub enum CaKey {
-    /// A file holds it.
+    /// The key is in a file.
     File(Box<KeyPair>),
-    /// A token holds it, and signs itself.
+    /// The key is in a token, which signs.
     Token(Box<TokenKey>),
 }
 
 impl GatewayKey {
-    /// A new one, ECDSA P-256.
+    /// Generates a key, ECDSA P-256.
     pub fn generate() -> Result<GatewayKey, CreateError> {
         Ok(GatewayKey(KeyPair::generate()?))
     }
 
-    /// Reads a PEM file's text.
+    /// Parses the text of a PEM file.
     pub fn read(pem: &str) -> Result<GatewayKey, CreateError> {
         Ok(GatewayKey(KeyPair::from_pem(pem)?))
     }
@@ -78,7 +78,7 @@ impl CaKey {
         }
     }
 
-    /// Why signing failed: rcgen passes on only that it did.
+    /// The cause of a signing failure, which rcgen's error does not contain.
     pub(super) fn cause(&self, error: Error) -> CreateError {
         match self {
             CaKey::Token(key) => match key.last_error() {

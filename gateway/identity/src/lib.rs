@@ -1,11 +1,11 @@
 //! Which certificates a gateway presents, and which it accepts.
 //!
 //! Owns certificates and their verification: creating them ([`create`], [`key`], [`request`],
-//! [`token`]), describing them to people ([`description`]), judging keys ([`strength`]) and telling
-//! a part from the whole ([`whole`]), loading this gateway's ([`local`]), deciding on a peer's
-//! ([`trust`], [`verify`], [`crl`]), and the TLS settings that carry the decision ([`tls`]). It
-//! opens no socket and holds no session: the gateway dials and accepts with these settings, and
-//! verifies the chains of its sessions again when a reload changes the trust.
+//! [`token`]), describing them ([`description`]), judging keys ([`strength`]), detecting truncated
+//! files ([`whole`]), loading this gateway's certificate ([`local`]), verifying peers' ([`trust`],
+//! [`verify`], [`crl`]), and the TLS settings that do so ([`tls`]). It opens no socket and holds no
+//! session: the gateway dials and accepts with these settings, and verifies the chains of its
+//! sessions again when a reload changes the trust.
 //!
 //! ```text
 //!   member records ──► Trust ──► verify(chain) ──► Verified ──► the session

@@ -1,8 +1,8 @@
 //! [`Identity`]: this gateway's certificate chain and key, loaded and checked.
 //!
 //! A chain that peers would refuse is refused here first, with the file at fault and the remedy.
-//! Loading is the whole check: a reload loads again, and keeps the previous identity if that fails.
-//! The key never leaves [`rustls::sign::CertifiedKey`].
+//! Loading includes all checks: a reload loads again, and keeps the previous identity if that
+//! fails. The key never leaves [`rustls::sign::CertifiedKey`].
 
 use std::io;
 use std::path::Path;
@@ -32,7 +32,7 @@ pub struct Identity {
     not_after: UnixTime,
 }
 
-/// How much of a certificate's lifetime has passed, in the steps at which an operator is warned.
+/// The used part of a certificate's lifetime, in the stages at which the operator is warned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Age {
     /// Less than half.
@@ -48,10 +48,10 @@ pub enum Age {
 }
 
 impl Age {
-    /// The age, at `now`, of a certificate that is valid between these moments.
+    /// The age at `now` of a certificate with this validity period.
     fn of(not_before: UnixTime, not_after: UnixTime, now: UnixTime) -> Age {
         let start = not_before.as_secs();
-        // At least 1, for the division: a certificate may end in the second in which it begins.
+        // At least 1, for the division: a certificate may expire in the second in which it begins.
         let lifetime = not_after.as_secs().saturating_sub(start).max(1);
         let passed = now.as_secs().saturating_sub(start);
 
@@ -81,16 +81,15 @@ impl Age {
 }
 
 impl Identity {
-    /// Loads the files that `paths` names and checks them as a peer would: the key is the
-    /// certificate's, the chain obeys our rules, our organization's CA issued it, and it names
-    /// `id`.
+    /// Loads the files in `paths` and checks them as a peer would: the key matches the certificate,
+    /// the chain follows our rules, our organization's CA has issued it, and it names `id`.
     pub fn load(
         paths: &ringway_config::Identity,
         id: &GatewayId,
         trust: &Trust,
         now: UnixTime,
     ) -> Result<Identity, Faults> {
-        // Both files are read, and then both are judged, so that one attempt shows every fault.
+        // Read both files before judging them, so that one attempt reports every fault.
         let (chain, key) = both(read_chain(&paths.certificate), read_key(&paths.key))?;
 
         let checked = check(&paths.certificate, &chain, id, trust, now);
@@ -109,7 +108,7 @@ impl Identity {
         &self.certified.cert
     }
 
-    /// SHA-256 of the chain: another one after each rotation.
+    /// SHA-256 of the chain; changes with each rotation.
     pub fn fingerprint(&self) -> Digest {
         let chain: Vec<u8> = self
             .chain()
@@ -140,7 +139,7 @@ impl Identity {
         self.not_after
     }
 
-    /// How much of the lifetime has passed at `now`.
+    /// The age at `now`.
     pub fn age(&self, now: UnixTime) -> Age {
         Age::of(self.leaf.not_before, self.not_after, now)
     }
@@ -151,8 +150,8 @@ impl Identity {
     }
 }
 
-/// When the chain in `file` is valid, by the dates of its certificates alone: from the latest begin
-/// to the earliest end. `None` if it cannot be read.
+/// The validity period of the chain in `file`: from the latest start to the earliest end of its
+/// certificates. `None` if it cannot be read.
 pub fn validity(file: &Path) -> Option<(UnixTime, UnixTime)> {
     let chain = read_chain(file).ok()?;
     let certificates: Vec<Certificate> = chain
@@ -170,7 +169,7 @@ fn at_second(seconds: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
-/// Both values, or every fault.
+/// Both values, or all faults.
 fn both<A, B>(one: Result<A, Fault>, other: Result<B, Fault>) -> Result<(A, B), Faults> {
     match (one, other) {
         (Ok(one), Ok(other)) => Ok((one, other)),
@@ -208,8 +207,8 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
     let remedy = "ringway org init makes it, or set [identity] key";
     let metadata = std::fs::metadata(file).map_err(|error| unreadable(file, &error, remedy))?;
 
-    // As ssh does: a key that other accounts can read may have been copied already. The group of
-    // this process is no other: where an orchestrator mounts the key, it is all that may read it.
+    // As ssh does: other users may have copied a key that they can read. This process's group may
+    // read it: where an orchestrator mounts the key, only this group has access.
     if let Some(mode) = open_to_others_than(getegid().as_raw(), &metadata) {
         let name = file.display();
         return Err(fault(
@@ -242,7 +241,7 @@ fn pair(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, Fault> {
-    // rustls says only that it cannot read the key.
+    // rustls reports only that it cannot read the key.
     if let Some(leaf) = chain.first().and_then(|der| Certificate::read(der).ok()) {
         judge(&leaf.public_key).map_err(|weakness| {
             let message = format!("is for {weakness}; ringway cert renew --new-key makes another");
@@ -251,7 +250,7 @@ fn pair(
     }
 
     let provider: Arc<CryptoProvider> = super::tls::provider();
-    // rustls compares the public keys. A pair that does not match would fail at every peer.
+    // rustls compares the public keys. A mismatched pair would fail with every peer.
     CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             let certificate = paths.certificate.display();
@@ -267,7 +266,7 @@ fn pair(
     })
 }
 
-/// What [`check`] found in a chain that peers accept.
+/// The result of [`check`] for a chain that peers accept.
 struct Checked {
     leaf: Certificate,
     /// The earliest end of validity in the chain, the CA included.
@@ -282,7 +281,7 @@ fn check(
     trust: &Trust,
     now: UnixTime,
 ) -> Result<Checked, Fault> {
-    // Each role asks for another extended key usage. A chain that passes is not empty.
+    // Each role requires another extended key usage. A chain that passes is not empty.
     let examined = trust
         .examine(chain, Role::Server, now)
         .and_then(|verified| trust.examine(chain, Role::Client, now).map(|_| verified))
@@ -293,7 +292,7 @@ fn check(
         fault(file, format!("{refusal}; {remedy}"))
     })?;
 
-    // Peers would accept this chain as the other gateway's, and refuse it where they dial us.
+    // Peers would take this chain for another gateway's, and refuse it when they dial us.
     if verified.id != *id {
         let found = verified.id;
         return Err(fault(
@@ -308,7 +307,7 @@ fn check(
     })
 }
 
-/// How an operator gets a certificate that is not refused.
+/// How the operator can get a valid certificate.
 fn remedy(refusal: &Refusal, id: &GatewayId, trust: &Trust) -> String {
     match refusal.code() {
         Code::Uri | Code::UriCount => {

@@ -1,8 +1,8 @@
-//! [`Refusal`]: why a certificate is not accepted, in an operator's words.
+//! [`Refusal`]: why a certificate is refused, with a text for operators.
 //!
-//! The peer learns less than the log: a TLS alert, the same one for "we do not know your
-//! organization" and "your CA is another", so that a scanner learns no member's name.
-//! [`said_by_peer`] turns an alert from a peer back into words for our operator.
+//! The peer learns less than the log: it gets a TLS alert, and the same one for an unknown
+//! organization and for a wrong CA, so that a scanner does not learn members' names.
+//! [`said_by_peer`] converts a peer's alert into a text for our operator.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use rustls::{AlertDescription, CertificateError};
 use super::certificate::Malformed;
 use super::crl::CrlNumber;
 
-/// Why a chain is refused. Texts read after "peer refused: ".
+/// Why a chain is refused. Texts follow "peer refused: ".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No certificate, or a chain larger than any gateway needs.
@@ -27,16 +27,16 @@ pub enum Refusal {
         /// Their length together.
         bytes: usize,
     },
-    /// Not readable as an X.509 version 3 certificate.
+    /// It cannot be parsed as an X.509 version 3 certificate.
     #[error("certificate is malformed: {0}")]
     Malformed(#[from] Malformed),
     /// Not exactly one URI among the subject's alternative names.
     #[error("certificate has {0} URI names where exactly one SPIFFE id is required")]
     UriCount(usize),
-    /// The URI is no identity of this consortium, byte for byte.
+    /// The URI is not, byte for byte, an identity of this consortium.
     #[error("\"{uri}\" is not spiffe://<org>.{domain}/gateway/<name>")]
     Uri {
-        /// What the certificate says, shortened and escaped.
+        /// The URI, shortened and escaped.
         uri: String,
         /// The consortium's domain.
         domain: String,
@@ -77,7 +77,7 @@ pub enum Refusal {
     CaDates {
         /// The organization that the leaf names.
         org: OrgId,
-        /// Since when, or until when.
+        /// The end or the start of its validity.
         lapse: Lapse,
     },
     /// More intermediate CAs than the organization's CA certificate allows.
@@ -116,13 +116,13 @@ pub enum Refusal {
         issuer: String,
         /// The number of its list.
         number: CrlNumber,
-        /// For how long.
+        /// How long it is overdue.
         late: Duration,
     },
     /// The peer presents the identity of this gateway.
     #[error("peer presents our own identity {0}")]
     OwnIdentity(GatewayId),
-    /// Another gateway answered than the one dialled.
+    /// The peer is another gateway than the one dialled.
     #[error("dialled {dialled}, but {found} answered")]
     NotDialled {
         /// The gateway that was dialled.
@@ -227,7 +227,7 @@ impl Code {
 }
 
 impl Refusal {
-    /// The kind, without the details.
+    /// The kind of this refusal.
     pub fn code(&self) -> Code {
         match self {
             Refusal::Size { .. } => Code::Size,
@@ -265,15 +265,15 @@ impl Refusal {
             }
             Code::NotYetValid => CertificateError::NotValidYet,
             Code::Expired => CertificateError::Expired,
-            // The same alert for both, so that a stranger cannot find out which organizations are
-            // members.
+            // The same alert for all three, so that a stranger cannot find out which organizations
+            // are members.
             Code::UnknownOrg | Code::Issuer | Code::PathLength => CertificateError::UnknownIssuer,
-            // Only who has the CA's signature comes so far.
+            // Only a chain signed by the CA gets this far.
             Code::CaDates | Code::StaleList => CertificateError::Expired,
             Code::RevokedGateway | Code::RevokedKey | Code::RevokedByList => {
                 CertificateError::Revoked
             }
-            // rustls sends access_denied: the certificate is valid, and still not accepted.
+            // rustls sends access_denied: the certificate is valid but not accepted.
             Code::UnknownGateway | Code::OwnIdentity | Code::NotDialled => {
                 CertificateError::ApplicationVerificationFailure
             }
@@ -281,7 +281,7 @@ impl Refusal {
     }
 }
 
-/// What it means that a peer ended our handshake with this TLS alert, for `last_error`.
+/// The meaning of a TLS alert with which a peer ended our handshake, for `last_error`.
 pub fn said_by_peer(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::BadCertificate => {

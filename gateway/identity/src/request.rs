@@ -1,9 +1,9 @@
 //! [`Request`]: a gateway's request for a certificate (PKCS#10, RFC 2986), as the CA's operator
 //! receives it.
 //!
-//! It is hostile: anybody may have written it, or changed it on its way. All that is taken from it
-//! is the public key, for which it must prove that it has the private one, and which of our
-//! gateways it names. Whatever else it asks for is shown and not given.
+//! It is hostile input: anyone may have written or changed it. Only two things are used: the public
+//! key, for which the request must prove possession of the private key, and the gateway that it
+//! names, which must be ours. Everything else in it is shown but not granted.
 
 use rcgen::SubjectPublicKeyInfo;
 use ringway_config::{Digest, GatewayId, ZoneName};
@@ -18,19 +18,19 @@ use super::description::Description;
 use super::strength::{Weakness, judge};
 use super::whole::unread;
 
-/// The largest request that is read, in bytes of PEM.
+/// Maximum size of a request, in bytes of PEM.
 pub const MOST_BYTES: usize = 16 * 1024;
 
-/// A request that has proved to have its key.
+/// A request with a valid proof of possession.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// What it says, to be shown.
+    /// Its contents, for display.
     pub description: Description,
     uris: Vec<String>,
     key: SubjectPublicKeyInfo,
 }
 
-/// Why a request is none.
+/// Why a request is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// Too many bytes.
@@ -56,16 +56,16 @@ pub enum RequestError {
 /// Why a request is not for a gateway of the organization.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// No URI, and nobody has said for which gateway it is.
+    /// It has no URI, and the caller has named no gateway.
     #[error("names no gateway; say which one it is for with --gateway")]
     Missing,
     /// More than one URI.
     #[error("has {0} URI names; a gateway has exactly one")]
     Count(usize),
-    /// Not a gateway of the consortium.
+    /// The name is no gateway of the consortium.
     #[error("is for {0}, which is no gateway of {1}")]
     Foreign(String, ZoneName),
-    /// Another gateway than the one that was meant.
+    /// It names another gateway than the caller.
     #[error("is for {0}, not for {1}")]
     Other(GatewayId, GatewayId),
 }
@@ -85,9 +85,9 @@ impl Request {
         }
         let description = Description::of_request(&der)?;
         let public = &request.certification_request_info.subject_pki;
-        // First: a signature with such a key counts for false.
+        // First, because a signature with such a key always counts as invalid.
         judge(public.raw)?;
-        // RFC 2986, section 3: the signature proves that who asks has the private key.
+        // RFC 2986, section 3: the signature proves possession of the private key.
         if request.verify_signature().is_err() {
             return Err(RequestError::Signature);
         }
@@ -110,7 +110,7 @@ impl Request {
         self.description.key
     }
 
-    /// The gateway that it is for: the one that it names, which must be `meant` if that is given.
+    /// The gateway that the request names; if `meant` is given, they must be equal.
     pub fn gateway(
         &self,
         domain: &ZoneName,

@@ -1,16 +1,17 @@
-//! `judge`: whether peers can verify what a public key signs. webpki says only that they cannot.
+//! `judge`: whether peers can verify signatures of a public key. webpki reports only that they
+//! cannot.
 
 use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-/// Bits of an RSA key that peers accept.
+/// Sizes of RSA keys that peers accept, in bits.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// Why nobody accepts what a key signs. Texts read after "for".
+/// Why peers refuse signatures of a key. Texts follow "for".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Weakness {
-    /// RSA, of a length that is not accepted.
+    /// The size of the RSA key is not accepted.
     #[error(
         "an RSA key of {bits} bits, and gateways accept {} to {}",
         RSA_BITS.start(),
@@ -20,7 +21,7 @@ pub enum Weakness {
         /// Its bits.
         bits: usize,
     },
-    /// Of an algorithm that is not accepted.
+    /// The algorithm is not accepted.
     #[error("a key that gateways do not accept: they take ECDSA P-256 and P-384, Ed25519 and RSA")]
     Algorithm,
 }
@@ -45,8 +46,8 @@ pub(crate) fn judge(key: &[u8]) -> Result<(), Weakness> {
     }
 }
 
-/// The contents of its AlgorithmIdentifier (RFC 5280, section 4.1): what follows the tag and length
-/// of the first element, which are two octets since no accepted algorithm needs more.
+/// The contents of the AlgorithmIdentifier (RFC 5280, section 4.1), after the tag and length of the
+/// first element. These take two octets, since no accepted algorithm needs more.
 fn algorithm(key: &[u8]) -> Option<&[u8]> {
     let first = *key.get(1)?;
     let header = 2 + usize::from(first.saturating_sub(0x80));

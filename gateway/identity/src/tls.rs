@@ -1,13 +1,12 @@
 //! TLS settings that carry [`Trust::verify`]: TLS 1.3 only, certificates on both sides, no
 //! resumption.
 //!
-//! Owns everything about TLS that an attacker could exploit: versions, key exchange, 0-RTT,
-//! tickets, hints, and where refusals are recorded. The gateway owns sockets and deadlines.
+//! Owns every security-relevant setting of TLS: versions, key exchange, 0-RTT, tickets, hints, and
+//! the recording of refusals. The gateway owns sockets and time limits.
 //!
-//! The trust is read at each handshake, so settings that were made at start obey the latest reload.
-//! A handshake alone proves less than it seems: a client cannot know yet that it was accepted, and
-//! the trust may have changed since. So the gateway verifies the chain again before it accepts a
-//! `Hello`.
+//! The trust is read at each handshake, so the settings follow reloads. A handshake alone is not
+//! sufficient: a client does not know yet that it was accepted, and the trust may have changed
+//! since. So the gateway verifies the chain again before it accepts a `Hello`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,23 +34,23 @@ pub const ALPN: &[u8] = b"ringway/1";
 /// For APIs that require a server name. It is never sent and never compared.
 pub const SERVER_NAME: &str = "gateway.ringway.invalid";
 
-/// A peer whose certificate was refused, for the log and for `status`.
+/// A refused peer, for the log and for `status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// The URI in its leaf, if there is one: unverified, shortened, and escaped.
+    /// The unverified URI in its leaf, shortened and escaped.
     pub claimed: Option<String>,
-    /// Why.
+    /// The reason.
     pub refusal: Refusal,
 }
 
-/// Keeps the last refusal. The peer's address is not known inside a handshake: a caller that wants
-/// to log it gives each handshake settings of its own, and takes the refusal out when the handshake
-/// has failed.
+/// Holds the last refusal. The peer's address is not known inside a handshake. So a caller that
+/// logs it uses separate settings for each handshake, and takes the refusal when the handshake has
+/// failed.
 #[derive(Debug, Default)]
 pub struct LastRefusal(Mutex<Option<Refused>>);
 
 impl LastRefusal {
-    /// Takes the refusal out.
+    /// Takes the refusal, if there is one.
     pub fn take(&self) -> Option<Refused> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -81,14 +80,14 @@ pub fn server_config(
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified())));
     config.alpn_protocols = vec![alpn.to_vec()];
 
-    // A resumed session skips the certificate checks: nothing here can be resumed.
+    // A resumed session would skip the certificate checks, so resumption is disabled.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.max_early_data_size = 0;
     config
 }
 
-/// Settings for dialling: only the gateway `dialled` is accepted.
+/// Settings for dialling: accepts only the gateway `dialled`.
 pub fn client_config(
     trust: Arc<ArcSwap<Trust>>,
     identity: &Identity,
@@ -102,7 +101,7 @@ pub fn client_config(
         log,
     });
 
-    // rustls's verifier would look for a DNS name, which our certificates do not have, and in one
+    // rustls's verifier would require a DNS name, which our certificates do not have, and use one
     // set of roots for all organizations.
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -116,7 +115,7 @@ pub fn client_config(
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;
 
-    // SNI is sent in the clear: anyone on the way could read the name.
+    // SNI is sent in clear: an observer could read the name.
     config.enable_sni = false;
     config
 }
@@ -124,8 +123,8 @@ pub fn client_config(
 /// aws-lc-rs, with the post-quantum hybrid key exchange first and one classical group.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
-    // The hybrid keeps recorded traffic secret from a later quantum computer. X25519 alone is for
-    // peers whose library lacks it.
+    // The hybrid protects recorded traffic from a later quantum computer. X25519 alone is for peers
+    // whose library lacks the hybrid.
     provider.kx_groups = vec![
         aws_lc_rs::kx_group::X25519MLKEM768,
         aws_lc_rs::kx_group::X25519,
@@ -154,13 +153,13 @@ impl Verifier {
             .cloned()
             .collect();
 
-        // Loaded for each handshake: a reload swaps the trust, and these settings stay.
+        // Loaded for each handshake, because a reload replaces the trust while these settings stay.
         let trust = self.trust.load();
         let Err(refusal) = trust.verify(&chain, role, self.dialled.as_ref(), now) else {
             return Ok(());
         };
 
-        // rustls sends the alert; what is not in it stays in the log.
+        // rustls sends the alert; details that it does not contain stay in the log.
         let error = refusal.certificate_error();
         self.log.record(Refused {
             claimed: claimed(leaf),
@@ -185,7 +184,7 @@ fn no_tls12() -> rustls::Error {
 }
 
 fn claimed(leaf: &CertificateDer<'_>) -> Option<String> {
-    // Nothing has been verified: the name is for the log, where an operator looks for it.
+    // The name is unverified, and only for the log.
     let leaf = Certificate::read(leaf).ok()?;
     leaf.uris.first().map(|uri| shortened(uri))
 }
@@ -238,8 +237,8 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        // The name is the one that rustls would send as SNI. `dialled` has the identity to expect,
-        // and the records say what is revoked.
+        // rustls would check the name that it sends as SNI; ours is a placeholder. `dialled` has
+        // the expected identity, and the records have the revocations.
         self.verify(leaf, intermediates, Role::Server, now)
             .map(|()| ServerCertVerified::assertion())
     }

@@ -1,9 +1,9 @@
 //! [`Token`]: a CA's key in a PKCS#11 token, such as an HSM or a smart card, which signs without
-//! ever handing the key out.
+//! releasing the key.
 //!
-//! openssl does it, with its PKCS#11 engine (Debian: libengine-pkcs11-openssl): every vendor tests
-//! that way. The engine loads the module that `PKCS11_MODULE_PATH` names, and asks for the PIN at
-//! the terminal unless the URI says where it is (RFC 7512: `pin-source=file:…`).
+//! It uses openssl with its PKCS#11 engine (Debian: libengine-pkcs11-openssl), because vendors test
+//! with that. The engine loads the module in `PKCS11_MODULE_PATH`, and asks for the PIN at the
+//! terminal unless the URI names a source (RFC 7512: `pin-source=file:…`).
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -16,10 +16,10 @@ use rcgen::{
 };
 use ringway_config::Escaped;
 
-/// Characters of openssl's message that are passed on.
+/// Maximum length of openssl's message in errors.
 const MOST: usize = 400;
 
-/// Where a key is: a PKCS#11 URI (RFC 7512).
+/// The location of a key: a PKCS#11 URI (RFC 7512).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token(String);
 
@@ -27,19 +27,19 @@ pub struct Token(String);
 pub struct TokenKey {
     uri: String,
     public: SubjectPublicKeyInfo,
-    /// The option of openssl for the algorithm's hash.
+    /// openssl's option for the hash of the algorithm.
     hash: &'static str,
-    /// rcgen's error has no place for it.
+    /// The cause, which rcgen's error cannot carry.
     last_error: Mutex<Option<TokenError>>,
 }
 
-/// Why a token does not sign.
+/// Why signing with the token failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The text is no URI of that kind.
+    /// The text is not a PKCS#11 URI.
     #[error("{0:?} is no PKCS#11 URI such as pkcs11:token=ca;object=acme;type=private")]
     Uri(String),
-    /// The CA's key is of another kind.
+    /// The algorithm of the CA's key is not supported.
     #[error("a CA's key in a token must be ECDSA P-256, ECDSA P-384 or RSA")]
     Algorithm,
     /// openssl cannot be started.
@@ -54,13 +54,13 @@ pub enum TokenError {
     /// The token does not accept the PIN.
     #[error("the token refuses the PIN: it is wrong{hint}")]
     Pin {
-        /// What may be the matter with it.
+        /// A possible cause.
         hint: String,
     },
 }
 
 impl Token {
-    /// Checks that `uri` is a PKCS#11 URI, in one line.
+    /// Parses a PKCS#11 URI, which must be one line.
     pub fn new(uri: &str) -> Result<Token, TokenError> {
         let is_plain = uri.chars().all(|c| c.is_ascii_graphic());
         if !uri.starts_with("pkcs11:") || !is_plain {
@@ -70,10 +70,10 @@ impl Token {
         Ok(Token(uri.to_owned()))
     }
 
-    /// The key there, whose public half is `public`.
+    /// The key in the token with the public key `public`.
     pub(super) fn key(self, public: SubjectPublicKeyInfo) -> Result<TokenKey, TokenError> {
         let algorithm = public.algorithm();
-        // openssl takes the hash as an option: it must be the one that the CA's algorithm names.
+        // openssl takes the hash as an option; it must be the one of the CA's algorithm.
         let hash = if *algorithm == PKCS_ECDSA_P256_SHA256 || *algorithm == PKCS_RSA_SHA256 {
             "-sha256"
         } else if *algorithm == PKCS_ECDSA_P384_SHA384 {
@@ -92,7 +92,7 @@ impl Token {
 }
 
 impl TokenKey {
-    /// Why it did not sign.
+    /// Why the last signing failed.
     pub(super) fn last_error(&self) -> Option<TokenError> {
         let mut last = self
             .last_error
@@ -128,13 +128,13 @@ impl TokenKey {
             .stderr(Stdio::piped())
             .spawn()?;
 
-        // A certificate fits into the pipe, so that this does not wait for openssl to read.
+        // A certificate fits into the pipe, so this does not block.
         let written = openssl
             .stdin
             .take()
             .map_or(Ok(()), |mut stdin| stdin.write_all(message));
         let output = openssl.wait_with_output()?;
-        // One that has ended early says itself why.
+        // If openssl has ended early, its own message says why.
         match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
             _ => Ok(output),
@@ -142,7 +142,8 @@ impl TokenKey {
     }
 }
 
-/// True if openssl said so, in the words of its engine (libp11) or with the code of PKCS#11 2.40.
+/// True if openssl's output says so, in the words of its engine (libp11) or with the code of
+/// PKCS#11 2.40.
 fn is_wrong_pin(said: &str) -> bool {
     let said = said.to_ascii_lowercase();
 
@@ -157,7 +158,7 @@ fn is_wrong_pin(said: &str) -> bool {
     .any(|words| said.contains(words))
 }
 
-/// A newline at the end of the PIN's file counts as a part of the PIN, and is not seen.
+/// A newline at the end of the PIN's file is part of the PIN, and easily overlooked.
 fn pin_hint(uri: &str) -> String {
     let Some(file) = pin_file(uri) else {
         return String::new();
@@ -175,7 +176,7 @@ fn pin_hint(uri: &str) -> String {
     }
 }
 
-/// RFC 7512, 2.4: where the PIN is.
+/// RFC 7512, 2.4: the file with the PIN.
 fn pin_file(uri: &str) -> Option<&str> {
     let attributes = uri.split(['?', '&', ';']);
     let source = attributes

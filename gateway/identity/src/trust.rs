@@ -1,9 +1,9 @@
 //! [`Trust`]: the CA certificates, gateways and revocations of every organization, built once from
 //! the configuration and immutable.
 //!
-//! A reload builds another one and swaps it in; sessions remember the generation they were verified
-//! under. Root sets are kept per organization and never merged. [`verify`](super::verify) judges
-//! chains; ringway-config checks that records agree with each other.
+//! A reload builds a new one and swaps it in; sessions record the generation under which they were
+//! verified. Root sets are kept per organization and never merged. [`verify`](super::verify) judges
+//! chains; ringway-config checks that records are consistent with each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,32 +22,32 @@ use super::crl::{self, Crl};
 use super::strength::judge;
 use super::whole::unread;
 
-/// What certificates are verified against.
+/// Everything that certificates are verified against.
 #[derive(Debug, Clone)]
 pub struct Trust {
     /// The consortium's domain.
     pub(super) domain: ZoneName,
     /// This gateway: never accepted as a peer.
     pub(super) own: GatewayId,
-    /// Every organization, ours included: its other gateways are peers too.
+    /// Every organization, including ours: our other gateways are peers too.
     pub(super) orgs: BTreeMap<OrgId, OrgTrust>,
     generation: u64,
-    /// Files that look like revocation lists and belong to no record.
+    /// Files that look like revocation lists but belong to no record.
     strays: Vec<Fault>,
-    /// Refusals that tests overlook, to prove that each check is what keeps an attacker out.
+    /// Refusals that tests skip, to prove that each check keeps an attacker out.
     #[cfg(test)]
     pub(super) spared: Vec<super::Code>,
 }
 
-/// One organization's share of [`Trust`].
+/// The part of [`Trust`] for one organization.
 #[derive(Debug, Clone)]
 pub(super) struct OrgTrust {
     pub(super) roots: Vec<TrustedRoot>,
     pub(super) gateways: BTreeSet<GatewayName>,
     pub(super) revoked: Revoked,
-    /// The revocation lists of its CAs. In the meet there may be two of one CA; both count.
+    /// The revocation lists of its CAs. In the meet there may be two of one CA; both apply.
     pub(super) lists: Vec<Crl>,
-    /// A list counts although the next one is overdue.
+    /// True if an overdue list is accepted.
     pub(super) accepts_stale_lists: bool,
 }
 
@@ -56,16 +56,16 @@ pub(super) struct OrgTrust {
 pub(super) struct TrustedRoot {
     pub(super) anchor: TrustAnchor<'static>,
     pub(super) certificate: Certificate,
-    /// The bits of its public key, with which a signature is verified.
+    /// The bits of its public key, for verifying signatures.
     pub(super) public_key: Vec<u8>,
     place: Place,
 }
 
 impl Trust {
-    /// Builds the trust that `config` describes, and reads the revocation lists beside its records.
-    /// A CA certificate that may not sign certificates is a fault, and so is a list that cannot be
-    /// used. An expired CA certificate and an overdue list are none (see [`Trust::lapsed`]): a
-    /// member that renews too late must not keep this gateway from starting.
+    /// Builds the trust for `config`, and reads the revocation lists beside its records. A CA
+    /// certificate that may not sign certificates is a fault, and so is an unusable list. An
+    /// expired CA certificate and an overdue list are not (see [`Trust::lapsed`]): a member that
+    /// renews too late must not prevent this gateway from starting.
     pub fn build(config: &Config) -> Result<Trust, Faults> {
         let now = UnixTime::now();
 
@@ -75,14 +75,14 @@ impl Trust {
         })
     }
 
-    /// Builds the trust of a refused reload, whose `config` grants nothing that is not in force.
-    /// The lists of `in_force` stay, and newer ones that nothing is wrong with count as well.
+    /// Builds the trust after a refused reload, whose `config` grants nothing new. The lists of
+    /// `in_force` stay, and valid newer ones are added.
     pub fn narrowed(config: &Config, in_force: &Trust) -> Result<Trust, Faults> {
         Trust::build_with(config, |member, org| {
             let before = in_force.orgs.get(&member.org);
             org.lists = before.map(|org| org.lists.clone()).unwrap_or_default();
             let read = crl::read_valid(member, &org.roots);
-            // An older list would take revocations back.
+            // An older list would undo revocations.
             let newer = read.into_iter().filter(|list| !is_known(list, &org.lists));
             let newer: Vec<Crl> = newer.collect();
             org.lists.extend(newer);
@@ -100,7 +100,7 @@ impl Trust {
         for member in config.records() {
             match OrgTrust::build(member) {
                 Ok(mut org) => {
-                    // Nobody else's certificates say that they are nodes of ours.
+                    // Only our own organization's certificates can name nodes of ours.
                     if member.org == config.own.org {
                         let nodes = config.nodes.list.iter();
                         org.gateways
@@ -112,7 +112,7 @@ impl Trust {
                     }
                     orgs.insert(member.org.clone(), org);
                 }
-                // Goes on, so that one attempt shows the faults of every member.
+                // Continue, so that one attempt reports the faults of every member.
                 Err(Faults(more)) => faults.extend(more),
             }
         }
@@ -125,7 +125,7 @@ impl Trust {
             domain: config.own.domain.clone(),
             own: config.id.clone(),
             orgs,
-            // `succeeding` sets it, if this trust replaces another.
+            // `succeeding` sets it if this trust replaces another.
             generation: 0,
             strays: strays(config),
             #[cfg(test)]
@@ -182,8 +182,8 @@ impl Trust {
         self.orgs.values().flat_map(|org| &org.roots)
     }
 
-    /// CA certificates that are not valid at `now`, revocation lists that are overdue, and such
-    /// that belong to no record: `check` reports them as faults, `run` as warnings.
+    /// CA certificates that are not valid at `now`, overdue revocation lists, and lists that belong
+    /// to no record: `check` reports them as faults, `run` as warnings.
     pub fn lapsed(&self, now: UnixTime) -> Vec<Fault> {
         let roots = self.roots().filter_map(|root| root.lapsed(now));
 
@@ -200,7 +200,7 @@ impl Trust {
             .flat_map(|(org, trust)| trust.lists.iter().map(move |list| (org, list)))
     }
 
-    /// Organizations whose revocation lists are overdue at `now`, and what that means.
+    /// Organizations with revocation lists that are overdue at `now`, and the consequence.
     pub fn stale_lists(&self, now: UnixTime) -> Vec<(OrgId, Fault)> {
         let stale = self.orgs.iter().filter_map(|(org, trust)| {
             let list = trust.lists.iter().find(|list| list.is_stale(now))?;
@@ -219,7 +219,7 @@ impl Trust {
         stale.collect()
     }
 
-    /// True if some list was not overdue at `before` and is at `now`.
+    /// True if a list was not overdue at `before` and is at `now`.
     pub fn has_become_stale(&self, before: UnixTime, now: UnixTime) -> bool {
         self.lists()
             .any(|(_, list)| !list.is_stale(before) && list.is_stale(now))
@@ -239,7 +239,7 @@ fn is_known(list: &Crl, known: &[Crl]) -> bool {
         .any(|known| known.issuer_key == list.issuer_key && list.number <= known.number)
 }
 
-/// Files in the members directory that may have been meant to be revocation lists.
+/// Files in the members directory that were probably meant as revocation lists.
 fn strays(config: &Config) -> Vec<Fault> {
     let expected: BTreeSet<PathBuf> = config
         .records()
@@ -313,7 +313,7 @@ impl OrgTrust {
 }
 
 impl TrustedRoot {
-    /// Reads one PEM block. The error is a fault's message: what is wrong, and the remedy.
+    /// Reads one PEM block. The error is the text of a fault, with the remedy.
     fn read(root: &Root) -> Result<TrustedRoot, String> {
         let der = CertificateDer::from_pem_slice(root.pem.as_bytes())
             .map_err(|error| format!("CA certificate {}; paste the CA's ca.crt", unread(&error)))?;
@@ -321,8 +321,8 @@ impl TrustedRoot {
             format!("CA certificate is malformed ({error}); paste the CA's ca.crt")
         })?;
 
-        // webpki takes any certificate as an anchor: it keeps the name, the key and the name
-        // constraints, and looks at no usage.
+        // webpki accepts any certificate as an anchor: it uses the name, the key and the name
+        // constraints, and ignores usages.
         if !certificate.is_ca {
             let subject = &certificate.subject;
             return Err(format!(

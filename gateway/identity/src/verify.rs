@@ -27,9 +27,9 @@ use super::crl::Crl;
 use super::refusal::{Lapse, Refusal};
 use super::trust::{OrgTrust, Trust, TrustedRoot};
 
-/// Longest chain that is read: a leaf, two intermediates and a root that was sent along.
+/// Maximum number of certificates in a chain: a leaf, two intermediates and perhaps the root.
 pub(super) const MAX_CERTIFICATES: usize = 4;
-/// Largest chain that is read, in bytes of DER.
+/// Maximum size of a chain, in bytes of DER.
 pub(super) const MAX_BYTES: usize = 16 * 1024;
 
 /// The role of TLS in which the peer presents its chain.
@@ -50,12 +50,12 @@ impl Role {
     }
 }
 
-/// A peer that may hold a session.
+/// A peer that may have a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// The gateway that its certificate names.
     pub id: GatewayId,
-    /// The earliest end of validity in the chain, its CA included: the session must end then.
+    /// The earliest end of validity in the chain, including its CA: the session must end then.
     pub not_after: UnixTime,
     /// SHA-256 of the leaf's SubjectPublicKeyInfo.
     pub key: Digest,
@@ -64,8 +64,7 @@ pub struct Verified {
 }
 
 impl Trust {
-    /// Judges the chain that a peer presented, leaf first. `dialled` is the gateway that we
-    /// dialled, if the peer did not dial us.
+    /// Judges the chain of a peer, leaf first. `dialled` is the gateway that we dialled, if we did.
     pub fn verify(
         &self,
         chain: &[CertificateDer<'_>],
@@ -79,7 +78,8 @@ impl Trust {
             self.refuse(Refusal::OwnIdentity(verified.id.clone()))?;
         }
 
-        // Every member's chain passes so far: one member could answer in the place of another.
+        // Any member's chain passes up to here: without this check, one member could impersonate
+        // another.
         if let Some(dialled) = dialled
             && *dialled != verified.id
         {
@@ -92,14 +92,14 @@ impl Trust {
         Ok(verified)
     }
 
-    /// Checks the requirements on any gateway's chain, this gateway's included.
+    /// Checks the requirements for any gateway's chain, including our own.
     pub(super) fn examine(
         &self,
         chain: &[CertificateDer<'_>],
         role: Role,
         now: UnixTime,
     ) -> Result<Verified, Refusal> {
-        // Before anything is parsed: the sender may be a stranger.
+        // Before anything is parsed, since the sender may be a stranger.
         let count = chain.len();
         let bytes = chain.iter().map(|der| der.len()).sum();
         if count > MAX_CERTIFICATES || bytes > MAX_BYTES {
@@ -119,8 +119,8 @@ impl Trust {
         self.check_usages(leaf, issuers)?;
         self.check_dates(&certificates, now)?;
 
-        // Only the CA of the organization that the id names counts: no member's CA can issue an
-        // identity of another member.
+        // Use only the CA of the organization that the id names: a member's CA must not be able to
+        // issue another member's identity.
         let org = self
             .orgs
             .get(&id.org)
@@ -129,7 +129,7 @@ impl Trust {
         let root_not_after = match org.verify_signatures(chain, &id, role, now) {
             Ok(not_after) => not_after,
             Err(refusal) => {
-                // Returns, except in tests that overlook this refusal.
+                // Returns, except in tests that skip this refusal.
                 self.refuse(refusal)?;
                 leaf.not_after
             }
@@ -153,7 +153,7 @@ impl Trust {
     }
 
     fn identity_of(&self, leaf: &Certificate) -> Result<GatewayId, Refusal> {
-        // SPIFFE X.509-SVID, section 2. Of two names, one could be judged and the other be shown.
+        // SPIFFE X.509-SVID, section 2. With two names, one could be judged and the other shown.
         if leaf.uris.len() != 1 {
             self.refuse(Refusal::UriCount(leaf.uris.len()))?;
         }
@@ -193,7 +193,7 @@ impl Trust {
     }
 
     fn check_dates(&self, certificates: &[Certificate], now: UnixTime) -> Result<(), Refusal> {
-        // Every certificate that was sent: webpki looks at those that its path uses.
+        // All certificates that were sent: webpki checks only those on its path.
         for certificate in certificates {
             if now < certificate.not_before {
                 self.refuse(Refusal::NotYetValid(between(now, certificate.not_before)))?;
@@ -206,7 +206,7 @@ impl Trust {
         Ok(())
     }
 
-    /// Checks what the organization's record says about the gateway and the keys.
+    /// Checks the gateway and the keys against the organization's record.
     fn check_standing(
         &self,
         id: &GatewayId,
@@ -221,7 +221,7 @@ impl Trust {
             self.refuse(Refusal::RevokedGateway(id.clone()))?;
         }
 
-        // Any key of the chain: an intermediate CA can be revoked too.
+        // Any key of the chain, because an intermediate CA can be revoked too.
         if let Some(revoked) = certificates
             .iter()
             .find(|one| org.revoked.keys.contains(&one.key))
@@ -231,7 +231,7 @@ impl Trust {
         Ok(())
     }
 
-    /// Every refusal passes here. Tests overlook some, to show what each check prevents.
+    /// Every refusal passes here. Tests skip some, to prove what each check prevents.
     fn refuse(&self, refusal: Refusal) -> Result<(), Refusal> {
         #[cfg(test)]
         if self.spared.contains(&refusal.code()) {
@@ -242,8 +242,8 @@ impl Trust {
 }
 
 impl OrgTrust {
-    /// Builds a path of signatures from the leaf to one of this organization's CA certificates, and
-    /// to no other's. Returns the end of validity of the CA certificate at the end of the path.
+    /// Finds a path of signatures from the leaf to a CA certificate of this organization only.
+    /// Returns the end of validity of that CA certificate.
     fn verify_signatures(
         &self,
         chain: &[CertificateDer<'_>],
@@ -258,12 +258,12 @@ impl OrgTrust {
 
         let usage = role.usage();
 
-        // An anchor has no dates in webpki, which would accept an expired one.
+        // webpki's anchors have no dates, so it would accept an expired one.
         let (valid, lapsed): (Vec<_>, Vec<_>) =
             self.roots.iter().partition(|root| root.is_valid_at(now));
         match Path::find(&leaf, intermediates, &valid, usage, now) {
             Ok(path) => path.end(id, now),
-            // Told apart, so that an operator renews the CA instead of looking for another one.
+            // Distinguished, so that the operator renews the CA instead of looking for another one.
             Err(error) => match Path::find(&leaf, intermediates, &lapsed, usage, now) {
                 Ok(path) => Err(path.lapsed(id, now)),
                 Err(_) => Err(refusal_of(error, id)),
@@ -273,8 +273,8 @@ impl OrgTrust {
 }
 
 impl OrgTrust {
-    /// Looks the certificates of the path up in the revocation lists of the CA at its end. What an
-    /// intermediate CA has issued is in no list here.
+    /// Looks up the certificates of the path in the revocation lists of the CA at its end. No list
+    /// here covers certificates issued by an intermediate CA.
     fn check_lists(
         &self,
         chain: &[CertificateDer<'_>],
@@ -288,7 +288,7 @@ impl OrgTrust {
         let roots: Vec<&TrustedRoot> = self.roots.iter().collect();
         let usage = role.usage();
         let leaf = EndEntityCert::try_from(leaf).map_err(|error| refusal_of(error, id))?;
-        // Whether there is a path is judged before.
+        // A missing path is reported elsewhere.
         let Ok(path) = Path::find(&leaf, intermediates, &roots, usage, now) else {
             return Ok(());
         };
@@ -322,7 +322,7 @@ impl OrgTrust {
             .map_err(|_| webpki::Error::UnknownRevocationStatus)?
             .with_depth(RevocationCheckDepth::Chain)
             .with_expiration_policy(expiration)
-            // The list is the root's: it does not say what an intermediate CA has revoked.
+            // The root's list does not cover what an intermediate CA has revoked.
             .with_status_policy(UnknownStatusPolicy::Allow)
             .build();
 
@@ -341,7 +341,7 @@ impl OrgTrust {
 
 /// A path of signatures from a leaf to a CA certificate.
 struct Path<'r> {
-    /// The CA certificates at its end: one CA may have several for one key.
+    /// The CA certificates at its end: one CA may have several for the same key.
     roots: Vec<&'r TrustedRoot>,
     /// Intermediate certificates in it.
     count: usize,
@@ -373,7 +373,7 @@ impl<'r> Path<'r> {
         })
     }
 
-    /// When the first of its CA certificates ends.
+    /// The earliest end of validity of its CA certificates.
     fn end(&self, id: &GatewayId, now: UnixTime) -> Result<UnixTime, Refusal> {
         let certificates = self.roots.iter().map(|root| &root.certificate);
 
@@ -446,7 +446,7 @@ fn refusal_by_list(error: webpki::Error, id: &GatewayId, list: &Crl) -> Refusal 
             number,
             late: between(next_update, time),
         },
-        // Its signature was verified when it was read: it fits no certificate of this path.
+        // Its signature was verified when it was read, so it matches no certificate of this path.
         error => refusal_of(error, id),
     }
 }

@@ -1,19 +1,19 @@
-//! `whole`: whether bytes are all of a DER value, so that a file that was cut short is called so.
-//! `unread`: why a PEM file cannot be read, in words.
+//! `whole`: detects truncated DER, so that the error can say so. `unread`: explains why a PEM file
+//! cannot be read.
 
 use rustls_pki_types::pem::Error;
 
-/// The end of a DER value is missing.
+/// A DER value is truncated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it is cut short: {have} of {want} bytes are there")]
 pub struct Short {
-    /// Bytes that are there.
+    /// Bytes present.
     pub have: usize,
-    /// Bytes that the value has.
+    /// Length of the value.
     pub want: usize,
 }
 
-/// Fails if `der` begins a value that is longer than `der` (X.690, section 8.1.3).
+/// Fails if the DER value in `der` is longer than `der` (X.690, section 8.1.3).
 pub(crate) fn whole(der: &[u8]) -> Result<(), Short> {
     match length(der) {
         Some(want) if want > der.len() => Err(Short {
@@ -24,14 +24,14 @@ pub(crate) fn whole(der: &[u8]) -> Result<(), Short> {
     }
 }
 
-/// The length of the value that begins here, with tag and length; `None` if it does not say.
+/// The length of the value, including tag and length octets; `None` if it is not encoded.
 fn length(der: &[u8]) -> Option<usize> {
     let first = usize::from(*der.get(1)?);
     if first < 0x80 {
         return Some(2 + first);
     }
 
-    // As many octets as a usize can have; the indefinite form (0x80) is not DER.
+    // At most as many octets as a usize has; the indefinite form (0x80) is not DER.
     let count = first - 0x80;
     if !(1..=4).contains(&count) {
         return None;
@@ -43,7 +43,7 @@ fn length(der: &[u8]) -> Option<usize> {
     Some(2 + count + value)
 }
 
-/// Why a file is no PEM. Reads after the file's name.
+/// Why a file is not PEM. Follows the file's name.
 pub(crate) fn unread(error: &Error) -> String {
     match error {
         Error::MissingSectionEnd { end_marker } => format!(
@@ -71,7 +71,7 @@ mod tests {
             want: 260,
         };
         assert_eq!(whole(&long), Err(short));
-        // What is no DER at all is for the parser to judge.
+        // Input that is not DER is left to the parser.
         assert_eq!(whole(&[0x30, 0x80]), Ok(()));
         assert_eq!(whole(&[]), Ok(()));
     }

@@ -1,8 +1,8 @@
 //! `ringway org init`: creates an organization's CA, its first gateway's files and its member
 //! record.
 //!
-//! ringway-config has the texts of the files, [`ringway_identity::create`] the certificates, and
-//! `NewFiles` sees to it that all of them are created or none.
+//! ringway-config makes the texts of the files, [`ringway_identity::create`] the certificates.
+//! `NewFiles` creates all of them or none.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -143,7 +143,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
         .map_err(|error| init.not_issued(error))?;
     let record = member_text(&init.member(authority.certificate()));
 
-    // An existing CA stays where it is: its key belongs on no gateway.
+    // An existing CA stays where it is: its key must not be on a gateway.
     let mut files = NewFiles::in_directory(&init.dir);
     if let (None, Some(key)) = (&init.ca.ca, authority.key()) {
         files
@@ -163,7 +163,7 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     let edits = files.edits();
     let created = files.create()?;
 
-    // Wrong options leave nothing behind, so that the corrected command finds no file in its way.
+    // Check before writing: wrong options must leave no files in the way of the corrected command.
     if let Err(faults) = load(&config, &edits) {
         created.remove();
         return Err(faults.into());
@@ -173,11 +173,11 @@ pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     answer(summary)
 }
 
-/// Loads the created files as `run` will: a combination of options may have faults that none has
-/// alone. They quote the lines, which are gone again when somebody reads them.
+/// Loads the new files as `run` will, because a combination of options may be faulty. The faults
+/// quote the lines, since the files are removed again.
 fn load(path: &Path, edits: &Edits) -> Result<(), Faults> {
     let config = Config::load_edited(path, edits)?;
-    // The hosts may have addresses outside the sites.
+    // Checked too: the hosts may have addresses outside the sites.
     Zone::from_config(&config, 0).map_err(Faults::from)?;
     match conflicts(&config, &[], &BTreeSet::new()) {
         faults if faults.is_empty() => Ok(()),
@@ -193,7 +193,7 @@ impl Init {
         }
     }
 
-    /// The site that the gateway serves: the first one. clap requires at least one.
+    /// The site that the gateway serves: the first one. clap ensures that there is one.
     fn site(&self) -> &SiteArg {
         &self.sites[0]
     }
@@ -202,18 +202,19 @@ impl Init {
         format!("{}.member.toml", self.org)
     }
 
-    /// A new record would have this gateway alone, and cut the others off wherever it is taken.
+    /// A new record would list only this gateway, and would cut off the others wherever it is
+    /// accepted.
     fn refuse_second_record(&self) -> Result<(), Failure> {
         let name = self.record_name();
         let mut dirs = vec![self.dir.clone()];
-        // Beside another CA, a record of that name is another organization's matter.
+        // With another CA, a record of that name may belong to another organization.
         if let Some(ca) = &self.ca.ca {
             dirs.extend([ca.clone(), ca.join(".."), PathBuf::from(".")]);
         }
 
         for dir in dirs {
             let record = dir.join(&name);
-            // A link counts too, even one that leads nowhere.
+            // A symbolic link counts as existing, even a dangling one.
             if record.symlink_metadata().is_ok() {
                 let message = format!(
                     "is the record of {} already, and a new one would leave its gateways out; add \
@@ -234,7 +235,7 @@ impl Init {
             edit::put(&mut document, host, None)?;
         }
 
-        // The first rule is that for Fabric's services.
+        // The first rule is the one for Fabric's services.
         if !self.allow.is_empty()
             && let Some(rules) = document["policy"]["allow"].as_array_of_tables_mut()
             && let Some(rule) = rules.get_mut(0)
@@ -244,7 +245,7 @@ impl Init {
         Ok(document.to_string())
     }
 
-    /// What works only in part, without being wrong.
+    /// Warnings about options that are valid but do not work completely.
     fn warnings(&self) -> String {
         let mut text = String::new();
         if self.endpoints.is_empty() {
@@ -302,7 +303,7 @@ impl Init {
     }
 
     fn summary(&self, files: &NewFiles, fingerprint: &Digest) -> String {
-        // Paths as the user must type them from here.
+        // Paths relative to the user's directory, to be copied from the terminal.
         let at = |name: &str| Escaped(&files.path(name).display().to_string()).to_string();
         let record = at(&self.record_name());
         let config = at("gateway.toml");

@@ -1,6 +1,5 @@
-//! `OwnRecord`: this organization's record, as the verbs change it that its operator has. Each
-//! change raises the serial, is checked as a whole with everything around it, and is written
-//! atomically or not at all.
+//! `OwnRecord`: this organization's record, for the verbs that change it. A change increments the
+//! serial, is checked together with everything around it, and is written atomically or not at all.
 
 mod change;
 mod draft;
@@ -22,10 +21,10 @@ pub(super) use change::Change;
 pub(super) use draft::Draft;
 pub(super) use handing::hand_out;
 
-/// What a gateway's file is called.
+/// The name of a gateway's file.
 const CONFIG: &str = "gateway.toml";
 
-/// Says where the record lies.
+/// Selects the record.
 #[derive(Debug, clap::Args)]
 pub struct RecordFile {
     /// The gateway
@@ -36,30 +35,30 @@ pub struct RecordFile {
     pub record: Option<PathBuf>,
 }
 
-/// The record and what is around it.
+/// The record, with the files around it.
 pub(super) struct OwnRecord {
     pub(super) path: PathBuf,
     pub(super) text: String,
     pub(super) member: Member,
     /// The serial of the next version.
     pub(super) serial: u64,
-    /// The other organizations' records, as far as they can be read.
+    /// The other organizations' records that could be read.
     pub(super) others: Vec<Member>,
     /// The gateway beside the record.
     pub(super) gateway: Option<LocalFiles>,
-    /// Where the newest records are remembered.
+    /// The directory that records the newest records.
     state_dir: Option<PathBuf>,
 }
 
 /// The files of the gateway beside the record.
 pub(super) struct LocalFiles {
     pub(super) path: PathBuf,
-    /// What they say, or what is wrong in them.
+    /// Their content, or their faults.
     pub(super) config: Result<Config, Faults>,
 }
 
 impl OwnRecord {
-    /// Reads the record that `file` names, which must be the newest that is remembered.
+    /// Reads the record that `file` selects. It must not be older than the newest one recorded.
     pub(super) fn load(file: &RecordFile) -> Result<OwnRecord, Failure> {
         match &file.record {
             Some(path) => OwnRecord::newest(path, Some(state_dir_beside(path))),
@@ -67,7 +66,7 @@ impl OwnRecord {
         }
     }
 
-    /// Whatever is wrong in other files: a revocation must not wait for them.
+    /// Faults of other files do not matter: a revocation must not wait for them.
     fn of_gateway(config: &Path) -> Result<OwnRecord, Failure> {
         let survey = Survey::read(config, None);
         let Some(path) = survey.record else {
@@ -89,14 +88,14 @@ impl OwnRecord {
         })
     }
 
-    /// The record at `path`, by itself.
+    /// The record at `path`, without other files.
     fn newest(path: &Path, state_dir: Option<PathBuf>) -> Result<OwnRecord, Failure> {
         let (text, member) = read(path)?;
         let newest = match &state_dir {
             Some(dir) => Newest::load(dir).map_err(anyhow::Error::from)?,
             None => Newest::default(),
         };
-        // A change of an older one would undo what the newer ones say.
+        // Changing an older record would undo the changes of the newer ones.
         if let Some(fault) = newest.judge(&member).filter(|_| member.serial > 0) {
             return Err(Faults::from(vec![fault]).into());
         }
@@ -118,13 +117,13 @@ impl OwnRecord {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// The files of the gateway beside the record, if nothing is wrong in them.
+    /// The configuration of the gateway beside the record, if it is valid.
     pub(super) fn config(&self) -> Option<&Config> {
         self.gateway.as_ref()?.config.as_ref().ok()
     }
 
-    /// What a command needs in order to be about the same record: ` -c FILE` or ` --record FILE`,
-    /// or nothing.
+    /// The option by which a command selects the same record: ` -c FILE` or ` --record FILE`, or an
+    /// empty text.
     pub(super) fn option(&self) -> String {
         match &self.gateway {
             Some(gateway) => remedy::option_text(&gateway.path),
@@ -135,12 +134,13 @@ impl OwnRecord {
         }
     }
 
-    /// Where the newest records are remembered, if that is known.
+    /// The directory that records the newest records, if it is known.
     fn state_dir(&self) -> Option<&Path> {
         self.state_dir.as_deref()
     }
 
-    /// The record's text with the next serial, to be changed; one of version 1 as version 2.
+    /// The record's text with the next serial, to be changed. A record of version 1 becomes version
+    /// 2.
     pub(super) fn draft(&self) -> Result<Draft, Failure> {
         if self.member.serial > 0 {
             return Draft::of(&self.text, self.serial);
@@ -154,8 +154,8 @@ impl OwnRecord {
     }
 }
 
-/// Where the newest records are remembered for a record that is named by itself, as beside a CA: as
-/// the gateway beside it does, if there is one, and else in the place that one would have.
+/// The state directory for a record without a configuration, as beside a CA: that of the gateway
+/// beside it, if there is one, else the one that such a gateway would have.
 fn state_dir_beside(record: &Path) -> PathBuf {
     let dir = record.parent().unwrap_or(Path::new(""));
     let config = dir.join(CONFIG);
@@ -167,7 +167,7 @@ fn state_dir_beside(record: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> Result<(String, Member), Failure> {
-    // First: it says what is wrong with a file that cannot be read, or is too large.
+    // First, because it reports a file that cannot be read or is too large.
     Member::load(path)?;
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{ConfigFile, Failure, answer, answer_json, block_on};
 use crate::prepare::links;
 
-/// Ranges that are proposed at most.
+/// Maximum number of proposed ranges.
 const MOST: usize = 100;
 
 /// Arguments of `ringway plan`.
@@ -46,7 +46,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = Config::load(&args.config.path)?;
     let pools = pools(&args, &config)?;
 
-    // A network of this host is in use, whatever the records say.
+    // This host's networks are in use, whatever the records say.
     let connected = block_on(links(&config))??.connected();
     let used: BTreeSet<Prefix> = claims(&config, &connected)
         .into_iter()
@@ -84,7 +84,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     ))
 }
 
-/// Where free ranges are looked for: as the command line says, else the file.
+/// The pools to search: those of the command line, else those of the file.
 fn pools(args: &Args, config: &Config) -> Result<Vec<Prefix>, Failure> {
     let given = [&args.pools, &config.pools];
     let pools = match given.iter().find(|pools| !pools.is_empty()) {
@@ -92,7 +92,7 @@ fn pools(args: &Args, config: &Config) -> Result<Vec<Prefix>, Failure> {
         None => vec![defaults::pool()],
     };
 
-    // Pools of both families may stand in the file: those that the size fits count.
+    // The file may have pools of both families: use those that are large enough.
     let fits = |pool: &Prefix| (pool.len()..=longest(pool)).contains(&args.size);
     let fitting: Vec<Prefix> = pools.iter().copied().filter(fits).collect();
     match pools.first() {
@@ -114,13 +114,13 @@ fn longest(pool: &Prefix) -> u8 {
     if pool.is_ipv4() { 32 } else { 128 }
 }
 
-/// The first `count` prefixes of `len` bits in `pool` that overlap none of those in use.
+/// The first `count` prefixes of `len` bits in `pool` that do not overlap used ones.
 fn free_in(pool: &Prefix, len: u8, used: &BTreeSet<Prefix>, count: usize) -> Vec<Prefix> {
     let bits = longest(pool);
     let last = number(pool.last());
-    // The difference between two neighbours; 0 for the whole of IPv6, which has none.
+    // The distance of two neighbours; 0 for all of IPv6, which has none.
     let step = 1u128.checked_shl(u32::from(bits - len)).unwrap_or(0);
-    // By their first addresses, since they are sorted.
+    // Sorted, so by their first addresses.
     let mut used = used
         .iter()
         .filter(|used| used.overlaps(pool))
@@ -134,7 +134,7 @@ fn free_in(pool: &Prefix, len: u8, used: &BTreeSet<Prefix>, count: usize) -> Vec
         match used.peek().copied() {
             Some((_, to)) if to < first => _ = used.next(),
             Some((from, to)) if from <= end => {
-                // Behind it, at the next border.
+                // Go on after it, at the next boundary.
                 let beyond = (to / step.max(1)).checked_add(1);
                 next = beyond
                     .and_then(|n| n.checked_mul(step))

@@ -1,7 +1,7 @@
-//! `ringway purge`: takes back what a gateway leaves in the kernel on purpose when it ends: guard,
-//! forwarding, rules and routes, those of removed members among them. The guard goes last: until
-//! then, nothing of the mesh leaves by another way. Faults of the files keep nothing in the kernel:
-//! the state says what is there.
+//! `ringway purge`: removes what a gateway leaves in the kernel on purpose when it ends: guard,
+//! forwarding, rules and routes, including those for removed members. The guard is removed last:
+//! until then, packets of the mesh cannot leave in clear. Faults of the files do not prevent it:
+//! the state directory lists what is there.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -35,7 +35,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             ha = config.ha;
             (config.state_dir, Some(current))
         }
-        // The state names device and numbers, whatever the files say now.
+        // The state has the device and numbers, whatever the files say.
         Err(faults) => match Survey::read(path, None).state_dir {
             Some(state_dir) if Traces::load(&state_dir).is_some() => (state_dir, None),
             _ => return Err(faults.into()),
@@ -51,12 +51,12 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     answer(removed.to_string())
 }
 
-/// What was there.
+/// What was removed.
 #[derive(Debug, Default)]
 struct Removed {
-    /// Names of the tables of nftables.
+    /// Names of nftables tables.
     guards: Vec<String>,
-    /// Kernel settings that have their earlier value again.
+    /// Kernel settings with their former value again.
     settings: Vec<String>,
     rules: usize,
     routes: usize,
@@ -95,8 +95,8 @@ fn counted(count: usize, one: &str) -> Option<String> {
 }
 
 impl Removed {
-    /// A daemon that was killed a moment ago leaves its virtual addresses to the kernel, which ends
-    /// them by itself.
+    /// Removes the virtual addresses, which a daemon that was just killed leaves until their
+    /// lifetime ends.
     async fn addresses(&mut self, ha: &Ha) -> anyhow::Result<()> {
         let addresses: Vec<_> = ha.hosts().collect();
         if addresses.is_empty() {
@@ -124,8 +124,7 @@ impl Removed {
             );
         }
 
-        // The guard goes last: without the routes, nothing else keeps packets off the default
-        // route.
+        // The guard last: without the routes, only it keeps packets off the default route.
         for traces in &all {
             let (routes, rules) = routes::purge(traces.routes, &traces.own, None).await?;
             self.routes += routes;

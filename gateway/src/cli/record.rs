@@ -1,4 +1,4 @@
-//! `ringway record`: this organization's own record, as its operator changes it.
+//! `ringway record`: changes this organization's own record.
 
 mod edit;
 mod take;
@@ -111,7 +111,8 @@ fn run_upgrade(file: Option<PathBuf>, config: &Path) -> Result<ExitCode, Failure
         .with_context(|| format!("cannot read {}", file.display()))
         .map_err(Failure::from)?;
 
-    // Others may hold a later record of version 2: an upgrade of an old backup follows it.
+    // Others may have a later record of version 2, for example if this one is from a backup: use a
+    // higher serial.
     let serial = match &survey.state_dir {
         Some(dir) => next_serial(dir, &text, &file)?,
         None => 1,

@@ -1,4 +1,4 @@
-//! `ringway reload`: has a running gateway read its files again, and says what became of it.
+//! `ringway reload`: makes a running gateway read its files again, and prints the result.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
     Ok(exit_code(&report))
 }
 
-/// 64 for faults in files, as of every verb.
+/// 64 for faults in files, as with every verb.
 fn exit_code(report: &ReloadReport) -> ExitCode {
     if report.faults.is_empty() && report.adopted {
         ExitCode::SUCCESS

@@ -1,5 +1,4 @@
-//! Remedies as they are shown: a command must work when it is copied, and so it names the
-//! gateway's file unless that is the one that it would take anyway.
+//! Remedies as commands to copy: they name the gateway's file unless it is the default.
 
 use std::path::Path;
 
@@ -7,12 +6,12 @@ use ringway_intent::Remedy;
 
 use super::{CONFIG_VARIABLE, default_config};
 
-/// `remedy`, in which each command of this program is about the gateway of the file `config`.
+/// `remedy` as text, whose commands refer to the gateway of the file `config`.
 pub(super) fn for_gateway(remedy: &Remedy, config: &Path) -> String {
     remedy.text(&option_text(config))
 }
 
-/// ` -c FILE`; nothing where a command takes that file without it.
+/// ` -c FILE`; empty for the default file.
 pub(super) fn option_text(config: &Path) -> String {
     option(config).unwrap_or_default()
 }
@@ -27,7 +26,7 @@ fn option(config: &Path) -> Option<String> {
     (!is_taken_anyway).then(|| format!(" -c {}", quoted(&config.display().to_string())))
 }
 
-/// As a shell reads it as one word.
+/// The path as one word for a shell.
 pub(super) fn quoted(path: &str) -> String {
     if !path.is_empty() && path.chars().all(is_plain) {
         path.to_owned()
@@ -36,7 +35,7 @@ pub(super) fn quoted(path: &str) -> String {
     }
 }
 
-/// True if a shell takes `c` as it is.
+/// True if a shell takes `c` literally.
 fn is_plain(c: char) -> bool {
     c.is_alphanumeric() || "/._-+,:@%=".contains(c)
 }

@@ -1,4 +1,4 @@
-//! `ringway revoke`: gateways and keys of our organization that nobody accepts any more.
+//! `ringway revoke`: revokes gateways and keys of our organization.
 
 use std::process::ExitCode;
 
@@ -51,7 +51,7 @@ fn gateway(name: &GatewayName, record: &RecordFile) -> Result<ExitCode, Failure>
     if !revoked.insert(name.clone()) {
         return answer(format!("gateway {name} is revoked already\n"));
     }
-    // A mistyped name would leave the gateway in, unnoticed.
+    // A mistyped name would not revoke the gateway, and nobody would notice.
     if own.member.gateway(name).is_none() {
         let gateways = own.member.gateways.iter();
         let known: Vec<&str> = gateways.map(|gateway| gateway.name.as_str()).collect();

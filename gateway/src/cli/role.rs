@@ -1,5 +1,5 @@
-//! `ringway role`: whether a running gateway is the active one of its site, for load balancers,
-//! keepalived and scripts: a read-only question that is answered within a second, or not at all.
+//! `ringway role`: tells load balancers, keepalived and scripts whether a running gateway is the
+//! active one of its site. Read-only, and answered within a second or not at all.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::daemon::Daemon;
 use super::{ConfigFile, Failure, answer, answer_json};
 use crate::admin::{RoleReport, socket};
 
-/// A gateway that does not answer within this time is of no use.
+/// A gateway that does not answer within this time counts as down.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Arguments of `ringway role`.
@@ -32,7 +32,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let socket = Daemon::of(&args.config.path)?.socket;
     let asked = socket::ask_role(&socket, TIMEOUT);
 
-    // What does not answer is no failure of this command: it is an answer.
+    // No answer is a result of this command, not a failure.
     let (report, code) = match asked {
         Ok(report) if report.role == "active" => (report, ExitCode::SUCCESS),
         Ok(report) => (report, ExitCode::from(1)),

@@ -22,7 +22,7 @@ pub struct Args {
 
 /// Runs the gateway until SIGTERM or SIGINT.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    // Packets have threads of their own; the rest of the daemon needs little.
+    // The data plane has its own threads; the rest of the daemon needs little.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

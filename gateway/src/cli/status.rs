@@ -1,4 +1,4 @@
-//! `ringway status`: how a running gateway is, first of all what needs attention.
+//! `ringway status`: shows the status of a running gateway, beginning with what needs attention.
 
 mod drops;
 mod grid;
@@ -23,7 +23,7 @@ use super::{ConfigFile, Failure, answer, answer_json, remedy};
 use crate::admin::{Report, attention};
 use screen::Screen;
 
-/// How often a gateway is asked while it is waited for.
+/// Polling interval while waiting for a gateway.
 const POLL: Duration = Duration::from_millis(200);
 
 /// Arguments of `ringway status`.
@@ -76,7 +76,7 @@ pub struct Args {
 /// Runs `ringway status`.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let daemon = Daemon::of(&args.config.path)?;
-    // It asks again and again, and has an exit code of its own.
+    // `--watch` polls, and has an exit code of its own.
     if let Some(seconds) = args.watch {
         return watch(&args, &daemon, Duration::from_secs(seconds.into()));
     }
@@ -105,9 +105,9 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     Ok(exit_code(&args, &report))
 }
 
-/// A mistyped name must not look like a peer with which all is well.
+/// A mistyped name must not look like a peer without problems.
 fn require_known(args: &Args, report: &Report) -> Result<(), Failure> {
-    // A gateway that waits for the right time knows nobody yet.
+    // A gateway that waits for the right time knows no peers yet.
     if report.tunnels.is_empty() {
         return Ok(());
     }
@@ -124,7 +124,7 @@ fn require_known(args: &Args, report: &Report) -> Result<(), Failure> {
         let known = Vec::from_iter(peers.iter().map(|peer| peer.as_str()));
         return Err(unknown("gateway", peer, &known));
     }
-    // Ours has a zone, but perhaps no tunnel.
+    // Our own organization has a zone, but perhaps no tunnel.
     if let Some(org) = args.org.as_ref().filter(|org| !orgs.contains(org.as_str())) {
         return Err(unknown("organization", org, &Vec::from_iter(orgs)));
     }
@@ -142,7 +142,7 @@ fn require_known(args: &Args, report: &Report) -> Result<(), Failure> {
 }
 
 fn unknown(what: &str, name: &str, known: &[&str]) -> Failure {
-    // Names of hundreds of peers help nobody.
+    // Listing hundreds of peers would not help.
     const MOST: usize = 20;
     let shown = known.iter().take(MOST).copied();
     let mut shown = Vec::from_iter(shown).join(", ");
@@ -155,10 +155,10 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> Failure {
     ))
 }
 
-/// The tunnels and findings that are asked for, and how the gateway is as far as those go.
+/// The requested part of the report, and the gateway's state as far as that part goes.
 fn narrow<'a>(args: &Args, report: &'a Report) -> Cow<'a, Report> {
     let is_whole = args.peer.is_none() && args.org.is_none();
-    // A gateway that waits for the right time knows nobody yet, and is down for all.
+    // A gateway that waits for the right time knows no peers yet, and is down for all.
     if is_whole || report.tunnels.is_empty() {
         return Cow::Borrowed(report);
     }
@@ -172,7 +172,7 @@ fn narrow<'a>(args: &Args, report: &'a Report) -> Cow<'a, Report> {
     Cow::Owned(report)
 }
 
-/// 0, unless the caller has asked for something that is not so.
+/// 0, unless the caller has requested a condition that is not met.
 fn exit_code(args: &Args, report: &Report) -> ExitCode {
     if args.check {
         return match narrow(args, report).state.as_str() {
@@ -189,7 +189,7 @@ fn exit_code(args: &Args, report: &Report) -> ExitCode {
     }
 }
 
-/// True if this user may not ask: that says nothing about the gateway.
+/// True if this user has no access to the socket: that says nothing about the gateway.
 fn is_forbidden(error: &anyhow::Error) -> bool {
     let kinds = error.chain().filter_map(|cause| cause.downcast_ref());
     kinds
@@ -197,7 +197,7 @@ fn is_forbidden(error: &anyhow::Error) -> bool {
         .any(|kind| kind == io::ErrorKind::PermissionDenied)
 }
 
-/// The answer of `--check` for a gateway that does not run.
+/// The output of `--check` for a gateway that does not run.
 fn say_down(error: &anyhow::Error, json: bool) -> Result<ExitCode, Failure> {
     let reason = format!("{error:#}");
     if json {
@@ -218,13 +218,13 @@ struct Down {
     reason: String,
 }
 
-/// Asks until what is waited for is so, or the time is over. Then the last answer counts.
+/// Polls until the condition is met or the time is over; returns the last report.
 fn wait(args: &Args, daemon: &Daemon) -> anyhow::Result<Report> {
     let end = Instant::now() + Duration::from_secs(args.timeout.into());
 
     loop {
         let asked = daemon.ask();
-        // Taken after the answer, so that there is one look at least.
+        // Evaluated before the report is judged, so that there is at least one report.
         let is_over = Instant::now() >= end;
         match asked {
             Ok(report) if is_over || is_awaited(args, &report) => return Ok(report),
@@ -239,7 +239,7 @@ fn is_awaited(args: &Args, report: &Report) -> bool {
         return require_known(args, report).is_ok() && narrow(args, report).state == "good";
     }
 
-    // One that is not there yet may come with a reload.
+    // A name that is missing now may appear with a reload.
     if require_known(args, report).is_err() {
         return false;
     }
@@ -260,7 +260,7 @@ fn watch(args: &Args, daemon: &Daemon, pause: Duration) -> Result<ExitCode, Fail
             Err(error) => format!("{}\n", Escaped(&format!("{error:#}"))),
         };
 
-        // The reader may have gone, as after `| head`.
+        // The reader may have gone, as with `| head`.
         let written = writeln!(io::stdout(), "{}", screen.page(&text));
         if written.and_then(|()| io::stdout().flush()).is_err() {
             return Ok(ExitCode::SUCCESS);

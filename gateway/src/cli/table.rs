@@ -23,8 +23,8 @@ impl Table {
         Table::default()
     }
 
-    /// Adds a row. Cells may come from a certificate, a record or a peer: they are escaped, so that
-    /// none can leave its place.
+    /// Adds a row. Cells are escaped, because they may come from a certificate, a record or a peer:
+    /// none can affect another.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
         let escaped = cells.map(|cell| Escaped(&cell).to_string());
         self.rows.push(escaped.into());
@@ -41,7 +41,7 @@ impl fmt::Display for Table {
         for row in &self.rows {
             let mut line = String::new();
             for (column, cell) in row.iter().enumerate() {
-                // In characters, as `{:<width$}` counts too.
+                // In characters, like the padding in `{:<width$}`.
                 let width = self.width(column);
                 line.push_str(&format!("{cell:<width$}  "));
             }

@@ -1,4 +1,4 @@
-//! `ringway version`: what this program is, and what it understands of others.
+//! `ringway version`: the version of this program, and the versions of formats that it reads.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Failure, answer, answer_json};
 use crate::features::FEATURES;
 
-/// Versions of member records that are read; the first is the one that is written.
+/// Versions of member records that it reads; it writes the first.
 const RECORDS: [u32; 2] = [2, 1];
 
 /// Versions of gateway.toml.
@@ -27,11 +27,11 @@ pub struct Args {
 struct Report {
     /// The release.
     version: &'static str,
-    /// The commit that it was built of, if that was known.
+    /// The commit it was built from, if known.
     commit: Option<&'static str>,
-    /// The compiler, if that was known.
+    /// The compiler, if known.
     rustc: Option<&'static str>,
-    /// The control protocol: gateways with another one have no tunnels with this one.
+    /// Version of the control protocol: gateways need the same one to have tunnels.
     wire: String,
     features: Vec<&'static str>,
     member_records: &'static [u32],

@@ -11,11 +11,11 @@ use crate::topology::Kind;
 /// A host of another organization.
 const OTHER: &str = "peer0.org1";
 
-/// The gateways that may have judged what came for the data centre.
+/// The gateways that may have judged packets to the data centre.
 const GATEWAYS: [&str; 2] = ["gw.org0", "gw2.org0"];
 
-/// The data centre's host reaches another organization's by name, and is reached, and the rules of
-/// both ends hold.
+/// The data centre's host and another organization's host reach each other by name, and the rules
+/// of both ends apply.
 pub(super) fn both_ways(lab: &mut Lab) -> Result<String> {
     let attached = lab.topology().of_kind(Kind::Attached).next();
     let host = attached.context("no attached host")?.name.clone();

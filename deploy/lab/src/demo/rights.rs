@@ -1,5 +1,5 @@
-//! The demonstration's steps about who may do what: a port that no rule opens, a member that is
-//! removed, a key that is revoked, and names while their owner is away.
+//! The demonstration's steps about permissions: a port that no rule opens, a removed member, a
+//! revoked key, and names whose owner is away.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,13 +13,13 @@ use crate::ping::{self, Family, Outcome};
 use crate::program::output;
 use crate::{status, wait};
 
-/// Limit for a removal to be in force, and for a tunnel to be back.
+/// Time limit for a removal to take effect, and for a tunnel to come back.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// SSH: no rule of the laboratory opens it.
+/// SSH, which no rule of the laboratory opens.
 const DENIED: u16 = 22;
 
-/// A connection to a port that no rule opens. It is seen by the gateway that stopped it.
+/// A connection to a port that no rule opens. The gateway that blocks it reports it.
 pub(super) fn denied_port(lab: &mut Lab) -> Result<String> {
     let service = is_denied(lab, "orderer0.org0", "peer0.org1", &["gw.org1"])?;
     Ok(format!(
@@ -27,12 +27,12 @@ pub(super) fn denied_port(lab: &mut Lab) -> Result<String> {
     ))
 }
 
-/// Has `from` try the port of `to` that no rule opens. Returns the service, as one of `gateways`
-/// says that it has denied it.
+/// Connects from `from` to a port of `to` that no rule opens. Returns the service in the report of
+/// the gateway, among `gateways`, that denied it.
 pub(super) fn is_denied(lab: &Lab, from: &str, to: &str, gateways: &[&str]) -> Result<String> {
     let target = lab.node(to)?.addresses[0];
     let source = format!("{}:", lab.node(from)?.addresses[0]);
-    // bash opens the connection: no client needs to be installed.
+    // bash opens the connection, so no client needs to be installed.
     let attempt = format!("exec 3<>/dev/tcp/{target}/{DENIED}");
     let status = lab
         .command(from, "timeout")?
@@ -59,7 +59,7 @@ pub(super) fn is_denied(lab: &Lab, from: &str, to: &str, gateways: &[&str]) -> R
     Ok(service)
 }
 
-/// org0 takes org2 out of the consortium, and in again.
+/// org0 removes org2 from the consortium, and adds it again.
 pub(super) fn removed_member(lab: &mut Lab) -> Result<String> {
     let record = lab
         .config("gw.org0")?
@@ -73,7 +73,7 @@ pub(super) fn removed_member(lab: &mut Lab) -> Result<String> {
         let said = run(lab, gateway, &["reload"])?;
         println!("    {gateway}: {}", said.trim().replace('\n', "; "));
     }
-    // At once: the reload answers after it is in force.
+    // At once: the reload answers only after it is in force.
     let outcome = ping::once(lab, from, &address, Family::V4)?;
     ensure!(outcome != Outcome::Reply, "{to} still answers {from}");
 
@@ -88,7 +88,7 @@ pub(super) fn removed_member(lab: &mut Lab) -> Result<String> {
     ))
 }
 
-/// org2 revokes the key of its gateway, as after a theft. The gateway comes back with another one.
+/// org2 revokes the key of its gateway, as after a theft. The gateway returns with another one.
 pub(super) fn revoked_key(lab: &mut Lab) -> Result<String> {
     let owner = "gw.org2";
     let [from, to] = ["orderer0.org0", "peer0.org2"];
@@ -102,7 +102,7 @@ pub(super) fn revoked_key(lab: &mut Lab) -> Result<String> {
     for other in ["gw.org0", "gw2.org0", "gw.org1"] {
         hand_over(lab, &record, other)?;
     }
-    // At once: the reload answers after it is in force.
+    // At once: the reload answers only after it is in force.
     let outcome = ping::once(lab, from, &address, Family::V4)?;
     ensure!(outcome != Outcome::Reply, "{to} still answers {from}");
 
@@ -116,7 +116,7 @@ pub(super) fn revoked_key(lab: &mut Lab) -> Result<String> {
     ))
 }
 
-/// The names of org1 are answered by the others while its only gateway is away.
+/// The other gateways answer org1's names while its only gateway is away.
 pub(super) fn absent_owner(lab: &mut Lab) -> Result<String> {
     lab.kill("gw.org1")?;
     let [asking, name] = ["orderer0.org0", "peer0.org1"];
@@ -132,8 +132,8 @@ pub(super) fn absent_owner(lab: &mut Lab) -> Result<String> {
     Ok(format!("{asking} resolved {name} while gw.org1 was off"))
 }
 
-/// Has `gateway` take the record over. Between real organizations the fingerprint travels over
-/// another channel, such as a telephone.
+/// Gives the record to `gateway`. Between real organizations the fingerprint uses another channel,
+/// such as a telephone.
 fn hand_over(lab: &Lab, record: &Path, gateway: &str) -> Result<()> {
     let bytes = std::fs::read(record).context("there is no record")?;
     let path = record.display().to_string();

@@ -25,7 +25,7 @@ impl Server {
         let stdout = child.stdout.take();
         let server = Server(child);
 
-        // Returning earlier, a client could connect before the server listens.
+        // Wait for the line: otherwise a client could connect before the server listens.
         let mut line = String::new();
         BufReader::new(stdout.context("the server has no stdout")?).read_line(&mut line)?;
         ensure!(
@@ -44,16 +44,16 @@ impl Drop for Server {
     }
 }
 
-/// What the sending client prints at its end.
+/// The last line that the sending client prints.
 pub(super) struct Sent {
-    /// Gigabits per second that arrived.
+    /// Throughput at the receiver, Gbit/s.
     pub(super) gigabits: f64,
-    /// The longest time in which nothing did.
+    /// The longest time without data at the receiver.
     pub(super) pause: Duration,
 }
 
 impl Sent {
-    /// Reads it from the last line of what the client printed.
+    /// Parses the last line of the client's output.
     pub(super) fn parse(printed: &str) -> Option<Sent> {
         let (rate, pause) = printed.lines().last()?.split_once(' ')?;
         let rate: f64 = rate.parse().ok()?;

@@ -13,10 +13,10 @@ use crate::{status, wait};
 /// The gateways of one site.
 const SIBLINGS: [&str; 2] = ["gw.org0", "gw2.org0"];
 
-/// Limit for the other one to say that it is active, and for the killed one to be back.
+/// Time limit for the sibling to become active, and for the killed gateway to be back.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The active gateway of org0's site ends as by a power cut while a host there receives.
+/// Kills the active gateway of org0's site, as a power cut would, while a host there receives.
 pub(super) fn killed_active(lab: &mut Lab) -> Result<String> {
     let [from, to] = ["peer0.org1", "orderer0.org0"];
     let killed = active(lab)?;
@@ -30,7 +30,7 @@ pub(super) fn killed_active(lab: &mut Lab) -> Result<String> {
 
     let mut half = String::new();
     printed.read_line(&mut half)?;
-    // The client has said why, and ended.
+    // The client has reported the reason and ended.
     ensure!(half.trim() == "half", "{from} cannot send to {to}");
     lab.kill(killed)?;
     println!("    {killed} was killed in the middle");
@@ -50,10 +50,10 @@ pub(super) fn killed_active(lab: &mut Lab) -> Result<String> {
     ))
 }
 
-/// The one of the site's gateways that is active.
+/// The active one of the site's gateways.
 fn active(lab: &Lab) -> Result<&'static str> {
     let mut found = SIBLINGS.into_iter().filter(|name| {
-        // One that was killed does not answer.
+        // A killed one does not answer.
         status::ask(lab, name).is_ok_and(|status| status["role"]["role"] == "active")
     });
     found.next().context("no gateway of org0 is active")

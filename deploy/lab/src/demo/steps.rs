@@ -42,7 +42,7 @@ pub(super) const ALL: [Step; 14] = [
     ("no private address was seen on the WAN", no_leak),
 ];
 
-/// Limit for the others to notice a gateway's end, and for its tunnels to come back.
+/// Time limit for others to notice that a gateway is gone, and for its tunnels to come back.
 const LIMIT: Duration = Duration::from_secs(10);
 
 fn names(lab: &mut Lab) -> Result<String> {
@@ -90,8 +90,8 @@ fn http(lab: &mut Lab) -> Result<String> {
     Ok(format!("peer0.org1 answered {}", answers.join(", ")))
 }
 
-/// Has `client` ask the server that runs on `server`; returns the client's address, as the server
-/// saw it: the mesh must not have translated it.
+/// Makes `client` request a page from `server`. Returns the client's address as seen by the server:
+/// the mesh must not translate it.
 pub(super) fn fetch(lab: &Lab, client: &str, server: &str) -> Result<String> {
     let answer = output(this_program(lab, client)?.args(["fetch", server]))?;
 
@@ -115,7 +115,7 @@ fn throughput(lab: &mut Lab) -> Result<String> {
     ))
 }
 
-/// A fourth organization with a prefix inside one that org1 already has.
+/// A fourth organization whose prefix lies inside one of org1's.
 fn overlap(lab: &mut Lab) -> Result<String> {
     let dir = lab.topology().dir().join("newcomer");
     let mut init = lab.ringway("gw.org0")?;
@@ -148,7 +148,7 @@ fn overlap(lab: &mut Lab) -> Result<String> {
     Ok("10.10.1.128/25 lies in org1's 10.10.1.0/24".into())
 }
 
-/// Pings by address: behind a dead gateway no name resolves.
+/// Pings by address, because no name resolves behind a dead gateway.
 fn killed_gateway(lab: &mut Lab) -> Result<String> {
     let behind = lab.node("peer0.org1")?.addresses[0].to_string();
     let beyond = lab.node("peer0.org2")?.addresses[0].to_string();

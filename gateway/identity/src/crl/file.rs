@@ -12,16 +12,16 @@ use super::Crl;
 use crate::trust::TrustedRoot;
 use crate::whole::unread;
 
-/// Bytes of a file: some 25,000 revoked certificates.
+/// Maximum size of a file: about 25,000 revoked certificates.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// Lists in a file.
+/// Maximum number of lists in a file.
 const MOST_LISTS: usize = 16;
 
-/// How a record's file name ends.
+/// The suffix of a record's file name.
 const RECORD: &str = ".member.toml";
 
-/// The file of revocation lists that belongs to the record in the file `record`.
+/// The file of revocation lists for the record in the file `record`.
 pub fn path_beside(record: &Path) -> PathBuf {
     let name = record.file_name().unwrap_or_default().to_string_lossy();
     let stem = name.strip_suffix(RECORD).unwrap_or(&name);
@@ -29,8 +29,8 @@ pub fn path_beside(record: &Path) -> PathBuf {
     record.with_file_name(format!("{stem}.crl"))
 }
 
-/// The lists of `member`, whose CA certificates are `roots`; none without a file. Every fault at
-/// once.
+/// The lists of `member`, whose CA certificates are `roots`; empty without a file. Fails with all
+/// faults at once.
 pub(crate) fn read(
     member: &Member,
     roots: &[TrustedRoot],
@@ -49,7 +49,7 @@ pub(crate) fn read(
             Err(message) => faults.push(fault(&path, message)),
         }
     }
-    // A list that could not be read may be the one that seems to be missing.
+    // A list that could not be read may be the missing one.
     if faults.is_empty() {
         faults.extend(doubled(&path, &lists));
         faults.extend(uncovered(&path, &lists, roots, now));
@@ -62,7 +62,7 @@ pub(crate) fn read(
     }
 }
 
-/// Those of the lists that nothing is wrong with.
+/// The valid lists only.
 pub(crate) fn read_valid(member: &Member, roots: &[TrustedRoot]) -> Vec<Crl> {
     let path = path_beside(&member.place.file);
     let results = read_each(&path, member, roots).unwrap_or_default();
@@ -70,7 +70,7 @@ pub(crate) fn read_valid(member: &Member, roots: &[TrustedRoot]) -> Vec<Crl> {
     results.into_iter().filter_map(Result::ok).collect()
 }
 
-/// Each list of the file at `path`, or what is wrong with it; `None` if there is no file.
+/// Each list in the file at `path`, or its fault; `None` if there is no file.
 fn read_each(
     path: &Path,
     member: &Member,
@@ -109,7 +109,7 @@ fn read_one(
 }
 
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    // To open a pipe without a writer would stop a start.
+    // Opening a pipe without a writer would block the start.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no file"));
     }
@@ -149,7 +149,7 @@ fn split(bytes: &[u8]) -> Vec<Result<Vec<u8>, String>> {
     lists
 }
 
-/// Of two lists of one CA, the older one would be of no use or, where it counts, of harm.
+/// Two lists of one CA are a fault: using the older one could undo revocations.
 fn doubled(path: &Path, lists: &[Crl]) -> Option<Fault> {
     let second = lists.iter().enumerate().find(|(at, list)| {
         let before = &lists[..*at];
@@ -163,7 +163,7 @@ fn doubled(path: &Path, lists: &[Crl]) -> Option<Fault> {
     Some(fault(path, message))
 }
 
-/// A CA without a list would issue certificates that nothing can revoke.
+/// Certificates of a CA without a list could not be revoked.
 fn uncovered(path: &Path, lists: &[Crl], roots: &[TrustedRoot], now: UnixTime) -> Option<Fault> {
     let missing = roots.iter().find(|root| {
         let key = root.certificate.key;

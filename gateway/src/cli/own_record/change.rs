@@ -19,20 +19,20 @@ use crate::cli::policy::follow_prefixes;
 /// A checked change.
 pub(in crate::cli) struct Change<'a> {
     pub(in crate::cli) own: &'a OwnRecord,
-    /// The record after it.
+    /// The changed record.
     pub(in crate::cli) after: Member,
     text: String,
-    /// Other files that have to change with it.
+    /// Other files that must change with the record.
     beside: Edits,
 }
 
 impl OwnRecord {
-    /// The change to `draft`.
+    /// Checks the change to `draft`.
     pub(in crate::cli) fn change(&self, draft: Draft) -> Result<Change<'_>, Failure> {
         self.change_to(draft.finish())
     }
 
-    /// The change to the record `text`.
+    /// Checks the change to the record `text`.
     pub(in crate::cli) fn change_to(&self, text: String) -> Result<Change<'_>, Failure> {
         let mut edits = Edits::default();
         edits.replace(&self.path, &self.text, &text);
@@ -71,8 +71,8 @@ impl OwnRecord {
     }
 }
 
-/// What has to change in the file of the gateway here: the site that it serves, and rules that name
-/// ranges which the site has no more.
+/// The changes to the file of the gateway here: the site that it serves, and rules that name ranges
+/// which the site no longer has.
 fn following(config: &Config, after: &Member) -> Result<Edits, Failure> {
     let mut edits = Edits::default();
     let Some(gateway) = after.gateway(&config.id.name) else {
@@ -116,7 +116,7 @@ fn ranges(config: &Config, own: &Member, site: &SiteId) -> BTreeSet<Prefix> {
         .collect()
 }
 
-/// True if our `site` serves the other organization's one, with the consent of our record `own`.
+/// True if our `site` serves `known`, a site of `member`, with the consent of our record `own`.
 fn is_transit(member: &Member, known: &Site, own: &Member, site: &SiteId) -> bool {
     let via = known.via.as_ref();
 
@@ -125,7 +125,7 @@ fn is_transit(member: &Member, known: &Site, own: &Member, site: &SiteId) -> boo
 }
 
 impl LocalFiles {
-    /// What `edits` add to what is wrong. What was wrong before keeps no revocation back.
+    /// The faults that `edits` add. Existing faults do not prevent a revocation.
     fn faults(&self, edits: &Edits, own: &OwnRecord, after: &Member) -> Vec<Fault> {
         match (&self.config, Config::load_edited(&self.path, edits)) {
             (Ok(before), Ok(after)) => fresh(of_config(before), of_config(&after)),
@@ -140,14 +140,14 @@ impl LocalFiles {
     }
 }
 
-/// The faults that are only in `after`. Lines move, so that only the messages can be compared.
+/// The faults that are only in `after`. Line numbers change, so only messages are compared.
 fn fresh(before: Vec<Fault>, mut after: Vec<Fault>) -> Vec<Fault> {
     after.retain(|fault| !before.iter().any(|known| known.message == fault.message));
     after
 }
 
 impl Change<'_> {
-    /// The files that have to change with the record.
+    /// The files that must change with the record.
     pub(in crate::cli) fn beside(&self) -> &Edits {
         &self.beside
     }
@@ -157,7 +157,7 @@ impl Change<'_> {
         &self.text
     }
 
-    /// Writes everything, or nothing.
+    /// Writes everything or nothing.
     pub(in crate::cli) fn write(&self) -> Result<(), Failure> {
         let mut written: Vec<(&PathBuf, String)> = Vec::new();
         let files = self.beside.texts().chain([(&self.own.path, &self.text)]);
@@ -166,7 +166,7 @@ impl Change<'_> {
             let before = fs::read_to_string(path).unwrap_or_default();
             if let Err(error) = replace_file(path, text) {
                 for (path, before) in written.iter().rev() {
-                    // What cannot be undone is as a crash would leave it: whole files.
+                    // If this fails, the state is as after a crash: whole files.
                     let _ = replace_file(path, before);
                 }
                 return Err(error);
@@ -178,14 +178,14 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// Remembers the record as the newest, so that no copy of an earlier one is changed before a
-    /// gateway has read this one, such as one from a backup of the CA's host.
+    /// Stores the record as the newest, so that no older copy can be changed, for example from a
+    /// backup of the CA's host, before a gateway has read this one.
     fn remember(&self) {
         let Some(dir) = self.own.state_dir() else {
             return;
         };
 
-        // The record is written, and a revocation must not wait for a disk.
+        // Only a warning: the record is written, and a revocation must not wait for a disk.
         if let Err(error) = Newest::update(dir, |newest| newest.accept(&self.after)) {
             eprintln!("warning: {}", Escaped(&error.to_string()));
         }

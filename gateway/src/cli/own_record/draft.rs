@@ -12,21 +12,21 @@ const GATEWAY: &[&str] = &["gateway"];
 const SITE: &[&str] = &["site"];
 const TRANSIT: &[&str] = &["transit"];
 
-/// The text, as a document.
+/// The text as a TOML document.
 pub(in crate::cli) struct Draft {
     document: DocumentMut,
-    /// The last table, which stays the last: nothing may follow it.
+    /// The last table, kept apart, because nothing may follow it.
     end: Item,
 }
 
 impl Draft {
-    /// `text`, a sound record of version 2, with this serial.
+    /// Parses `text`, a valid record of version 2, and sets this serial.
     pub(super) fn of(text: &str, serial: u64) -> Result<Draft, Failure> {
         let mut document = parse(text)?;
         let end = document.remove("end").unwrap_or_default();
         let mut draft = Draft { document, end };
 
-        // Serials are at most i64::MAX; a record at that end cannot be changed any more.
+        // Serials are at most i64::MAX; a record with the highest one cannot be changed.
         let serial = i64::try_from(serial).map_err(|_| {
             Failure::Usage("the record's serial is the last one that exists".into())
         })?;
@@ -57,7 +57,7 @@ impl Draft {
         Blocks::at(&mut self.document, SITE).push(entries)
     }
 
-    /// `None`: the site has gateways of its own.
+    /// With `None` the site has gateways of its own.
     pub(in crate::cli) fn set_via(&mut self, name: &SiteId, via: Option<&ViaChoice>) {
         let Some(site) = Blocks::at(&mut self.document, SITE).find("name", name.as_str()) else {
             return;

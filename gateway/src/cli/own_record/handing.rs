@@ -1,4 +1,4 @@
-//! What an operator has to do with a record that has changed: who has to have it.
+//! Tells the operator who must receive a changed record.
 
 use ringway_config::{GatewayName, Member};
 
@@ -6,8 +6,8 @@ use super::Change;
 use crate::cli::member::add::show::changes;
 use crate::cli::{Failure, how_to_apply};
 
-/// What the change is, and who has to receive the record. `more` are further steps, which come
-/// first; `new` is a gateway that receives the record with its files.
+/// Describes the change and who must receive the record. `more` are further steps, which come
+/// first; `new` is a gateway that receives the record together with its files.
 pub(in crate::cli) fn hand_out(
     change: &Change<'_>,
     more: &[String],
@@ -55,7 +55,7 @@ fn file_name(change: &Change<'_>) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// ` (beta, gamma)`; nothing if they are not known.
+/// ` (beta, gamma)`; empty if the names are unknown.
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     if names.is_empty() {
@@ -65,8 +65,7 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// The gateways that have this record as theirs, but for the one here, the new one, and those that
-/// are revoked.
+/// The other gateways of our organization, except the new one and revoked ones.
 fn other_gateways(change: &Change<'_>, new: Option<&GatewayName>) -> Option<String> {
     let here = change.own.config().map(|config| &config.id.name);
     let Member {

@@ -1,4 +1,4 @@
-//! Overlaps that a change of our record makes.
+//! Overlaps caused by a change of our record.
 
 use std::collections::BTreeSet;
 
@@ -6,18 +6,18 @@ use ringway_config::{Claim, Config, Fault, Member, Owner, conflicts, overlaps};
 
 use super::OwnRecord;
 
-/// The overlaps of our record with everything that a gateway's files say.
+/// The overlaps of our record with everything in a gateway's files.
 pub(super) fn of_config(config: &Config) -> Vec<Fault> {
     let accepted: BTreeSet<_> = config.members.iter().map(|member| member.digest).collect();
     let mut faults = conflicts(config, &[], &accepted).0;
 
-    // The others' claims are older: where they clash with ours, the fault is ours.
+    // The others' claims are older, so an overlap is a fault of our record.
     faults.retain(|fault| fault.place.file == config.own.place.file);
     faults
 }
 
-/// The overlaps of `after` with itself and with the other records, as far as the record before did
-/// not have them.
+/// The overlaps of `after` with itself and with the other records that the record before did not
+/// have.
 pub(super) fn among_records(own: &OwnRecord, after: &Member) -> Vec<Fault> {
     let known: BTreeSet<String> = overlapping(own, &own.member)
         .into_iter()
@@ -34,7 +34,7 @@ fn overlapping(own: &OwnRecord, record: &Member) -> Vec<Fault> {
     let claims: Vec<Claim> = records.flat_map(claims).collect();
     let mine = |claim: &Claim| claim.place.file == record.place.file;
 
-    // Among sites alone it does not matter which one is ours.
+    // Among sites it does not matter which one is ours.
     overlaps(&claims, &Owner::Reserved)
         .map(|overlap| (&claims[overlap.a], &claims[overlap.b]))
         .filter(|(_, later)| mine(later))

@@ -1,7 +1,7 @@
 //! `ringway policy allow`: adds a rule to `gateway.toml`.
 //!
-//! The new text is checked as the file is, before anything is written: the rule must be sound and
-//! match something, and the policy tests that passed must still pass.
+//! The new text is checked before it is written: the rule must be valid and match something, and
+//! policy tests that passed must still pass.
 
 use std::fs;
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use crate::cli::{Failure, answer, how_to_apply};
 /// Runs `ringway policy allow`.
 pub(super) fn run(args: &Allow) -> Result<ExitCode, Failure> {
     let path = &args.config.path;
-    // Faults that are there already come first, at the lines that the operator knows.
+    // Report existing faults first, with the line numbers that the operator knows.
     let before = Files::load(path)?;
     let old =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -59,7 +59,7 @@ fn split(items: &[String]) -> Vec<String> {
     items.map(|item| item.trim().to_owned()).collect()
 }
 
-/// Whatever was wrong before may stay wrong; the rule must add nothing to it.
+/// Existing faults may stay; the rule must not add any.
 fn check(before: &Files, after: &Files) -> Result<(), Failure> {
     let faults = before.faults_added(after);
     if faults.is_empty() {

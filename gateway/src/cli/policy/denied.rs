@@ -1,4 +1,4 @@
-//! `ringway policy denied`: what a running gateway's rules denied.
+//! `ringway policy denied`: the packets that a running gateway's rules denied.
 
 use std::process::ExitCode;
 

@@ -1,17 +1,17 @@
 //! The difference between two versions of a file that differ in one place.
 
-/// Unchanged lines that are shown before and after.
+/// Number of unchanged lines shown before and after the difference.
 const CONTEXT: usize = 3;
 
-/// The lines that `after` has in place of those of `before`, with their surroundings, in the format
-/// of `diff -u`.
+/// The difference from `before` to `after` with its context, in the format of `diff -u`.
 pub(super) fn diff(name: &str, before: &str, after: &str) -> String {
     let old: Vec<&str> = before.lines().collect();
     let new: Vec<&str> = after.lines().collect();
 
     let same = |(old, new): &(&&str, &&str)| old == new;
     let start = old.iter().zip(&new).take_while(same).count();
-    // The common end must not overlap the common start, as it would if one of two equal lines goes.
+    // The common end must not overlap the common start, for example if one of two equal lines is
+    // removed.
     let most = old.len().min(new.len()) - start;
     let end = old
         .iter()

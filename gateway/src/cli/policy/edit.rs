@@ -1,4 +1,4 @@
-//! Adds a `[[policy.allow]]` to the text of a `gateway.toml`. Everything else stays as it is.
+//! Adds a `[[policy.allow]]` to the text of a `gateway.toml`. Everything else is unchanged.
 
 use toml_edit::{Array, Item, TableLike, Value};
 
@@ -6,14 +6,14 @@ use super::wanted::Words;
 use crate::cli::Failure;
 use crate::cli::edit::{Blocks, parse};
 
-/// A rule to be written.
+/// A rule to add.
 pub(super) struct NewRule<'a> {
     pub(super) from: &'a [String],
     pub(super) to: &'a [String],
     pub(super) words: Words,
 }
 
-/// `text` with the rule behind the last one. `text` is a sound `gateway.toml`.
+/// `text`, a valid `gateway.toml`, with the rule added after the last one.
 pub(super) fn add(text: &str, rule: &NewRule<'_>) -> Result<String, Failure> {
     let mut document = parse(text)?;
     let entries = rule.entries();
@@ -28,7 +28,7 @@ pub(super) fn add(text: &str, rule: &NewRule<'_>) -> Result<String, Failure> {
     Ok(document.to_string())
 }
 
-/// True if a rule says exactly this.
+/// True if there already is exactly this rule.
 fn is_there(rules: Option<&Item>, entries: &[(&str, Value)]) -> bool {
     match rules {
         Some(Item::ArrayOfTables(blocks)) => blocks.iter().any(|rule| says(rule, entries)),
@@ -48,7 +48,7 @@ fn says(rule: &dyn TableLike, entries: &[(&str, Value)]) -> bool {
         })
 }
 
-/// Without the comments and blanks around it.
+/// The value without the comments and blanks around it.
 fn plain(value: &Value) -> String {
     let mut value = value.clone();
     value.decor_mut().clear();
@@ -79,7 +79,7 @@ impl NewRule<'_> {
     }
 }
 
-/// One text by itself, several as a list.
+/// A single text as such, several as a list.
 fn list(items: &[String]) -> Value {
     match items {
         [item] => item.as_str().into(),

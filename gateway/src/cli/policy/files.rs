@@ -1,4 +1,4 @@
-//! [`Files`]: what the rules of a gateway follow from. The certificates do not matter here.
+//! [`Files`]: the inputs of a gateway's rules. Certificates do not matter here.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -21,19 +21,19 @@ pub(in crate::cli) struct Files {
 }
 
 impl Files {
-    /// Reads everything that `gateway.toml` at `path` names.
+    /// Reads all files of the `gateway.toml` at `path`.
     pub(in crate::cli) fn load(path: &Path) -> Result<Files, Failure> {
         Files::of(Config::load(path)?)
     }
 
-    /// As they would be with the text `changed` of `gateway.toml`, which says `text`.
+    /// As [`Files::load`], with `changed` instead of `text` in `gateway.toml`.
     pub(super) fn edited(path: &Path, text: &str, changed: &str) -> Result<Files, Failure> {
         let mut edits = Edits::default();
         edits.replace(path, text, changed);
         Files::of(Config::load_edited(path, &edits)?)
     }
 
-    /// Everything around `config`.
+    /// Reads the files of `config`.
     fn of(config: Config) -> Result<Files, Failure> {
         let zone = Zone::from_config(&config, 0).map_err(Faults::from)?;
         let links = block_on(links(&config))??;
@@ -48,16 +48,16 @@ impl Files {
         })
     }
 
-    /// The rules.
+    /// The rules of these files.
     pub(super) fn judge(&self) -> Judge<'_> {
         Judge::new(&self.config, &self.rulings, &self.zone, &self.links)
     }
 
-    /// What needs attention in `after`, and did not here.
+    /// The faults and warnings in `after` that are not here.
     pub(super) fn faults_added(&self, after: &Files) -> Vec<Fault> {
         let known = self.attention();
         let mut faults = after.attention();
-        // Lines move, so that only the messages can be compared.
+        // Line numbers change, so only messages are compared.
         faults.retain(|fault| !known.iter().any(|known| known.message == fault.message));
         faults
     }
@@ -84,11 +84,11 @@ impl Files {
         }
     }
 
-    /// The rules, with the names of the other organizations' zones, as far as copies are there.
+    /// The rules, with the names of the other organizations' zones in stored copies.
     pub(in crate::cli) fn judge_with_names(&self) -> Judge<'_> {
         let mut judge = self.judge();
         for member in &self.config.members {
-            // A copy that cannot be used is `dns zones`' to tell.
+            // `dns zones` reports copies that cannot be used.
             if let Some(union) = stored(&self.config, member, None).union {
                 judge.learn(&union.zone);
             }
@@ -98,8 +98,7 @@ impl Files {
     }
 }
 
-/// What would need attention with the text `changed` of `gateway.toml`, which says `text`, and does
-/// not now.
+/// The faults and warnings that `changed` in place of `text` would add to `gateway.toml`.
 pub(in crate::cli) fn new_faults(
     path: &Path,
     text: &str,

@@ -1,4 +1,4 @@
-//! Rules of `gateway.toml` follow the site's address ranges.
+//! Adapts the rules of `gateway.toml` to a change of the site's address ranges.
 
 use ringway_config::Prefix;
 use toml_edit::{Array, DocumentMut, Item, TableLike, Value};
@@ -6,9 +6,9 @@ use toml_edit::{Array, DocumentMut, Item, TableLike, Value};
 /// The rules whose key names hosts of this site.
 const RULES: [(&str, &str); 2] = [("allow", "to"), ("allow-egress", "from")];
 
-/// Takes the ranges `removed` out of the rules: a rule that names one of them names those that were
-/// `added` in its place, and one that has nothing left goes. Rules about a part of a removed range
-/// are not widened.
+/// Removes the ranges `removed` from the rules. A rule with such a range gets the ranges in `added`
+/// instead; a rule without ranges left is removed. Rules about a part of a removed range are not
+/// widened.
 pub(in crate::cli) fn follow_prefixes(
     document: &mut DocumentMut,
     removed: &[Prefix],
@@ -40,7 +40,7 @@ pub(in crate::cli) fn follow_prefixes(
     }
 }
 
-/// True if the rule has nothing left.
+/// True if the rule has no hosts left.
 fn is_empty(rule: &dyn TableLike, key: &str) -> bool {
     let list = rule.get(key).and_then(Item::as_array);
     list.is_some_and(Array::is_empty)
@@ -64,7 +64,7 @@ fn follow(rule: &mut dyn TableLike, key: &str, removed: &[Prefix], added: &[Pref
         }
     }
     if kept != items {
-        // Blanks and comments around the list stay.
+        // Keep blanks and comments around the list.
         let decor = value.decor().clone();
         *value = Array::from_iter(&kept).into();
         *value.decor_mut() = decor;

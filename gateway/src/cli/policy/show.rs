@@ -1,4 +1,4 @@
-//! `ringway policy show`: the rules of the file, and whether a running gateway has them.
+//! `ringway policy show`: shows the rules of the file, and whether a running gateway has them.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ use crate::policy::names::in_site;
 /// Runs `ringway policy show`.
 pub(super) fn run(args: &Shown) -> Result<ExitCode, Failure> {
     let files = Files::load(&args.config.path)?;
-    // A gateway that does not run is no fault here.
+    // The gateway need not run.
     let running = socket::ask(&files.config.socket).ok();
     let running = running.map(|report| report.policy);
 
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Shown) -> Result<ExitCode, Failure> {
     answer(text)
 }
 
-/// True if both say the same, wherever it is written.
+/// True if both have the same rules, wherever they are written.
 fn is_same(ours: &[RuleReport], running: &[RuleReport]) -> bool {
     ours.len() == running.len()
         && ours
@@ -70,7 +70,7 @@ fn text(files: &Files, rules: &[RuleReport], running: Option<&PolicyReport>) -> 
             text.push_str(&table(&arriving, running));
         }
     }
-    // An empty list closes everything, our DNS server included.
+    // An empty list closes everything, even our DNS server.
     if policy.allow.as_ref().is_none_or(|allow| !allow.is_empty()) {
         for listen in &files.config.dns.listen {
             text.push_str(&format!("all  {listen}  DNS, by [dns] listen\n"));
@@ -95,7 +95,7 @@ fn text(files: &Files, rules: &[RuleReport], running: Option<&PolicyReport>) -> 
 fn table(rules: &[&RuleReport], running: Option<&PolicyReport>) -> String {
     let mut table = Table::new(["FROM", "TO", "SERVICE", "OPENED", "RULE"]);
     for rule in rules {
-        // Counts are of the running gateway's rule that says the same.
+        // The counters belong to the same rule of the running gateway.
         let opened = running
             .and_then(|running| {
                 let mut same = running.rules.iter();
@@ -129,7 +129,7 @@ fn egress_text(policy: &Policy) -> &'static str {
     }
 }
 
-/// The addresses behind the names of rules.
+/// The addresses of the names in rules.
 fn names(files: &Files) -> String {
     let judge = files.judge();
     let mut table = Table::plain();
@@ -174,7 +174,7 @@ pub(super) fn rule_at(policy: &Policy, place: &Place) -> String {
 }
 
 impl RuleReport {
-    /// Every rule, without counts: `[[policy.allow]]`, then `[[policy.allow-egress]]`.
+    /// All rules, without counters: `[[policy.allow]]`, then `[[policy.allow-egress]]`.
     pub(crate) fn all(policy: &Policy) -> Vec<RuleReport> {
         let arriving = policy.allow.iter().flatten().map(|rule| RuleReport {
             place: rule.place.to_string(),
@@ -201,7 +201,7 @@ fn texts<T: Display>(items: &[T]) -> Vec<String> {
     items.iter().map(ToString::to_string).collect()
 }
 
-/// Each service, with its name if it has one of its own.
+/// The services, with the names of those that have one.
 fn services(policy: &Policy, services: &[Service]) -> Vec<String> {
     let mut texts = Vec::new();
     for service in services {

@@ -1,4 +1,4 @@
-//! `ringway policy test`: the verdict on a connection, by the function that judges packets.
+//! `ringway policy test`: the verdict about a connection, by the function that judges packets.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ use crate::policy::ends::{Ends, Unresolved};
 use crate::policy::judge::{Asking, Case, Judge, Judgement};
 use crate::policy::tests::list;
 
-/// The question, as far as it is understood.
+/// The parsed question.
 struct Question<'a> {
     from: Party,
     to: Party,
@@ -23,8 +23,7 @@ struct Question<'a> {
     services: Vec<Service>,
 }
 
-/// Runs `ringway policy test`. The exit code is 0 if everything is allowed, and 1 if anything is
-/// denied.
+/// Runs `ringway policy test`. The exit code is 0 if everything is allowed, else 1.
 pub(super) fn run(args: &Test) -> Result<ExitCode, Failure> {
     let words = args.wanted.words()?;
     let files = Files::load(&args.config.path)?;
@@ -71,7 +70,7 @@ fn usage(error: &Unresolved) -> Failure {
     Failure::Usage(error.to_string())
 }
 
-/// What the rules say about all of the connections together.
+/// The verdict about all of the connections together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
@@ -85,7 +84,7 @@ impl Verdict {
         match (&judgement.allowed, &judgement.denied) {
             (Some(_), None) => Verdict::Allow,
             (Some(_), Some(_)) => Verdict::Partly,
-            // Without a common family, there is no way from one to the other.
+            // Without a common family they cannot communicate.
             (None, _) => Verdict::Deny,
         }
     }
@@ -154,7 +153,7 @@ fn reason(case: &Case, policy: &Policy) -> String {
     }
 }
 
-/// What follows for the other direction, and for the other gateway.
+/// What the verdict means for the other direction and for the other gateway.
 fn meaning(question: &Question<'_>, ends: &Ends, judgement: &Judgement) -> String {
     let Question {
         from, to, wanted, ..

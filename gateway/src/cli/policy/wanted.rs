@@ -21,7 +21,7 @@ pub struct Wanted {
     pub service: Option<ServiceName>,
 }
 
-/// What a rule says for it.
+/// The service in the notation of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) enum Words {
     Service(ServiceName),
@@ -31,7 +31,7 @@ pub(in crate::cli) enum Words {
 }
 
 impl Wanted {
-    /// What was asked for, in the words of a rule.
+    /// The service in the notation of a rule.
     pub(in crate::cli) fn words(&self) -> Result<Words, Failure> {
         if let Some(name) = &self.service {
             return Ok(Words::Service(name.clone()));
@@ -58,7 +58,7 @@ impl Wanted {
     }
 }
 
-/// As it was written on the command line.
+/// The notation of the command line.
 impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(name) = &self.service {
@@ -98,7 +98,7 @@ fn usage(message: String) -> Failure {
 }
 
 impl Words {
-    /// What these words mean with the services of `policy`.
+    /// The services that these words mean, by the names in `policy`.
     pub(in crate::cli) fn services(&self, policy: &Policy) -> Result<Vec<Service>, Failure> {
         match self {
             Words::Service(name) => policy.services.get(name).cloned().ok_or_else(|| {

@@ -1,5 +1,5 @@
-//! `ringway record edit`: an editor on a copy of our record. The copy counts only once nothing is
-//! wrong in it.
+//! `ringway record edit`: edits a copy of our record. The copy replaces the record only if it is
+//! valid.
 
 use std::env;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::cli::{Failure, answer};
 /// Runs `ringway record edit`.
 pub(super) fn run(record: &RecordFile) -> Result<ExitCode, Failure> {
     let own = OwnRecord::load(record)?;
-    // Of version 1 as version 2, with the next serial.
+    // A record of version 1 is offered as version 2, with the next serial.
     let offered = own.draft()?.finish();
     let copy = copy_of(&own.path);
     disk::replace(&copy, offered.as_bytes(), Access::Owner)
@@ -50,21 +50,21 @@ pub(super) fn run(record: &RecordFile) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Hidden, so that no loader takes it for a record.
+/// Hidden, so that no loader reads it as a record.
 fn copy_of(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.edit"))
 }
 
-/// Runs the editor, whose command may have arguments.
+/// Runs the editor; its command may have arguments.
 fn edit(copy: &Path) -> Result<(), Failure> {
     let editor = ["VISUAL", "EDITOR"]
         .iter()
         .find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
         .unwrap_or_else(|| "vi".into());
 
-    // The shell takes the command apart. The copy is an argument, so that nothing in its name is
-    // read as shell.
+    // The shell splits the command. The copy is passed as an argument, so that its name is not
+    // parsed by the shell.
     let status = Command::new("sh")
         .args(["-c", &format!("{editor} \"$1\""), "sh"])
         .arg(copy)
@@ -79,9 +79,9 @@ fn edit(copy: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Checks what was written, and puts it in the place of our record.
+/// Checks the edited text and puts it in place of our record.
 fn take(own: &OwnRecord, copy: &Path, text: String) -> Result<String, Failure> {
-    // Faults are of the copy, in which the reader finds their lines.
+    // Faults refer to the copy, where the reader finds the lines.
     let written = Member::parse(&text, copy)?;
     if written.serial < own.serial {
         return Err(Failure::Usage(format!(
@@ -100,7 +100,7 @@ fn again() -> io::Result<bool> {
     io::stdout().flush()?;
     let mut line = String::new();
 
-    // At its end nobody answers.
+    // At the end of the input there is no answer.
     let count = io::stdin().lock().read_line(&mut line)?;
     Ok(count > 0 && !line.trim_start().starts_with(['n', 'N']))
 }

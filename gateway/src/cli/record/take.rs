@@ -1,5 +1,5 @@
-//! `ringway record take`: a newer version of our record, which another gateway of our organization
-//! or the CA's host has made.
+//! `ringway record take`: installs a newer version of our record that another gateway of ours, or
+//! the CA's host, has made.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use crate::cli::member::add::show::changes;
 use crate::cli::own_record::{OwnRecord, RecordFile, fault};
 use crate::cli::{ConfigFile, Failure, answer, how_to_apply};
 
-/// Checks the record in `file` and puts it in the place of ours, byte for byte.
+/// Checks the record in `file` and copies it in place of ours, byte for byte.
 pub(super) fn run(
     file: &Path,
     fingerprint: Option<Fingerprint>,
@@ -22,7 +22,7 @@ pub(super) fn run(
         config,
         record: None,
     })?;
-    // Its faults are shown with its own name.
+    // Its faults are reported with its own name.
     let (new, text) = Member::load_text(file)?;
     if let Some(Fingerprint(expected)) = fingerprint
         && expected != new.digest

@@ -43,7 +43,7 @@ pub(super) fn add(args: &Add) -> Result<ExitCode, Failure> {
     answer(hand_out(&change, &Vec::from_iter(next), None)?)
 }
 
-/// What another organization has to do before its gateways serve a site of ours.
+/// What another organization must do before its gateways serve a site of ours.
 fn consent(own: &OwnRecord, site: &SiteId, via: &ViaChoice) -> Option<String> {
     let org = via.org.as_ref().filter(|org| **org != own.member.org)?;
 
@@ -83,7 +83,7 @@ pub(super) fn set(args: &Set) -> Result<ExitCode, Failure> {
     answer(hand_out(&change, &Vec::from_iter(next), None)?)
 }
 
-/// True if the record says so already.
+/// True if the record already says so.
 fn is_via(site: &Site, via: &ViaChoice, own: &OwnRecord) -> bool {
     let org = via.org.as_ref().filter(|org| **org != own.member.org);
 

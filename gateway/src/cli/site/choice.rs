@@ -11,7 +11,7 @@ use crate::cli::Failure;
 pub struct SiteChoice {
     /// The site.
     pub name: SiteId,
-    /// Its ranges; empty for a site that is known.
+    /// Its ranges; empty for an existing site.
     pub prefixes: Vec<Prefix>,
 }
 
@@ -31,8 +31,7 @@ impl FromStr for SiteChoice {
     }
 }
 
-/// Refuses ranges that the Internet routes, unless `is_meant`: an organization would take away from
-/// its members whatever is there.
+/// Refuses public ranges unless `is_meant`: members could not reach the Internet hosts in them.
 pub(in crate::cli) fn refuse_public(prefixes: &[Prefix], is_meant: bool) -> Result<(), Failure> {
     let public: Vec<String> = prefixes
         .iter()

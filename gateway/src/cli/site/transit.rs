@@ -1,4 +1,4 @@
-//! `ringway site transit add | remove`: which sites of other organizations our gateways serve.
+//! `ringway site transit add | remove`: manages the consent to serve sites of other organizations.
 
 use std::process::ExitCode;
 

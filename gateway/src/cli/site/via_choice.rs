@@ -31,7 +31,7 @@ impl FromStr for ViaChoice {
     }
 }
 
-/// As a record writes it.
+/// The notation of a record.
 impl fmt::Display for ViaChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.org {

@@ -1,4 +1,4 @@
-//! Every reason for which packets were dropped, each in a sentence.
+//! Explains every reason for dropped packets in a sentence.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use ringway_host::firewall::DropReason as Guarded;
 use super::screen::{Screen, Style};
 use crate::admin::Report;
 
-/// A session's first probes may be more than the budget of the peer, which is nobody's concern.
+/// The first probes of a session may exceed the peer's budget, which is harmless.
 pub(super) const AT_A_START: &str = "echo_limit";
 
-/// The drops of all peers, of no peer, and by the policy and the guard, by reason. What the policy
-/// drops is counted by its own reasons, not again as `denied` by the data plane.
+/// All drops, by reason: those of peers, those without a peer, and those by the policy and the
+/// guard. The data plane also counts the policy's drops as `denied`; that is left out.
 pub(super) fn all(report: &Report) -> BTreeMap<String, u64> {
     let mut all = report.filtered.clone();
     let peers = report.tunnels.iter().chain(&report.nodes);
@@ -45,7 +45,7 @@ pub(super) fn show(report: &Report, screen: &Screen) -> String {
     text
 }
 
-/// The peer with the most of them, if the data plane knows which.
+/// The peer with the most drops for a reason, if known.
 fn whose(report: &Report, reason: &str, screen: &Screen) -> String {
     let mut peers: Vec<(u64, &str)> = report
         .tunnels
@@ -75,13 +75,13 @@ fn sentence(reason: &str) -> &'static str {
 
     let clients = WIREGUARD.iter().copied();
 
-    // Both the data plane and the filter know malformed packets; the sentence is the same.
+    // The data plane and the filter share this reason, with the same sentence.
     let mut all = dropped.chain(filtered).chain(guarded).chain(clients);
     all.find(|(name, _)| *name == reason)
         .map_or(UNKNOWN, |(_, text)| text)
 }
 
-/// Of the data plane.
+/// Reasons of the data plane.
 const DROPPED: &[(Dropped, &str)] = &[
     (
         Dropped::Short,
@@ -220,7 +220,7 @@ const DROPPED: &[(Dropped, &str)] = &[
     ),
 ];
 
-/// Of the policy.
+/// Reasons of the policy.
 const FILTERED: &[(Filtered, &str)] = &[
     (
         Filtered::Malformed,
@@ -286,7 +286,7 @@ const FILTERED: &[(Filtered, &str)] = &[
     ),
 ];
 
-/// Of the packet filter in the kernel.
+/// Reasons of the guard.
 const GUARDED: &[(Guarded, &str)] = &[
     (
         Guarded::Leak,
@@ -312,7 +312,7 @@ const GUARDED: &[(Guarded, &str)] = &[
     ),
 ];
 
-/// At the port and the device of WireGuard clients.
+/// Reasons at the port and the device for WireGuard clients.
 const WIREGUARD: &[(&str, &str)] = &[
     (
         "no_session",

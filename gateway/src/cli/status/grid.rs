@@ -1,4 +1,4 @@
-//! [`Grid`]: rows in columns that fit the screen, each with notes below it.
+//! [`Grid`]: rows in columns that fit the screen, with notes below a row.
 
 use ringway_config::Escaped;
 
@@ -14,7 +14,7 @@ pub(super) struct Grid {
     rows: Vec<Row>,
 }
 
-/// A column. Where the screen is too narrow, those with the greatest `rank` are left out first.
+/// A column. On a narrow screen, columns with a higher `rank` are left out first.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Heading {
     pub(super) text: &'static str,
@@ -63,12 +63,12 @@ impl Grid {
         text
     }
 
-    /// The columns that fit, by their place.
+    /// Indices of the columns that fit.
     fn columns(&self, screen: &Screen) -> Vec<usize> {
         let mut columns: Vec<usize> = (0..self.headings.len()).collect();
 
         loop {
-            // Two blanks follow each column but the last.
+            // Two blanks follow each column except the last.
             let widths = columns.iter().map(|column| self.width(*column) + 2);
             let last = columns
                 .iter()
@@ -85,7 +85,7 @@ impl Grid {
     }
 
     fn width(&self, column: usize) -> usize {
-        // Notes stand below their row, and widen no column.
+        // Notes are below their row and do not affect column widths.
         let cells = self.rows.iter().map(|row| width(&row.cells[column].1));
 
         cells
@@ -103,7 +103,7 @@ impl Grid {
         let mut line = String::new();
         for (place, column) in columns.iter().enumerate() {
             let (style, text) = cell(*column);
-            // Colours have no width.
+            // Escape sequences for colours have no width.
             let blanks = match place + 1 == columns.len() {
                 true => 0,
                 false => self.width(*column) - width(&text) + 2,
@@ -118,7 +118,7 @@ impl Grid {
     }
 }
 
-/// As it is shown.
+/// The width on the screen.
 fn width(text: &str) -> usize {
     Escaped(text).to_string().chars().count()
 }

@@ -1,15 +1,15 @@
-//! The order in which people count: `gw2` before `gw10`.
+//! Natural order: `gw2` before `gw10`.
 
 use std::cmp::Ordering;
 
-/// Compares runs of digits as numbers, everything else by its characters.
+/// Compares runs of digits as numbers, and everything else by characters.
 pub(super) fn compare(one: &str, other: &str) -> Ordering {
     let mut left = one;
     let mut right = other;
 
     loop {
         let (Some(a), Some(b)) = (left.chars().next(), right.chars().next()) else {
-            // The shorter one comes first; of two that count the same, such as 1 and 01, either.
+            // The shorter text first; equal numbers such as 1 and 01 in any order.
             return left.len().cmp(&right.len()).then_with(|| one.cmp(other));
         };
 
@@ -27,8 +27,8 @@ pub(super) fn compare(one: &str, other: &str) -> Ordering {
     }
 }
 
-/// Takes the digits that `text` begins with; of any length, so that they are compared as text: the
-/// longer number is greater.
+/// Takes the leading digits of `text`. They may be of any length, so they are compared as text:
+/// without leading zeros, the longer number is greater.
 fn number<'a>(text: &mut &'a str) -> (usize, &'a str) {
     let end = text
         .find(|character: char| !character.is_ascii_digit())

@@ -1,25 +1,25 @@
-//! [`Screen`]: what stdout is: a terminal of some width that shows colours, or a file.
+//! [`Screen`]: the properties of stdout: a terminal with a width and colours, or a file.
 
 use std::io::{self, IsTerminal as _};
 
 use ringway_config::Escaped;
 
-/// Columns where nothing says how many there are.
+/// The default width.
 const WIDTH: usize = 80;
 
-/// Fewer columns are taken for so many: nothing is readable there.
+/// The minimum width: output in fewer columns is not readable.
 const LEAST: usize = 40;
 
 /// See the head of this file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Screen {
     pub(super) width: usize,
-    /// Lines; `None` unless it is a terminal.
+    /// Number of lines; `None` unless it is a terminal.
     pub(super) height: Option<usize>,
     pub(super) has_colour: bool,
 }
 
-/// How a word stands out.
+/// Styles of words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
     Plain,
@@ -31,7 +31,7 @@ pub(super) enum Style {
 }
 
 impl Screen {
-    /// By what stdout is, and what the environment says: COLUMNS, TERM, and NO_COLOR
+    /// Determines the properties of stdout, and reads the environment: COLUMNS, TERM and NO_COLOR
     /// (no-color.org).
     pub(super) fn of_stdout() -> Screen {
         let is_terminal = io::stdout().is_terminal();
@@ -86,13 +86,13 @@ impl Screen {
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }
 
-    /// `text` escaped in one line, however long: what is copied, as a command or a path.
+    /// `text` escaped in one line of any length: commands and paths to be copied.
     pub(super) fn whole(&self, indent: usize, text: &str) -> String {
         format!("{:indent$}{}\n", "", Escaped(text))
     }
 
-    /// `text` escaped and broken into lines of this screen's width, each after `indent` blanks.
-    /// Words stay whole, such as digests and paths, and so do commands ([`words`]).
+    /// `text` escaped and folded to the screen's width, each line after `indent` blanks. Words such
+    /// as digests and paths are not split, nor are commands ([`words`]).
     pub(super) fn fold(&self, indent: usize, text: &str) -> String {
         let escaped = Escaped(text).to_string();
         let room = self.width.saturating_sub(indent).max(LEAST / 2);
@@ -116,7 +116,7 @@ impl Screen {
         lines
     }
 
-    /// `text` folded in a column of its own, `indent` wide, with `name` before its first line.
+    /// `text` folded in a column that is `indent` wide, with `name` before the first line.
     pub(super) fn fact(&self, name: &str, indent: usize, text: &str) -> String {
         let folded = self.fold(indent, text);
         let rest = folded.get(indent..).unwrap_or("\n");
@@ -125,14 +125,14 @@ impl Screen {
         format!("  {name:<width$}{rest}")
     }
 
-    /// On a terminal, a screenful of `text` that takes the place of what was there.
+    /// On a terminal, a page of `text` that replaces the previous one.
     pub(super) fn page(&self, text: &str) -> String {
         let Some(height) = self.height else {
             return text.to_owned();
         };
 
         let height = height.saturating_sub(2);
-        // ECMA-48: go to the upper left corner, and erase everything.
+        // ECMA-48: move to the upper left corner and erase the screen.
         let mut page = String::from("\u{1b}[H\u{1b}[2J");
         let mut rows = 0;
         let mut shown = 0;
@@ -152,9 +152,9 @@ impl Screen {
         page
     }
 
-    /// Rows of the terminal that `line` takes: a command may be longer than one.
+    /// Number of rows that `line` takes on the terminal: a command may need several.
     pub(super) fn rows(&self, line: &str) -> usize {
-        // ECMA-48: what sets a colour ends with an m, and takes no column.
+        // ECMA-48: a colour sequence ends with an m and takes no column.
         let mut parts = line.split('\u{1b}');
         let first = parts.next().unwrap_or_default();
         let coloured = parts.map(|part| part.split_once('m').map_or(part, |(_, text)| text));
@@ -167,19 +167,19 @@ impl Screen {
 }
 
 fn variable(name: &str) -> String {
-    // What is not UTF-8 says nothing about a terminal.
+    // A value that is not UTF-8 says nothing about a terminal.
     std::env::var(name).unwrap_or_default()
 }
 
-/// Lines and columns of the terminal; `None` if it does not say.
+/// Lines and columns of the terminal; `None` if they are unknown.
 fn size() -> Option<(usize, usize)> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
 
     (size.ws_col > 0).then_some((size.ws_row.into(), size.ws_col.into()))
 }
 
-/// The parts of a text between which a line may end: its words, what stands between backticks, and
-/// a command of this program after a colon.
+/// The parts between which a line may be folded: words, quotations in backticks, and a command of
+/// this program after a colon.
 fn words(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut rest = text;
@@ -188,7 +188,7 @@ fn words(text: &str) -> Vec<&str> {
         let quoted = rest.strip_prefix('`').and_then(|after| after.find('`'));
         let is_command = rest.starts_with("ringway ")
             && words.last().is_some_and(|word: &&str| word.ends_with(':'));
-        // After the closing backtick there may be a full stop or a comma.
+        // A full stop or a comma may follow the closing backtick.
         let from = match quoted {
             Some(end) => end + 2,
             None if is_command => rest.len(),
@@ -229,7 +229,7 @@ mod tests {
             &format!("packets dropped so far: 123456; why: {command}"),
         );
         assert!(folded.ends_with(&format!("\n{command}\n")), "{folded}");
-        // A single backtick means nothing.
+        // A single backtick has no meaning.
         assert_eq!(screen.fold(0, "a `b c"), "a `b c\n");
     }
 

@@ -1,4 +1,4 @@
-//! Routes, zones and certificates. With many of them, those in order are only counted.
+//! Routes, zones and certificates. If there are many, those without problems are only counted.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::screen::{Screen, Style};
 use crate::admin::report::{RouteReport, ZoneReport};
 use crate::admin::{Report, attention};
 
-/// Rows of one kind that are all shown.
+/// Number of rows up to which all are shown.
 const MOST: usize = 16;
 
-/// The sections that `args` ask for.
+/// The sections that `args` request.
 pub(super) fn show(report: &Report, args: &Args, screen: &Screen) -> Vec<String> {
     vec![
         routes(report, args, screen),
@@ -39,12 +39,12 @@ fn routes(report: &Report, args: &Args, screen: &Screen) -> String {
     section(&mut grid, rows, &summary, args, screen)
 }
 
-/// True for a prefix that lies behind this host.
+/// True for a prefix behind this host.
 fn is_here(route: &RouteReport) -> bool {
     route.served_here && route.verdict == "available"
 }
 
-/// The state is one word: what packets to the prefix meet now.
+/// The state as one word: what happens to packets to the prefix now.
 fn route_row(route: &RouteReport, report: &Report) -> Row {
     let mut announce = report.announce.iter();
     let is_unannounced = announce.any(|site| site.lacks(&route.prefix));
@@ -55,7 +55,7 @@ fn route_row(route: &RouteReport, report: &Report) -> Row {
         ("available", false) => (Style::Bad, "unreachable"),
         (verdict, _) => (Style::Bad, verdict),
     };
-    // A tunnel may be up while the kernel still lacks the route.
+    // The tunnel may be up although the kernel does not have the route yet.
     let through = match &route.gateway {
         Some(gateway) if route.installed => gateway.clone(),
         _ => "-".to_owned(),
@@ -163,8 +163,8 @@ fn fragment_notes(zone: &ZoneReport) -> Vec<String> {
     notes
 }
 
-/// True if a finding is about the certificate of `subject`, and not of one whose subject contains
-/// that.
+/// True if a finding is about the certificate of `subject`, and not of a longer subject that
+/// contains it.
 fn is_about(finding: &str, subject: &str) -> bool {
     finding == attention::ours(subject) || finding == attention::authority(subject)
 }
@@ -201,7 +201,7 @@ fn certificates(report: &Report, args: &Args, screen: &Screen) -> String {
     section(&mut grid, rows, &summary, args, screen)
 }
 
-/// The addresses of our hosts that are probed.
+/// The probed addresses of our hosts.
 fn checks(report: &Report, args: &Args, screen: &Screen) -> String {
     if args.org.is_some() {
         return String::new();
@@ -265,7 +265,7 @@ fn revocation_lists(report: &Report, args: &Args, screen: &Screen) -> String {
     section(&mut grid, rows, &summary, args, screen)
 }
 
-/// A table, and how many rows in order were left out.
+/// A table, and the number of rows without problems that are left out.
 fn section(
     grid: &mut Grid,
     rows: impl Iterator<Item = Row>,
@@ -278,7 +278,7 @@ fn section(
         return String::new();
     }
 
-    // With fifty members, what is wrong would scroll away.
+    // With fifty members, problems would scroll away.
     let is_short = rows.len() > MOST && !args.all;
     let mut left_out = 0;
     for row in rows {
@@ -309,7 +309,7 @@ pub(super) fn counted(counts: &BTreeMap<String, u64>) -> String {
     each.join(", ")
 }
 
-/// In units of 1000, as is usual for networks.
+/// In units of 1000, as usual for networks.
 pub(super) fn bytes(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),

@@ -1,4 +1,4 @@
-//! The report as text for people: attention, then a summary, then the tables.
+//! The report as text: what needs attention, a summary, then the tables.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use crate::admin::report::{AttentionReport, PolicyReport, ReloadReport, VirtualA
 use crate::cli::{named, remedy};
 use sections::counted;
 
-/// Items of one kind that are written out; the JSON has all.
+/// Number of items of one kind that are listed; the JSON has all.
 const MOST: usize = 5;
 
-/// Everything that `args` ask for.
+/// Everything that `args` request.
 pub(super) fn whole(report: &Report, args: &Args, screen: &Screen) -> String {
-    // It is a page of its own.
+    // This is a page of its own.
     if args.drops {
         return drops::show(report, screen);
     }
@@ -32,7 +32,7 @@ pub(super) fn whole(report: &Report, args: &Args, screen: &Screen) -> String {
     parts.join("\n")
 }
 
-/// The answer of `--check`. `report` has only what was asked for.
+/// The output of `--check`. `report` contains only the requested part.
 pub(super) fn line(report: &Report) -> String {
     let screen = Screen {
         has_colour: false,
@@ -49,20 +49,20 @@ pub(super) fn line(report: &Report) -> String {
     screen.show(Style::Plain, &text) + "\n"
 }
 
-/// True if the tunnel to `peer` of `org` is asked for.
+/// True if the tunnel to `peer` of `org` is requested.
 pub(super) fn is_asked_for(args: &Args, peer: &str, org: &str) -> bool {
     args.peer.as_ref().is_none_or(|asked| asked == peer)
         && args.org.as_ref().is_none_or(|asked| asked == org)
 }
 
-/// True if `item` is about the peer or organization that is asked for.
+/// True if `item` is about the requested peer or organization.
 pub(super) fn concerns(args: &Args, item: &AttentionReport) -> bool {
     let mut about = args.peer.iter().chain(&args.org);
 
     about.all(|name| mentions(&item.what, name))
 }
 
-/// True if `name` stands in `text`, not as a part of another name.
+/// True if `text` contains `name` as a whole word.
 fn mentions(text: &str, name: &str) -> bool {
     text.match_indices(name).any(|(at, _)| {
         let before = text[..at].chars().next_back();
@@ -75,7 +75,7 @@ fn belongs_to_a_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_')
 }
 
-/// What needs attention, each with the command that fixes it.
+/// The list of what needs attention, with remedies.
 fn attention(report: &Report, args: &Args, screen: &Screen) -> String {
     let items: Vec<&AttentionReport> = report
         .attention
@@ -88,7 +88,7 @@ fn attention(report: &Report, args: &Args, screen: &Screen) -> String {
 
     let heading = format!("Attention ({})", items.len());
     let mut text = format!("{}\n", screen.show(Style::Bad, &heading));
-    // They are sorted, so that those of one kind are neighbours.
+    // They are sorted, so those of one kind are adjacent.
     let mut kind = "";
     let mut of_kind = 0;
     for item in items {
@@ -102,7 +102,7 @@ fn attention(report: &Report, args: &Args, screen: &Screen) -> String {
     text
 }
 
-/// The remedy is copied and pasted: a line that was folded would be two commands.
+/// The remedy is copied and pasted: a folded line would become two commands.
 fn one(item: &AttentionReport, config: &Path, screen: &Screen) -> String {
     let kind = screen.show(Style::Bad, &item.kind);
     let since = screen.show(Style::Faint, &format!("since {}", item.since));
@@ -121,9 +121,9 @@ fn one(item: &AttentionReport, config: &Path, screen: &Screen) -> String {
     text
 }
 
-/// With fifty tunnels down, the rest must stay in sight.
+/// With fifty tunnels down, the rest must stay visible.
 fn left_out(report: &Report, screen: &Screen) -> String {
-    // Counted over all, also where one peer was asked for.
+    // Counted over all, even if one peer was requested.
     let mut kinds: Vec<&str> = report.attention.iter().map(|item| &*item.kind).collect();
     kinds.sort_unstable();
     let mut text = String::new();
@@ -189,7 +189,8 @@ fn head(report: &Report, screen: &Screen) -> String {
     text
 }
 
-/// Whether it is the active gateway of its site, and what follows it; nothing where nothing does.
+/// The role of the gateway in its site, with the virtual addresses and the hook; empty without
+/// siblings.
 fn role_line(report: &Report) -> String {
     let Some(role) = &report.role else {
         return String::new();
@@ -228,7 +229,7 @@ fn reload_line(reload: &ReloadReport) -> String {
     }
 }
 
-/// What passed and what was dropped, in a few lines.
+/// Packets that passed and that were dropped, in a few lines.
 fn packets(report: &Report, screen: &Screen) -> String {
     let mut text = policy(&report.policy, screen);
     let dropped: u64 = drops::all(report)
@@ -260,7 +261,7 @@ fn packets(report: &Report, screen: &Screen) -> String {
     text
 }
 
-/// What the filter let through and dropped. Details are `ringway policy denied`'s.
+/// Counters of the filter. `ringway policy denied` has the details.
 fn policy(report: &PolicyReport, screen: &Screen) -> String {
     let mut line = format!(
         "flows: {} opened by our hosts, {} by others",

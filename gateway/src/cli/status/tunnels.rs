@@ -1,4 +1,4 @@
-//! The tunnels: a row for each, and all that is known of those that were asked for.
+//! The tunnels: one row for each, and all details of those requested.
 
 use super::Args;
 use super::grid::{Grid, Row};
@@ -9,7 +9,7 @@ use super::text::is_asked_for;
 use crate::admin::Report;
 use crate::admin::report::{OutageReport, RecordDriftReport, TunnelReport};
 
-/// Attached nodes that are listed without `--all`.
+/// Number of attached nodes that are listed without `--all`.
 const MOST_NODES: usize = 20;
 
 /// `49 of 50 tunnels up`.
@@ -47,7 +47,7 @@ pub(super) fn show(report: &Report, args: &Args, screen: &Screen) -> String {
     }
 }
 
-/// The head of a table of tunnels to what `first` names.
+/// An empty table of tunnels; `first` is the heading of the peers.
 fn empty_grid(first: &'static str) -> Grid {
     Grid::new(&[
         (first, 0),
@@ -62,7 +62,7 @@ fn empty_grid(first: &'static str) -> Grid {
     ])
 }
 
-/// The attached nodes; none if something else was asked for.
+/// The attached nodes; empty if something else was requested.
 pub(super) fn show_nodes(report: &Report, args: &Args, screen: &Screen) -> String {
     if report.nodes.is_empty() || args.peer.is_some() || args.org.is_some() {
         return String::new();
@@ -72,7 +72,7 @@ pub(super) fn show_nodes(report: &Report, args: &Args, screen: &Screen) -> Strin
     let up = nodes.iter().filter(|node| node.state == "up").count();
 
     let mut grid = empty_grid("NODE");
-    // A node that is off is nobody's fault, and there may be thousands.
+    // A node that is switched off is no problem, and there may be thousands.
     let shown = nodes.iter().filter(|node| args.all || node.state == "up");
     for node in shown.take(if args.all { usize::MAX } else { MOST_NODES }) {
         let mut row = row(node);
@@ -117,7 +117,7 @@ fn plain(text: String) -> (Style, String) {
 }
 
 fn if_up(tunnel: &TunnelReport, text: String) -> (Style, String) {
-    // Numbers of a session that is gone would pass for those of now.
+    // Values of an ended session would look like current ones.
     plain(match tunnel.state.as_str() {
         "up" => text,
         _ => "-".to_owned(),
@@ -139,7 +139,7 @@ fn rtt(tunnel: &TunnelReport) -> String {
     }
 }
 
-/// In percent, as soon as enough probes say something.
+/// In percent, if there were enough probes.
 fn loss(tunnel: &TunnelReport) -> String {
     match tunnel.probes_sent {
         0..8 => "-".to_owned(),
@@ -149,7 +149,7 @@ fn loss(tunnel: &TunnelReport) -> String {
 
 fn notes(tunnel: &TunnelReport) -> Vec<String> {
     let mut notes = Vec::new();
-    // The last error of a tunnel that is up again is history.
+    // The last error of a tunnel that is up is outdated.
     if tunnel.state != "up" {
         notes.extend(tunnel.last_error.clone());
     }
@@ -164,7 +164,7 @@ fn notes(tunnel: &TunnelReport) -> Vec<String> {
     notes
 }
 
-/// Who holds the older record. A peer can invent organizations: a few are named.
+/// Says who holds the older record. A peer can invent organizations, so only a few are listed.
 fn record_notes(drift: &[RecordDriftReport]) -> Vec<String> {
     const MOST: usize = 3;
 
@@ -179,7 +179,7 @@ fn record_notes(drift: &[RecordDriftReport]) -> Vec<String> {
     notes
 }
 
-/// Everything about one tunnel.
+/// All details of one tunnel.
 fn details(tunnel: &TunnelReport, screen: &Screen) -> String {
     let mut text = format!(
         "{}  {}{}\n",
@@ -259,7 +259,7 @@ fn text(outage: &OutageReport) -> String {
     format!("from {} {lasted}: {}", outage.began, outage.reason)
 }
 
-/// A time span in the two greatest units.
+/// A duration in its two largest units.
 pub(super) fn ago(seconds: u64) -> String {
     let minutes = seconds / 60;
     let hours = minutes / 60;
