@@ -54,6 +54,8 @@ pub struct Ha {
     since: SystemTime,
     /// When the next pulse to the keeper is due.
     next_pulse: Instant,
+    /// The daemon stops: no role counts any more.
+    is_leaving: bool,
     status: Arc<HaStatus>,
 }
 
@@ -84,6 +86,7 @@ impl Ha {
             standing,
             since: SystemTime::now(),
             next_pulse: now,
+            is_leaving: false,
             status,
         }
     }
@@ -111,6 +114,7 @@ impl Ha {
             role: SiteRole::Standby,
             ..self.standing.clone()
         };
+        self.is_leaving = true;
         // Do this before the sessions are closed: otherwise hosts send to a gateway that has no
         // tunnel.
         self.orders
@@ -162,11 +166,51 @@ impl Ha {
     }
 
     fn update(&mut self, config: &Config) {
+        // While the sessions end, the sibling takes over. That must neither end the last command
+        // nor give it the time of another one.
+        if self.is_leaving {
+            return;
+        }
+
         let now = Instant::now();
 
         self.next_pulse = now + PULSE;
         self.orders
             .send_replace(Order::of(config, &self.standing, now));
         self.calls.send_replace(Call::of(config, &self.standing));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn standing(role: SiteRole) -> Standing {
+        Standing {
+            role,
+            epoch: 1,
+            reason: RoleReason::Vacant,
+            gap: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn once_the_daemon_stops_no_role_and_no_reload_changes_what_is_done_last() {
+        let files = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/examples");
+        let config = Config::load(&Path::new(files).join("gateway.toml")).unwrap();
+        let mut ha = Ha::start(&config, &Attention::default(), &Tasks::default());
+        ha.set_role(standing(SiteRole::Active), &config);
+        assert!(ha.orders.borrow().is_active);
+
+        ha.shut_down(&config);
+        let last = ha.calls.borrow().clone();
+        for role in [SiteRole::Standby, SiteRole::Active] {
+            ha.set_role(standing(role), &config);
+            ha.set_config(&config);
+            assert!(!ha.orders.borrow().is_active);
+            assert_eq!(*ha.calls.borrow(), last);
+        }
     }
 }
