@@ -125,6 +125,11 @@ impl Liveness {
         self.unanswered >= OVERDUE_PROBES
     }
 
+    /// True if the next echo should have come: it was lost, or no packets pass any more.
+    pub(crate) fn is_late(&self, settings: &Settings, now: Instant) -> bool {
+        self.late_at(settings) <= now
+    }
+
     pub(crate) fn is_due(&self, settings: &Settings, now: Instant) -> bool {
         self.due_at(settings) <= now
     }
@@ -226,11 +231,13 @@ impl Liveness {
             return *last + pace.min(settings.probe_interval);
         }
 
-        // While nothing is lost, echoes come at the pace of the probes, however long the round trip
-        // is.
-        let overdue = self.last_echo + settings.probe_interval * 5 / 4;
         let hurried = *last + settings.probe_interval / HURRY;
-        self.next.min(overdue.max(hurried))
+        self.next.min(self.late_at(settings).max(hurried))
+    }
+
+    /// While nothing is lost, echoes come at the pace of the probes, whatever the round trip.
+    fn late_at(&self, settings: &Settings) -> Instant {
+        self.last_echo + settings.probe_interval * 5 / 4
     }
 
     fn dead_at(&self, settings: &Settings) -> Instant {

@@ -30,13 +30,18 @@ use crate::secret::Secret;
 use crate::settings::Settings;
 use crate::standing::{RoleReason, SiteRole, Standing};
 use hand_over::HandOver;
-pub use sibling::Contact;
 use sibling::Sibling;
 pub(crate) use sibling::View;
+pub use sibling::{Contact, Refusal};
 use stored_secrets::StoredSecrets;
 
 /// The longest time between two polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long a gateway that is asked to take over, and whose own echoes are late, waits for one; and
+/// the time between its polls meanwhile.
+const UNCONFIRMED_FOR: Duration = Duration::from_millis(300);
+const SHORT_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A pause between two polls that means that this process was stopped (SIGSTOP, a paused VM).
 const STOPPED: Duration = Duration::from_secs(1);
@@ -64,6 +69,8 @@ pub(crate) struct Siblings {
     hand_over: HandOver,
     /// The names of the interfaces to the site's network, if none of them has a carrier.
     no_carrier: Option<String>,
+    /// Since when this gateway would take over if an echo from another site arrived.
+    unconfirmed_since: Option<Instant>,
     preferred_since: Option<Instant>,
     /// Takeovers by this gateway, by reason.
     takeovers: BTreeMap<&'static str, u64>,
@@ -117,6 +124,7 @@ impl Siblings {
             serial: u64::from(settings.starts) << 32,
             hand_over: HandOver::default(),
             no_carrier: None,
+            unconfirmed_since: None,
             preferred_since: None,
             takeovers: BTreeMap::new(),
             last_poll: now,
@@ -275,22 +283,32 @@ impl Siblings {
     }
 
     /// Runs the election. `tunnels`: how many of our tunnels to other sites carry packets.
-    pub(crate) fn elect(&mut self, tunnels: u16, now: Instant) {
+    /// `is_confirmed`: on one of them, no echo is late.
+    pub(crate) fn elect(&mut self, tunnels: u16, is_confirmed: bool, now: Instant) {
         self.tunnels = tunnels;
+        if is_confirmed {
+            self.unconfirmed_since = None;
+        }
         self.note_reported_states();
         self.update_hand_over(now);
 
         if self.known.is_empty() {
             self.set_role(SiteRole::Active, RoleReason::Alone, None);
+        } else if let Some(reason) = self.refusal() {
+            self.set_role(SiteRole::Standby, reason, None);
         } else if self.role == SiteRole::Active {
             self.stay_or_stand_down();
         } else {
-            self.take_over_or_stand_by(now);
+            self.take_over_or_stand_by(is_confirmed, now);
         }
 
         let deadlines = self.known.values().filter_map(Sibling::deadline);
         let deadlines = deadlines.filter(|at| *at > now);
-        let latest = now + POLL_INTERVAL;
+        let interval = match self.unconfirmed_since {
+            Some(_) => SHORT_POLL_INTERVAL,
+            None => POLL_INTERVAL,
+        };
+        let latest = now + interval;
         self.next_poll = deadlines.min().map_or(latest, |at| at.min(latest));
     }
 
@@ -353,8 +371,31 @@ impl Siblings {
             .filter(|state| !(state.hands_over || has_carrier && state.no_carrier));
 
         let most = candidates.map(|state| state.tunnels).max();
-        self.hand_over
-            .update(self.tunnels, most.unwrap_or_default(), now);
+        self.hand_over.update(self.tunnels, most, now);
+    }
+
+    /// Why this gateway must not be active although no sibling is alive as far as it knows: another
+    /// daemon has its identity and its place; or it has no tunnel to be active for, and its own
+    /// certificate may be the one that is not accepted.
+    fn refusal(&self) -> Option<RoleReason> {
+        let mut contacts = self.known.values().map(|sibling| sibling.contact);
+        if contacts.any(|contact| contact == Contact::Heard) {
+            return None;
+        }
+
+        if let Some(sibling) = self.refusing(Refusal::Copy) {
+            return Some(RoleReason::Replaced(sibling));
+        }
+        self.refusing(Refusal::Certificate)
+            .filter(|_| self.tunnels == 0)
+            .map(RoleReason::Refused)
+    }
+
+    fn refusing(&self, refusal: Refusal) -> Option<GatewayId> {
+        let mut known = self.known.iter();
+        let found = known.find(|(_, sibling)| sibling.contact == Contact::Refused(refusal));
+
+        found.map(|(id, _)| id.clone())
     }
 
     fn stay_or_stand_down(&mut self) {
@@ -397,7 +438,7 @@ impl Siblings {
         highest.map(|(id, _)| id.clone())
     }
 
-    fn take_over_or_stand_by(&mut self, now: Instant) {
+    fn take_over_or_stand_by(&mut self, is_confirmed: bool, now: Instant) {
         let me = self.me.clone();
         let state = self.state();
         let ours = precedence(&me, &state);
@@ -423,8 +464,27 @@ impl Siblings {
                     self.stand_by(id);
                 }
             }
-            _ => self.take_over(self.takeover_reason(), now),
+            _ => {
+                let reason = self.takeover_reason();
+                if is_confirmed || !self.awaits_echo(&reason, now) {
+                    self.take_over(reason, now);
+                }
+            }
         }
+    }
+
+    /// True while this gateway may have lost its uplinks as well as the one that hands over: if all
+    /// uplinks fail at once, one gateway notices first.
+    fn awaits_echo(&mut self, reason: &RoleReason, now: Instant) -> bool {
+        let RoleReason::HandedOver(former) = reason else {
+            return false;
+        };
+        let state = self.known.get(former).and_then(|sibling| sibling.state);
+        if state.is_some_and(|state| state.no_carrier) {
+            return false;
+        }
+
+        now < *self.unconfirmed_since.get_or_insert(now) + UNCONFIRMED_FOR
     }
 
     /// True once this gateway has been preferred to the active one, and as well connected, for
@@ -453,7 +513,7 @@ impl Siblings {
         let sibling = self.known.get(former);
 
         match sibling.map(|sibling| sibling.contact) {
-            Some(Contact::Silent) => RoleReason::Silent(former.clone()),
+            Some(Contact::Silent | Contact::Refused(_)) => RoleReason::Silent(former.clone()),
             Some(Contact::Heard | Contact::Apart { .. })
                 if sibling
                     .and_then(|sibling| sibling.state)
@@ -489,6 +549,7 @@ impl Siblings {
         self.rank.epoch = self.next_epoch();
         *self.takeovers.entry(reason.word()).or_default() += 1;
         self.former = None;
+        self.unconfirmed_since = None;
         self.preferred_since = None;
         self.set_role(SiteRole::Active, reason, gap);
     }

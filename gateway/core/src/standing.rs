@@ -52,6 +52,11 @@ pub enum RoleReason {
     Preferred(GatewayId),
     /// Standby: this sibling is active.
     Outranked(GatewayId),
+    /// Standby: this sibling has a session with another daemon that uses this gateway's identity.
+    Replaced(GatewayId),
+    /// Standby: this gateway has no tunnel, and it or this sibling does not accept the certificate
+    /// of the other.
+    Refused(GatewayId),
     /// Standby: this gateway's interface to the site's network has no carrier.
     NoCarrier {
         /// The interface, or several.
@@ -89,6 +94,8 @@ impl RoleReason {
             RoleReason::HandedOver(_) => "handed-over",
             RoleReason::Preferred(_) => "preferred",
             RoleReason::Outranked(_) => "outranked",
+            RoleReason::Replaced(_) => "replaced",
+            RoleReason::Refused(_) => "refused",
             RoleReason::NoCarrier { .. } => "no-carrier",
         }
     }
@@ -102,6 +109,8 @@ impl RoleReason {
             | RoleReason::HandedOver(sibling)
             | RoleReason::Preferred(sibling)
             | RoleReason::Outranked(sibling)
+            | RoleReason::Replaced(sibling)
+            | RoleReason::Refused(sibling)
             | RoleReason::NoCarrier {
                 active: sibling, ..
             } => Some(sibling),
@@ -120,6 +129,15 @@ impl fmt::Display for RoleReason {
             RoleReason::HandedOver(sibling) => write!(f, "{sibling} has handed over"),
             RoleReason::Preferred(sibling) => write!(f, "it is preferred to {sibling}"),
             RoleReason::Outranked(sibling) => write!(f, "{sibling} is active"),
+            RoleReason::Replaced(sibling) => {
+                write!(f, "{sibling} has a session with another daemon of our name")
+            }
+            RoleReason::Refused(sibling) => {
+                write!(
+                    f,
+                    "no tunnel is up, and no certificate is accepted between it and {sibling}"
+                )
+            }
             RoleReason::NoCarrier { interfaces, active } => {
                 write!(f, "{interfaces} has no carrier, and {active} is active")
             }

@@ -37,6 +37,24 @@ pub enum TunnelError {
     NoEndpoint,
 }
 
+impl TunnelError {
+    /// True if the peer answers, and one of us does not accept the certificate of the other.
+    pub(crate) fn is_about_certificates(&self) -> bool {
+        match self {
+            TunnelError::Closed(reason) => reason.code().is_about_certificates(),
+            TunnelError::Connection(error) | TunnelError::Dial(DialError::Handshake(error)) => {
+                match error {
+                    ConnectionError::ClosedByPeer(code) => code.is_about_certificates(),
+                    ConnectionError::TlsAlert { .. } | ConnectionError::PeerRefused { .. } => true,
+                    _ => false,
+                }
+            }
+            TunnelError::Dial(DialError::PeerRefused { .. }) => true,
+            _ => false,
+        }
+    }
+}
+
 /// The first few of them.
 fn listed(endpoints: &[Endpoint]) -> String {
     let shown: Vec<_> = endpoints.iter().take(3).map(ToString::to_string).collect();

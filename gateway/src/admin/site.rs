@@ -27,7 +27,7 @@ pub struct SiteReport {
 pub struct SiblingReport {
     /// `<gateway>.<org>`.
     pub gateway: String,
-    /// `unknown`, `earlier version`, `heard`, `doubtful`, `apart`, `silent` or `left`.
+    /// `unknown`, `earlier version`, `heard`, `doubtful`, `apart`, `silent`, `left` or `refused`.
     pub contact: String,
     /// `active` or `standby`.
     pub role: Option<String>,
@@ -99,6 +99,7 @@ fn sibling_report(gateway: String, sibling: &SiblingStatus) -> SiblingReport {
         Contact::Apart { .. } => "apart",
         Contact::Silent => "silent",
         Contact::Left => "left",
+        Contact::Refused(_) => "refused",
     };
     let role = sibling.state.map(|state| {
         if state.is_active {

@@ -25,6 +25,8 @@ const MAX_TIMEOUT: Duration = Duration::from_millis(250);
 struct Uplinks {
     /// How many carry packets.
     alive: u16,
+    /// On one of them, no echo is late.
+    is_confirmed: bool,
     /// The nearest peers that can be asked about a sibling.
     witnesses: Vec<GatewayId>,
     /// How long to wait for their answers.
@@ -71,7 +73,8 @@ impl Mesh {
             self.context.act(Action::StoreSecrets(secrets));
         }
 
-        self.siblings.elect(uplinks.alive, now);
+        self.siblings
+            .elect(uplinks.alive, uplinks.is_confirmed, now);
         self.publish_standing();
         if let Some(standing) = self.siblings.poll_standing() {
             self.context.act(Action::Role(standing));
@@ -80,6 +83,7 @@ impl Mesh {
 
     fn uplinks(&self, now: Instant) -> Uplinks {
         let mut alive = 0_u16;
+        let mut is_confirmed = false;
         let mut near = Vec::new();
         for (peer, tunnel) in &self.tunnels {
             if tunnel.is_sibling(&self.context) || tunnel.is_to_node() {
@@ -89,6 +93,7 @@ impl Mesh {
                 continue;
             };
             alive = alive.saturating_add(1);
+            is_confirmed |= tunnel.echoes_in_time(&self.context, now);
             near.extend(uplink.map(|rtt| (rtt, peer)));
         }
 
@@ -97,6 +102,7 @@ impl Mesh {
         let farthest = near.last().map(|(rtt, _)| *rtt);
         Uplinks {
             alive,
+            is_confirmed,
             witnesses: near.into_iter().map(|(_, peer)| peer.clone()).collect(),
             // Without a witness there is no answer to wait for.
             timeout: farthest.map_or(Duration::ZERO, |rtt| (rtt * 2 + MARGIN).min(MAX_TIMEOUT)),

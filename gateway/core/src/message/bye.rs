@@ -42,6 +42,16 @@ pub enum ByeCode {
     Other(u16),
 }
 
+impl ByeCode {
+    /// True if the sender does not accept the certificate of the receiver.
+    pub(crate) fn is_about_certificates(self) -> bool {
+        matches!(
+            self,
+            Self::UnknownOrg | Self::UnknownGateway | Self::Untrusted | Self::Expired
+        )
+    }
+}
+
 impl From<u16> for ByeCode {
     fn from(number: u16) -> Self {
         match number {

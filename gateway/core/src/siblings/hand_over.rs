@@ -10,6 +10,8 @@ pub(super) struct HandOver {
     is_leaving: bool,
     is_requested: bool,
     fewer_since: Option<Instant>,
+    /// Neither this gateway nor a sibling had a tunnel, and this one still has none.
+    were_all_cut_off: bool,
 }
 
 impl HandOver {
@@ -24,17 +26,28 @@ impl HandOver {
 
     /// Requests a hand-over if this gateway has lost all of its `tunnels` to other sites while a
     /// sibling has some, or has had clearly fewer for a while. `most`: the highest count of a
-    /// sibling that could take over.
-    pub(super) fn update(&mut self, tunnels: u16, most: u16, now: Instant) {
+    /// sibling that could take over, if one answers.
+    pub(super) fn update(&mut self, tunnels: u16, most: Option<u16>, now: Instant) {
+        if tunnels > 0 {
+            self.were_all_cut_off = false;
+        } else if most == Some(0) {
+            self.were_all_cut_off = true;
+        }
+
+        let most = most.unwrap_or_default();
         let is_cut_off = tunnels == 0 && most > 0;
         let has_fewer = most >= tunnels.saturating_mul(2) && most >= tunnels.saturating_add(2);
-        if !has_fewer {
+        let is_behind = is_cut_off || has_fewer;
+        if !is_behind {
             self.fewer_since = None;
         }
 
-        let since = has_fewer.then(|| *self.fewer_since.get_or_insert(now));
-        let has_long = since.is_some_and(|since| since + FEWER_TUNNELS_FOR <= now);
+        let since = is_behind.then(|| *self.fewer_since.get_or_insert(now));
+        let is_long_behind = since.is_some_and(|since| since + FEWER_TUNNELS_FOR <= now);
+        // After an outage of all uplinks, tunnels come up one after the other. The role must not
+        // move because of the order.
+        let is_urgent = is_cut_off && !self.were_all_cut_off;
 
-        self.is_requested = self.is_leaving || is_cut_off || has_long;
+        self.is_requested = self.is_leaving || is_urgent || is_long_behind;
     }
 }

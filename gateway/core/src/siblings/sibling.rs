@@ -10,7 +10,8 @@
 //!      ├─ a proof through a peer ───────────────────┘                              │
 //!      └─ no session, and no proof ────────────────────────────────────────────────┘
 //! ```
-//! An echo leads to Heard from every state; a `Bye` of the sibling leads to Left.
+//! An echo leads to Heard from every state; a `Bye` of the sibling leads to Left. A sibling that
+//! answers without a session being possible is Refused.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -61,6 +62,8 @@ pub(crate) enum View {
     Silent,
     /// The sibling has sent `Bye`.
     Left,
+    /// The sibling answers, but no session is possible.
+    Refused(Refusal),
 }
 
 /// Whether a sibling is alive.
@@ -90,6 +93,18 @@ pub enum Contact {
     Silent,
     /// It has stopped.
     Left,
+    /// It answers, but no session is possible.
+    Refused(Refusal),
+}
+
+/// Why no session with a sibling is possible although it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has a session with another daemon that uses our identity.
+    Copy,
+    /// One of the two does not accept the other's certificate: it has expired or was revoked, or a
+    /// clock is wrong. The contact remains until the sibling is heard or proved to be alive.
+    Certificate,
 }
 
 #[derive(Debug)]
@@ -179,10 +194,17 @@ impl Sibling {
                 Contact::Heard => self.suspect(timeout, now),
                 // After the start: until the first peers are connected and have been asked.
                 Contact::Unknown { .. } if self.awaits_proof(timeout, now) => {}
-                Contact::Unknown { .. } | Contact::Unsupported => self.contact = Contact::Silent,
+                Contact::Unknown { .. }
+                | Contact::Unsupported
+                | Contact::Refused(Refusal::Copy) => self.contact = Contact::Silent,
                 _ => {}
             },
             View::Left => self.contact = Contact::Left,
+            View::Refused(refusal) => {
+                self.contact = Contact::Refused(refusal);
+                // The next session is refused too. Without a state, an echo on it does not count.
+                self.state = None;
+            }
         }
         self.expire(now);
     }
@@ -270,7 +292,7 @@ impl Sibling {
             Contact::Unknown { .. } | Contact::Doubtful { .. } | Contact::Apart { .. } => {
                 QUERY_INTERVAL
             }
-            Contact::Silent => QUERY_INTERVAL_SILENT,
+            Contact::Silent | Contact::Refused(_) => QUERY_INTERVAL_SILENT,
             Contact::Heard | Contact::Unsupported | Contact::Left => return false,
         };
 
@@ -323,6 +345,7 @@ impl Sibling {
                 | Contact::Doubtful { .. }
                 | Contact::Apart { .. }
                 | Contact::Silent
+                | Contact::Refused(_)
         )
     }
 
@@ -331,7 +354,11 @@ impl Sibling {
         match self.contact {
             Contact::Unknown { until } | Contact::Doubtful { until } => Some(until),
             Contact::Apart { proved } => Some(proved + PROOF_LIFETIME),
-            Contact::Unsupported | Contact::Heard | Contact::Silent | Contact::Left => None,
+            Contact::Unsupported
+            | Contact::Heard
+            | Contact::Silent
+            | Contact::Left
+            | Contact::Refused(_) => None,
         }
     }
 }

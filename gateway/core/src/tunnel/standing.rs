@@ -14,7 +14,7 @@ use crate::message::{ByeCode, Message, Relay, SIBLINGS, SiblingMessage};
 use crate::rank::Rank;
 use crate::session::{Live, Session};
 use crate::settings::Settings;
-use crate::siblings::View;
+use crate::siblings::{Refusal, View};
 use crate::tunnel_error::TunnelError;
 
 /// Relays that one peer may send in a second. Four gateways need fewer: each of them sends 5
@@ -195,14 +195,24 @@ impl Tunnel {
             return View::Pending;
         }
 
-        let has_left = match &self.last_error {
-            Some(TunnelError::Connection(ConnectionError::ClosedByPeer(code))) => {
-                *code == ByeCode::Shutdown
-            }
-            Some(TunnelError::Closed(reason)) => *reason == CloseReason::PeerRestarted,
-            _ => false,
-        };
-        if has_left { View::Left } else { View::Silent }
+        match &self.last_error {
+            Some(TunnelError::Connection(ConnectionError::ClosedByPeer(code))) => match code {
+                ByeCode::Shutdown => View::Left,
+                ByeCode::DuplicateIdentity => View::Refused(Refusal::Copy),
+                code if code.is_about_certificates() => View::Refused(Refusal::Certificate),
+                _ => View::Silent,
+            },
+            Some(TunnelError::Closed(CloseReason::PeerRestarted)) => View::Left,
+            Some(error) if error.is_about_certificates() => View::Refused(Refusal::Certificate),
+            _ => View::Silent,
+        }
+    }
+
+    /// True if no echo of the session in use is late.
+    pub(crate) fn echoes_in_time(&self, context: &Context, now: Instant) -> bool {
+        let live = self.sessions.active().and_then(Session::live);
+
+        live.is_some_and(|live| !live.liveness.is_late(self.pace(context), now))
     }
 
     /// `Some` if the session in use carries packets: its round trip time if the peer can be asked

@@ -4,6 +4,7 @@ mod addresses;
 mod carrier;
 mod handing_over;
 mod ranks;
+mod refused;
 mod silence;
 mod witnesses;
 

@@ -21,6 +21,7 @@
 //! | discard the change under way at a second answer | 0 | as "adopt a change twice" |
 //! | take over without a time of grace | 0 | "takes over without a time of grace" (`invariant`) |
 //! | the lower epoch goes first | 0 | "2 gateways of its site are active" (`model`) |
+//! | store no secrets of siblings | 1 | "2 gateways of its divided site are active" (`model`) |
 //! | believe every record of a flow (in the filter) | 1 | "believes FlowRecord" (`flows`) |
 //! | take every peer for one of our site | 0 | "writes out an answer to what no host" (`flows`) |
 //!

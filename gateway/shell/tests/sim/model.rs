@@ -321,6 +321,10 @@ fn role(view: &View<'_>, node: usize) -> Option<String> {
     if is_cut && have_met(world, here, there) && share_peers(view, node, sibling) {
         return (active != 1).then(|| format!("{active} gateways of its divided site are active"));
     }
+    // One that nobody accepts any more leaves the place to its sibling.
+    if there.runs() && !is_cut && peers(view, node).is_empty() {
+        return None;
+    }
     let is_apart = is_cut || there.runs() && !is_dialable(view, node, sibling);
     (!is_active(here) && !is_apart || active == 0)
         .then(|| format!("is not active, although {id} is not there"))

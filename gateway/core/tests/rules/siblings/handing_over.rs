@@ -1,12 +1,12 @@
 //! A gateway leaves its place to a sibling.
 
-use ringway_core::{ByeCode, Message, RoleReason, SiblingState, SiteRole};
+use ringway_core::{ByeCode, ConnId, Message, RoleReason, SiblingState, SiteRole};
 
 use super::{
-    MILLISECOND, active, assert_role, before_a_standby, behind_an_active_sibling, last_state, said,
-    sibling, standby,
+    MILLISECOND, active, assert_role, before_a_standby, behind_an_active_sibling, join, last_state,
+    said, sibling, standby,
 };
-use crate::bench::SECOND;
+use crate::bench::{Bench, SECOND};
 
 #[test]
 fn a_sibling_that_stops_is_replaced_at_once() {
@@ -62,6 +62,74 @@ fn nobody_hands_over_if_the_sibling_has_no_tunnels_either() {
     bench.pass(3 * SECOND, &[other]);
     assert!(!last_state(&bench, other).hands_over);
     assert_role(&bench, SiteRole::Active, 1, RoleReason::Vacant);
+}
+
+#[test]
+fn what_all_have_lost_is_not_handed_over_to_the_first_that_has_it_again() {
+    let (mut bench, peer, other) = before_a_standby();
+    let cut_off = SiblingState {
+        tunnels: 0,
+        ..standby(0)
+    };
+    bench.receive(other, said(cut_off));
+    bench.pass(SECOND, &[other]);
+    bench.receive(other, said(standby(0)));
+    bench.pass(900 * MILLISECOND, &[other]);
+    assert!(!last_state(&bench, other).hands_over);
+
+    // Unless it keeps it for itself.
+    bench.pass(300 * MILLISECOND, &[other]);
+    assert!(last_state(&bench, other).hands_over);
+    let peer_again = join(&mut bench, "gw.a", &[]);
+    bench.pass(SECOND, &[peer, peer_again, other]);
+    assert!(!last_state(&bench, other).hands_over);
+}
+
+/// The active sibling has lost its uplink, and this gateway may have, too: an echo is late.
+fn asked_while_an_echo_is_late() -> (Bench, ConnId, ConnId) {
+    let (mut bench, peer, other) = behind_an_active_sibling();
+    bench.pass(150 * MILLISECOND, &[other]);
+    bench.receive(other, said(cut_off()));
+    bench.pass(50 * MILLISECOND, &[other]);
+    assert_stays(&bench);
+    (bench, peer, other)
+}
+
+/// The active sibling, which wants to hand over.
+fn cut_off() -> SiblingState {
+    SiblingState {
+        hands_over: true,
+        tunnels: 0,
+        ..active(5)
+    }
+}
+
+#[track_caller]
+fn assert_stays(bench: &Bench) {
+    let outranked = RoleReason::Outranked(sibling());
+
+    assert_role(bench, SiteRole::Standby, 0, outranked);
+}
+
+#[test]
+fn a_gateway_that_may_be_cut_off_too_waits_for_an_echo_before_it_takes_the_place() {
+    let (mut bench, peer, other) = asked_while_an_echo_is_late();
+    bench.pass(50 * MILLISECOND, &[peer, other]);
+    let handed_over = RoleReason::HandedOver(sibling());
+    assert_role(&bench, SiteRole::Active, 6, handed_over.clone());
+
+    // Its tunnels are dead: the sibling has no reason any more.
+    let (mut bench, _, other) = asked_while_an_echo_is_late();
+    bench.pass(100 * MILLISECOND, &[other]);
+    assert_eq!(last_state(&bench, other).tunnels, 0);
+    bench.receive(other, said(active(5)));
+    bench.pass(SECOND, &[other]);
+    assert_stays(&bench);
+
+    // It has another one.
+    let (mut bench, _, other) = asked_while_an_echo_is_late();
+    bench.pass(300 * MILLISECOND, &[other]);
+    assert_role(&bench, SiteRole::Active, 6, handed_over);
 }
 
 #[test]

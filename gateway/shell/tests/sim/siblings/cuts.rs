@@ -25,6 +25,25 @@ fn a_dead_uplink_is_handed_over_within_half_a_second_and_never_is_none_active() 
 }
 
 #[test]
+fn if_all_uplinks_die_nobody_moves_until_they_are_back() {
+    for seed in 0..20 {
+        let mut pair = Pair::new(seed);
+        for gateway in [pair.active, pair.other] {
+            pair.cut_uplink(gateway);
+        }
+        let outage = pair.world.rng.millis(300, 8000);
+        let [none, both] = pair.pass(outage);
+        assert_eq!([none, both], [Duration::ZERO; 2], "seed {seed}");
+        assert!(is_active(&pair.world.nodes[pair.active]), "seed {seed}");
+
+        // A peer whose session with the other is up first keeps its route there for a minute.
+        pair.world.network.heal();
+        pair.pass(70 * SECOND);
+        pair.assert_unchanged();
+    }
+}
+
+#[test]
 fn loss_in_one_direction_of_the_uplink_is_handed_over() {
     for (seed, outward) in [(1, true), (2, false)] {
         let mut pair = Pair::new(seed);

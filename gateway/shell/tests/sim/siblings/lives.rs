@@ -137,7 +137,10 @@ fn a_clone_of_the_active_gateway_is_reported_and_one_of_the_site_stays_active() 
     let active = gateways
         .iter()
         .filter(|node| is_active(&pair.world.nodes[**node]));
-    assert!(active.count() >= 1);
+    assert_eq!(active.count(), 1, "hosts and peers know one");
+    let standing = pair.world.nodes[pair.active].standing.as_ref();
+    let word = standing.map(|standing| standing.reason.word());
+    assert_eq!(word, Some("replaced"), "the original, which nobody knows");
 }
 
 #[test]

@@ -1,0 +1,93 @@
+//! A sibling answers, and there is no session: another daemon uses our identity, because a machine
+//! was copied, or one of the two does not accept the other's certificate.
+
+use ringway_core::{ByeCode, Message, RoleReason, SiteRole};
+
+use super::{
+    active, assert_role, before_a_standby, behind_an_active_sibling, join, said, sibling, standby,
+};
+use crate::bench::SECOND;
+
+const REFUSED: Message = Message::Bye {
+    code: ByeCode::DuplicateIdentity,
+};
+
+#[test]
+fn a_gateway_that_its_sibling_takes_for_a_copy_stands_by_until_it_is_taken_for_itself_again() {
+    let (mut bench, peer, other) = before_a_standby();
+    let replaced = RoleReason::Replaced(sibling());
+    bench.receive(other, REFUSED);
+    bench.pass(SECOND, &[peer]);
+    assert_role(&bench, SiteRole::Standby, 1, replaced.clone());
+
+    // It tries again and again. An echo comes before the refusal, and nothing is said.
+    for _ in 0..3 {
+        let other = join(&mut bench, "gw2.m", &[]);
+        bench.pass(SECOND, &[peer, other]);
+        bench.receive(other, REFUSED);
+        bench.pass(SECOND, &[peer]);
+        assert_role(&bench, SiteRole::Standby, 1, replaced.clone());
+    }
+
+    let other = join(&mut bench, "gw2.m", &[]);
+    bench.receive(other, said(active(2)));
+    bench.pass(SECOND, &[peer, other]);
+    assert_role(
+        &bench,
+        SiteRole::Standby,
+        1,
+        RoleReason::Outranked(sibling()),
+    );
+}
+
+#[test]
+fn a_gateway_that_was_taken_for_a_copy_is_active_again_if_the_other_one_is_gone() {
+    let (mut bench, peer, other) = before_a_standby();
+    bench.receive(other, REFUSED);
+    bench.pass(SECOND, &[peer]);
+
+    let other = join(&mut bench, "gw2.m", &[]);
+    bench.receive(other, said(standby(0)));
+    bench.pass(SECOND, &[peer, other]);
+    assert_role(&bench, SiteRole::Active, 2, RoleReason::Vacant);
+}
+
+#[test]
+fn a_peer_that_takes_a_gateway_for_a_copy_does_not_take_its_place_from_it() {
+    let (mut bench, peer, other) = before_a_standby();
+    bench.receive(peer, REFUSED);
+    bench.pass(3 * SECOND, &[other]);
+    assert_role(&bench, SiteRole::Active, 1, RoleReason::Vacant);
+}
+
+const EXPIRED: Message = Message::Bye {
+    code: ByeCode::Expired,
+};
+
+#[test]
+fn a_gateway_whose_certificate_nobody_accepts_leaves_the_place_to_its_sibling() {
+    let (mut bench, peer, other) = before_a_standby();
+    let refused = RoleReason::Refused(sibling());
+    bench.receive(other, EXPIRED);
+    bench.pass(SECOND, &[peer]);
+    // Peers use it: the sibling's clock may be the wrong one.
+    assert_role(&bench, SiteRole::Active, 1, RoleReason::Vacant);
+
+    bench.receive(peer, EXPIRED);
+    bench.pass(SECOND, &[]);
+    assert_role(&bench, SiteRole::Standby, 1, refused);
+
+    let peer = join(&mut bench, "gw.a", &[]);
+    bench.pass(SECOND, &[peer]);
+    assert_role(&bench, SiteRole::Active, 2, RoleReason::Vacant);
+}
+
+#[test]
+fn a_standby_whose_certificate_nobody_accepts_stays_standby() {
+    let (mut bench, peer, other) = behind_an_active_sibling();
+    for conn in [peer, other] {
+        bench.receive(conn, EXPIRED);
+    }
+    bench.pass(3 * SECOND, &[]);
+    assert_role(&bench, SiteRole::Standby, 0, RoleReason::Refused(sibling()));
+}
