@@ -4,14 +4,13 @@
 //! A line for each record, `sha256:<64 hex digits> <org>`; the file is replaced atomically.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::disk::{self, Access};
 use crate::overlap::Owner;
 use crate::verdict::{Ruling, Verdict};
-use crate::{Config, Digest, OrgId};
+use crate::{Config, Digest, OrgId, reading};
 
 /// Accepted records: digest and organization.
 pub type Accepted = BTreeMap<Digest, OrgId>;
@@ -51,7 +50,7 @@ pub enum AcceptedError {
 /// The digests kept in `state_dir`; none if the file does not exist yet.
 pub fn load(state_dir: &Path) -> Result<BTreeSet<Digest>, AcceptedError> {
     let path = state_dir.join("accepted");
-    let text = match fs::read_to_string(&path) {
+    let text = match reading::open(&path).and_then(io::read_to_string) {
         // The first start of this gateway: no record has been accepted yet.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
         Err(source) => return Err(AcceptedError::Read { path, source }),
@@ -114,6 +113,8 @@ pub fn after(config: &Config, rulings: &[Ruling], before: &BTreeSet<Digest>) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// An empty directory for one test.

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::Digest;
 use crate::disk::{self, Access};
+use crate::{Digest, reading};
 
 /// Bytes of a file that are read: some 10,000 lines.
 const MOST_BYTES: u64 = 1 << 20;
@@ -124,7 +124,7 @@ fn lock(state_dir: &Path) -> Result<Flock<File>, LedgerError> {
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?
+    reading::open(path)?
         .take(MOST_BYTES)
         .read_to_string(&mut text)?;
 

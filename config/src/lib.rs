@@ -1,12 +1,13 @@
 //! Ringway's vocabulary and its files: `gateway.toml` and the member records.
 //!
 //! Reading order: the vocabulary ([`name`], [`prefix`], [`member`], [`config`], [`policy`],
-//! [`tunnel`], [`ha`]); the files it comes from (`file`, [`edits`], [`keys`], [`defaults`],
-//! [`limits`], [`fault`], [`text`]); whose gateways serve a site ([`via`], [`transit`],
-//! [`serving`]) and when ([`mod@announce`]); which address ranges collide ([`overlap`]) and who may
-//! use them ([`verdict`], [`conflict`], [`accepted`]); which record is the newest ([`newest`], kept
-//! in a [`ledger`]) and how one follows the other ([`mod@upgrade`], [`changes`]); what a reload has
-//! changed ([`difference`]), and what a refused one still takes away ([`survey`], [`mod@meet`]).
+//! [`tunnel`], [`ha`]); the files it comes from (`file`, [`reading`], [`edits`], [`keys`],
+//! [`defaults`], [`limits`], [`fault`], [`text`]); whose gateways serve a site ([`via`],
+//! [`transit`], [`serving`]) and when ([`mod@announce`]); which address ranges collide
+//! ([`overlap`]) and who may use them ([`verdict`], [`conflict`], [`accepted`]); which record is
+//! the newest ([`newest`], kept in a [`ledger`]) and how one follows the other ([`mod@upgrade`],
+//! [`changes`]); what a reload has changed ([`difference`]), and what a refused one still takes
+//! away ([`survey`], [`mod@meet`]).
 
 #![forbid(unsafe_code)]
 
@@ -43,6 +44,7 @@ pub mod offers;
 pub mod overlap;
 pub mod policy;
 pub mod prefix;
+pub mod reading;
 pub mod serving;
 pub mod survey;
 pub mod text;

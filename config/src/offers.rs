@@ -4,12 +4,11 @@
 //! A line for each prefix, `<gateway> <prefix>`; the file is replaced atomically.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::disk::{self, Access};
-use crate::{GatewayName, Prefix, limits};
+use crate::{GatewayName, Prefix, limits, reading};
 
 /// What each gateway has offered last.
 pub type Offers = BTreeMap<GatewayName, BTreeSet<Prefix>>;
@@ -51,7 +50,7 @@ pub fn path(state_dir: &Path) -> PathBuf {
 /// The offers kept in `state_dir`; none if the file does not exist yet.
 pub fn load(state_dir: &Path) -> Result<Offers, OffersError> {
     let path = path(state_dir);
-    let text = match fs::read_to_string(&path) {
+    let text = match reading::open(&path).and_then(io::read_to_string) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Offers::new()),
         Err(source) => return Err(OffersError::Read { path, source }),
         Ok(text) => text,
@@ -89,6 +88,8 @@ pub fn save(state_dir: &Path, offers: &Offers) -> Result<(), OffersError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -1,7 +1,6 @@
 //! [`Source`]: the text of one file, and the line and column of each byte in it.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::report::Report;
-use crate::{Place, Position, Unwritten, limits};
+use crate::{Place, Position, Unwritten, limits, reading};
 
 /// Bytes between two places whose characters were counted. A file may be one long line, and
 /// counting from its start for each fault would take quadratic time.
@@ -202,7 +201,7 @@ pub(crate) fn read(path: &Path, report: &Report) -> Option<String> {
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One byte more than is allowed shows that a file is too large, or a device endless.
-    File::open(path)?
+    reading::open(path)?
         .take(limits::FILE_BYTES as u64 + 1)
         .read_to_end(&mut bytes)?;
 

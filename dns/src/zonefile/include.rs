@@ -6,9 +6,11 @@
 //! this host.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
+
+use ringway_config::reading;
 
 use super::Place;
 use crate::replica::MAX_SIZE;
@@ -70,7 +72,7 @@ impl Files {
         // One octet more than is allowed shows that a file is too large, without reading all of it.
         let left = MAX_SIZE as u64 - self.octets;
         let mut bytes = Vec::new();
-        let file = File::open(path).map_err(|error| unreadable(&error))?;
+        let file = reading::open(path).map_err(|error| unreadable(&error))?;
         file.take(left + 1)
             .read_to_end(&mut bytes)
             .map_err(|error| unreadable(&error))?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::unistd::getegid;
 use ringway_config::disk::open_to_others_than;
-use ringway_config::{Digest, Fault, Faults, GatewayId, Place};
+use ringway_config::{Digest, Fault, Faults, GatewayId, Place, reading};
 use rustls::crypto::CryptoProvider;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{self, PemObject as _};
@@ -181,7 +181,7 @@ fn both<A, B>(one: Result<A, Fault>, other: Result<B, Fault>) -> Result<(A, B), 
 }
 
 fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
-    let pem = std::fs::read(file).map_err(|error| {
+    let pem = reading::read(file).map_err(|error| {
         unreadable(
             file,
             &error,
@@ -217,7 +217,7 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
         ));
     }
 
-    let pem = std::fs::read(file).map_err(|error| match error.kind() {
+    let pem = reading::read(file).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => {
             unreadable(file, &error, "chown it to the user that runs the gateway")
         }

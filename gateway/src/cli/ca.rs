@@ -1,11 +1,10 @@
 //! [`CaArgs`]: selects the organization's CA: a directory, with the key in a file or in a PKCS#11
 //! token.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use ringway_config::Member;
+use ringway_config::{Member, reading};
 use ringway_identity::create::Authority;
 use ringway_identity::token::Token;
 use rustls_pki_types::CertificateDer;
@@ -75,5 +74,5 @@ impl CaArgs {
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    reading::read_text(path).with_context(|| format!("cannot read {}", path.display()))
 }

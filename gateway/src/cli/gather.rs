@@ -6,9 +6,10 @@ mod redact;
 
 use std::env::current_exe;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+
+use ringway_config::reading;
 
 use super::{ConfigFile, Failure, answer};
 
@@ -117,7 +118,7 @@ fn output(mut command: Command) -> String {
 
 /// The gateway's file as JSON, without comments.
 fn file(path: &Path) -> String {
-    match fs::read_to_string(path) {
+    match reading::read_text(path) {
         Ok(text) => redact::file(&text).unwrap_or_else(|| "(it is no TOML)\n".to_owned()),
         Err(error) => format!("(could not be read: {error})\n"),
     }

@@ -6,13 +6,13 @@ mod draft;
 mod handing;
 mod overlap;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use ringway_config::defaults::STATE_DIR;
 use ringway_config::{
-    Config, Fault, Faults, Ledger as _, Member, Newest, Place, Survey, UpgradeError, upgrade,
+    Config, Fault, Faults, Ledger as _, Member, Newest, Place, Survey, UpgradeError, reading,
+    upgrade,
 };
 
 use super::{ConfigFile, Failure, remedy};
@@ -170,7 +170,7 @@ fn read(path: &Path) -> Result<(String, Member), Failure> {
     // First, because it reports a file that cannot be read or is too large.
     Member::load(path)?;
     let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        reading::read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
 
     let member = Member::parse(&text, path)?;
     Ok((text, member))

@@ -3,13 +3,14 @@
 mod edit;
 mod take;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use ringway_config::disk::{self, Access};
-use ringway_config::{Config, Digest, Ledger as _, Member, Newest, Survey, UpgradeError, upgrade};
+use ringway_config::{
+    Config, Digest, Ledger as _, Member, Newest, Survey, UpgradeError, reading, upgrade,
+};
 
 use super::member::Fingerprint;
 use super::member::add::show::{Difference, changes};
@@ -107,7 +108,7 @@ fn run_upgrade(file: Option<PathBuf>, config: &Path) -> Result<ExitCode, Failure
             return Err(faults.unwrap_or_default().into());
         }
     };
-    let text = fs::read_to_string(&file)
+    let text = reading::read_text(&file)
         .with_context(|| format!("cannot read {}", file.display()))
         .map_err(Failure::from)?;
 

@@ -1,10 +1,9 @@
 //! The file of an organization's revocation lists, beside its record.
 
-use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use ringway_config::{Fault, Member, Place};
+use ringway_config::{Fault, Member, Place, reading};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateRevocationListDer, UnixTime};
 
@@ -109,13 +108,8 @@ fn read_one(
 }
 
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe without a writer would block the start.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-
     let mut bytes = Vec::new();
-    File::open(path)?
+    reading::open(path)?
         .take(MOST_BYTES + 1)
         .read_to_end(&mut bytes)?;
     Ok(bytes)

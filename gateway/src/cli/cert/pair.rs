@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use ringway_config::disk::{self, Access};
-use ringway_config::{Config, Digest};
+use ringway_config::{Config, Digest, reading};
 use ringway_identity::key::GatewayKey;
 
 use crate::cli::Failure;
@@ -92,7 +92,7 @@ impl<'a> Pair<'a> {
 
 /// The key in `path`; `None` if there is no such file.
 pub(super) fn read_key(path: &Path) -> Result<Option<GatewayKey>, Failure> {
-    match fs::read_to_string(path) {
+    match reading::read_text(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(anyhow::Error::from(error)
             .context(format!("cannot read {}", path.display()))

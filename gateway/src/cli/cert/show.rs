@@ -1,12 +1,11 @@
 //! `ringway cert show`: shows the contents of a certificate or a request.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::{Config, limits};
+use ringway_config::{Config, limits, reading};
 use ringway_identity::certificate::{date, rfc3339};
 use ringway_identity::description::Description;
 use rustls_pki_types::pem::PemObject as _;
@@ -65,7 +64,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<Description>, Failure> {
 /// Reads a file of at most `most` bytes.
 pub(super) fn bytes(file: &Path, most: usize) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    File::open(file)
+    reading::open(file)
         .and_then(|open| open.take(most as u64 + 1).read_to_end(&mut bytes))
         .with_context(|| format!("cannot read {}", file.display()))?;
 

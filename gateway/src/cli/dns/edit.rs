@@ -1,13 +1,12 @@
 //! `ringway dns add | remove`: edit the hosts in `gateway.toml`. The new text is checked together
 //! with the zone files before it is written.
 
-use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Edits, Faults};
+use ringway_config::{Config, Edits, Faults, reading};
 use ringway_dns::Zone;
 use toml_edit::{Array, DocumentMut, Item};
 
@@ -151,7 +150,7 @@ pub(super) fn remove(args: &Remove) -> Result<ExitCode, Failure> {
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    reading::read_text(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Checks that `changed` loads in place of `text`, and that its records are consistent.

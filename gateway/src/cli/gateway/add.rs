@@ -1,12 +1,13 @@
 //! `ringway gateway add`: adds a gateway to the record, and creates its files.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Edits, Faults, GatewayId, Member, Prefix, SiteId, conflicts};
+use ringway_config::{
+    Config, Edits, Faults, GatewayId, Member, Prefix, SiteId, conflicts, reading,
+};
 use ringway_identity::create::{Authority, Issued};
 use time::OffsetDateTime;
 
@@ -145,7 +146,7 @@ fn new_files(
         let path = other.place.file.as_path();
         // The file's bytes, not the parsed record: the fingerprint is that of the file.
         let text =
-            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            reading::read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
         new.file(&format!("members/{}.member.toml", other.org), &text);
     }
     Ok((new, note))

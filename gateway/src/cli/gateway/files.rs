@@ -1,10 +1,9 @@
 //! The files of a new gateway of our organization.
 
-use std::fs;
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
-use ringway_config::{Config, GatewayId, NewGateway, Prefix, SiteId, gateway_text};
+use ringway_config::{Config, GatewayId, NewGateway, Prefix, SiteId, gateway_text, reading};
 use toml_edit::{Array, DocumentMut, Item, Table};
 
 use super::Add;
@@ -47,7 +46,7 @@ fn dns_listen(args: &Add) -> Vec<SocketAddr> {
 fn copy(args: &Add, id: &GatewayId, config: &Config) -> Result<(String, Option<String>), Failure> {
     let path = &config.path;
     let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        reading::read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut document = parse(&text)?;
 
     set(document.as_table_mut(), "gateway", id.name.as_str());

@@ -1,12 +1,11 @@
 //! `ringway node add` and `remove`: edit the `[[node]]` blocks of `gateway.toml`. The new text is
 //! checked like a file before it is written.
 
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Edits, NodeName, OrgId, Prefix};
+use ringway_config::{Config, Edits, NodeName, OrgId, Prefix, reading};
 use toml_edit::{Array, DocumentMut, InlineTable, Value};
 
 use super::Add;
@@ -134,7 +133,7 @@ fn refuse(args: &Add, config: &Config) -> Result<(), Failure> {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    Ok(fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?)
+    Ok(reading::read_text(path).with_context(|| format!("cannot read {}", path.display()))?)
 }
 
 fn as_option(prefix: &Prefix) -> String {

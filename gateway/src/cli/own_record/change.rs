@@ -1,12 +1,12 @@
 //! [`Change`]: the next version of our record, checked, not yet written.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use ringway_config::{
     Config, Edits, Escaped, Fault, Faults, Ledger as _, Member, Newest, Prefix, Site, SiteId,
+    reading,
 };
 use ringway_identity::trust::authorities;
 
@@ -80,7 +80,7 @@ fn following(config: &Config, after: &Member) -> Result<Edits, Failure> {
     };
     let path = &config.path;
     let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        reading::read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut document = edit::parse(&text)?;
 
     if gateway.site != config.site {
@@ -163,7 +163,7 @@ impl Change<'_> {
         let files = self.beside.texts().chain([(&self.own.path, &self.text)]);
 
         for (path, text) in files {
-            let before = fs::read_to_string(path).unwrap_or_default();
+            let before = reading::read_text(path).unwrap_or_default();
             if let Err(error) = replace_file(path, text) {
                 for (path, before) in written.iter().rev() {
                     // If this fails, the state is as after a crash: whole files.

@@ -3,11 +3,10 @@
 //! The new text is checked before it is written: the rule must be valid and match something, and
 //! policy tests that passed must still pass.
 
-use std::fs;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::Faults;
+use ringway_config::{Faults, reading};
 
 use super::Allow;
 use super::diff::diff;
@@ -22,7 +21,7 @@ pub(super) fn run(args: &Allow) -> Result<ExitCode, Failure> {
     // Report existing faults first, with the line numbers that the operator knows.
     let before = Files::load(path)?;
     let old =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        reading::read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
     let rule = NewRule {
         from: &split(&args.from),
         to: &split(&args.to),

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
-use ringway_config::Member;
 use ringway_config::disk::{self, Access};
+use ringway_config::{Member, reading};
 
 use crate::cli::own_record::{OwnRecord, RecordFile, hand_out};
 use crate::cli::{Failure, answer};
@@ -26,7 +26,7 @@ pub(super) fn run(record: &RecordFile) -> Result<ExitCode, Failure> {
     loop {
         edit(&copy)?;
         let text =
-            fs::read_to_string(&copy).with_context(|| format!("cannot read {}", copy.display()))?;
+            reading::read_text(&copy).with_context(|| format!("cannot read {}", copy.display()))?;
         if text == offered {
             _ = fs::remove_file(&copy);
             return answer("Nothing was changed\n");

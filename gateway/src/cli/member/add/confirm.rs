@@ -2,11 +2,10 @@
 //! terminal. An attacker who changes a record in transit also changes what is sent with it.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
-use ringway_config::{Digest, Fault, Faults, Place};
+use ringway_config::{Digest, Fault, Faults, Place, reading};
 
 use super::candidate::Candidate;
 use crate::cli::Failure;
@@ -30,7 +29,7 @@ impl Fingerprints {
         };
 
         let text =
-            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            reading::read_text(path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut faults = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             if line.trim().is_empty() || line.starts_with('#') {
