@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::workspace::Workspace;
 
 /// Verbs that show something from files, and the keys of their reports.
-const FROM_FILES: [(&str, &[&str]); 13] = [
+const FROM_FILES: [(&str, &[&str]); 15] = [
     (
         "member show beta/beta.member.toml",
         &["org", "serial", "fingerprint", "authorities"],
@@ -33,6 +33,8 @@ const FROM_FILES: [(&str, &[&str]); 13] = [
         &["verdict"],
     ),
     ("plan -c acme/gateway.toml", &["pools", "free"]),
+    ("node list -c acme/gateway.toml", &["nodes"]),
+    ("node show laptop -c acme/gateway.toml", &["nodes"]),
     (
         "version",
         &[
@@ -46,6 +48,9 @@ const FROM_FILES: [(&str, &[&str]); 13] = [
     ),
 ];
 
+/// Those that ask a gateway that runs.
+const OF_A_GATEWAY: [&str; 5] = ["policy denied", "explain", "reload", "status", "role"];
+
 fn workspace() -> Workspace {
     let workspace = Workspace::with_acme_and_beta();
     workspace.add("beta/beta.member.toml").succeeds();
@@ -57,6 +62,9 @@ fn workspace() -> Workspace {
         "gateways = [\"old\"]",
     );
     workspace.write("acme/acme.zone", "peer0 5 IN A 10.211.0.11\n");
+    workspace
+        .ringway("node add laptop --prefix 10.211.9.0/24 -c acme/gateway.toml")
+        .succeeds();
     workspace
 }
 
@@ -77,6 +85,40 @@ fn every_verb_that_shows_something_prints_one_document_with_its_version() {
             assert!(document.get(key).is_some(), "{verb}: no {key}: {document}");
         }
     }
+}
+
+#[test]
+fn every_verb_that_takes_json_is_tried() {
+    let workspace = Workspace::new();
+    let mut verbs = vec![String::new()];
+    let mut with_json = Vec::new();
+
+    while let Some(verb) = verbs.pop() {
+        let help = workspace.ringway(&format!("{verb} --help")).succeeds().out;
+        let listed = help
+            .split("\n\n")
+            .find_map(|part| part.strip_prefix("Commands:\n"));
+        for command in listed.unwrap_or_default().lines() {
+            let name = command.split_whitespace().next().expect("no line is empty");
+            // The laboratory is a program of its own.
+            if command.starts_with("  ") && !command.starts_with("   ") && name != "lab" {
+                verbs.push(format!("{verb} {name}").trim().to_owned());
+            }
+        }
+        if help.contains(" --json") {
+            with_json.push(verb);
+        }
+    }
+
+    for verb in &with_json {
+        let is_tried = |tried: &str| tried == verb || tried.starts_with(&format!("{verb} "));
+        let mut tried = FROM_FILES
+            .iter()
+            .map(|(tried, _)| *tried)
+            .chain(OF_A_GATEWAY);
+        assert!(tried.any(is_tried), "ringway {verb} --json is not tried");
+    }
+    assert!(with_json.len() >= FROM_FILES.len() + OF_A_GATEWAY.len() - 1);
 }
 
 #[test]

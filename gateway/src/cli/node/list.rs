@@ -11,7 +11,13 @@ use crate::admin::{Report, socket};
 use crate::cli::table::Table;
 use crate::cli::{Failure, Shown, answer, answer_json};
 
-/// One node, as `--json` shows it.
+/// The nodes, as `--json` shows them.
+#[derive(Debug, Serialize)]
+struct NodesReport {
+    nodes: Vec<NodeReport>,
+}
+
+/// One node.
 #[derive(Debug, Serialize)]
 struct NodeReport {
     name: String,
@@ -45,19 +51,19 @@ pub(super) fn run(shown: &Shown, only: Option<&NodeName>) -> Result<ExitCode, Fa
 
     // Without a running gateway, the file alone is shown.
     let report = socket::ask(&config.socket).ok();
-    let reports: Vec<NodeReport> = nodes
+    let nodes: Vec<NodeReport> = nodes
         .iter()
         .map(|node| describe(node, &node.id(&config.own.org).to_string(), report.as_ref()))
         .collect();
     if shown.json {
-        return answer_json(&reports);
+        return answer_json(&NodesReport { nodes });
     }
-    if reports.is_empty() {
+    if nodes.is_empty() {
         return answer("No node is attached here; add one with ringway node add\n");
     }
 
     let mut table = Table::new(["NODE", "KIND", "PREFIXES", "STATE", "SINCE", "ADDRESS"]);
-    for node in reports {
+    for node in nodes {
         table.row([
             node.name,
             node.kind.to_owned(),
