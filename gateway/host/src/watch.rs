@@ -12,6 +12,8 @@ mod events;
 mod foreign;
 mod held;
 mod inquire;
+mod ipsec;
+mod peers;
 mod strangers;
 pub(crate) mod table;
 

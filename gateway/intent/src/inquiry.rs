@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ringway_config::{Config, Policy, Prefix, Service};
+use ringway_config::{Config, Host, Policy, Prefix, Service};
 
 use crate::links::Links;
 
@@ -17,6 +17,9 @@ const WAYS: usize = 1024;
 
 /// Maximum number of ports in an inquiry; the rest is left out.
 const PORTS: usize = 64;
+
+/// Maximum number of gateways in an inquiry; the rest is left out.
+const PEERS: usize = 256;
 
 /// The maximum of one `multiport` match in iptables.
 const DIALLED_PORTS: usize = 15;
@@ -36,8 +39,39 @@ pub struct Inquiry {
     pub dialled_ports: BTreeSet<u16>,
     /// Interfaces of default routes, by which tunnels leave.
     pub outside: BTreeSet<String>,
+    /// Other gateways, each with the addresses that we dial: [`peers`].
+    pub peers: BTreeMap<String, Vec<IpAddr>>,
     /// TCP ports that hosts of both sides probably use: [`tcp_ports`].
     pub ports: BTreeSet<u16>,
+}
+
+/// The other gateways in all records whose endpoints are addresses, not names. Only some if there
+/// are very many.
+pub fn peers(config: &Config) -> BTreeMap<String, Vec<IpAddr>> {
+    let of_members = config.records().flat_map(|member| {
+        let gateways = member.gateways.iter();
+        gateways.map(|gateway| (&member.org, gateway))
+    });
+    let others = of_members
+        .filter(|(org, gateway)| **org != config.id.org || gateway.name != config.id.name)
+        .filter(|(_, gateway)| !gateway.endpoints.is_empty());
+
+    others
+        .filter_map(|(org, gateway)| {
+            let addresses = gateway
+                .endpoints
+                .iter()
+                .map(|endpoint| match endpoint.host {
+                    Host::Address(address) => Some(address),
+                    Host::Name(_) => None,
+                });
+            Some((
+                format!("{}.{org}", gateway.name),
+                addresses.collect::<Option<_>>()?,
+            ))
+        })
+        .take(PEERS)
+        .collect()
 }
 
 /// The UDP ports of other gateways in all records. Only some if there are very many.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use ringway_config::{Ruling, rule};
 use ringway_intent::{
     Checked, Finding, GuardSpec, Inquiry, Links, Missing, Remedy, Restoration, Thing, absent_dns,
-    absent_listen, dialled_ports, has_siblings, tcp_ports, ways,
+    absent_listen, dialled_ports, has_siblings, peers, tcp_ports, ways,
 };
 
 use crate::carrier::Carrier;
@@ -144,6 +144,7 @@ impl Shell {
             tunnel_port: is_dialled.then_some(config.listen.port()),
             dialled_ports: dialled_ports(config),
             outside: self.current.links.outside(),
+            peers: peers(config),
             ports: tcp_ports(&config.policy),
         }
     }

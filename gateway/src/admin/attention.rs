@@ -4,14 +4,14 @@
 //! | kind | what |
 //! |---|---|
 //! | `duplicate-identity` | two daemons use one identity, or another one uses ours |
-//!  `reload-refused` | the files are refused, so that an earlier configuration runs |
+//! | `reload-refused` | the files are refused, so that an earlier configuration runs |
 //! | `policy-test` | a test of the policy failed |
 //! | `certificate-refused` | our new certificate is not used, or peers refuse ours |
 //! | `certificate-expiry` | ours, a peer's or a CA's is about to expire, or has expired |
 //! | `revocation-list` | a member's list of revoked certificates is overdue |
 //! | `zone-refused`, `our-zone-refused` | names of a peer here, ours at a peer |
 //! | `zone-stale` | names fail, since their owner has been silent for too long |
-//!  `names-left-out` | names that are left out of answers: others' names here, or ours elsewhere |
+//! | `names-left-out` | names that are left out of answers: others' names here, or ours elsewhere |
 //! | `address-failed` | addresses of our names that accept no connection |
 //! | `tunnel-down` | a tunnel is down |
 //! | `never-meet` | neither this gateway nor the peer can be dialled |
@@ -19,9 +19,9 @@
 //! | `site-refused` | a site is to be served via another one, whose gateways may not serve it |
 //! | `not-announced` | a site with `[[announce]]` to which this host has no route |
 //! | `prefix-conflict`, `prefix-refused`, `our-prefix-refused` | prefixes without a route |
-//!  `foreign-firewall`, `foreign-route` | another program's rule drops or diverts our packets |
+//! | `foreign-firewall`, `foreign-route` | a rule of others is in our way; no route to a peer |
 //! | `kernel-state`, `kernel-drift` | what is missing in the kernel, or is changed repeatedly |
-//!  `state` | state that cannot be stored or read; a disk that is nearly full |
+//! | `state` | state that cannot be stored or read; a disk that is nearly full |
 //! | `takeover` | the site's hosts may not follow this gateway's role |
 //! | `site-network` | this gateway's interfaces to the site's network have no carrier |
 //! | `address-missing` | this host lacks an address of ours, or another program has its port |

@@ -2,8 +2,8 @@
 //!
 //! | path | 200 if |
 //! |---|---|
-//!  `/metrics` | the gateway answers: metrics in the OpenMetrics text format |
-//!  `/healthz` | its loop is alive |
+//! | `/metrics` | the gateway answers: metrics in the OpenMetrics text format |
+//! | `/healthz` | its loop is alive |
 //! | `/readyz` | it serves: a tunnel is up, if there are any, and it is not handing over |
 //! | `/active` | it is the active gateway of its site |
 //!

@@ -23,7 +23,7 @@ use ringway_intent::{Finding, Inquiry, Remedy};
 use self::evaluate::{Judgement, Ruleset};
 use self::packet::{Interface, Sample, State};
 use self::question::{Question, questions};
-use self::read::{BaseChain, Family, Reader};
+use self::read::{BaseChain, Family, Hook, Reader};
 use self::remedy::remedy;
 
 /// The traffic that filters must let pass.
@@ -94,6 +94,7 @@ fn first_dropped<'q>(
             sample.state = State::Untracked;
         }
         chain.family.has(sample.is_v4)
+            && is_seen(chain, &sample)
             && ruleset.judge(&chain.name, chain.drops_rest, &sample) == Judgement::Dropped
     };
 
@@ -102,6 +103,19 @@ fn first_dropped<'q>(
         .iter()
         .filter(|question| question.hook == chain.hook)
         .find(|question| question.samples.iter().all(is_dropped))
+}
+
+/// A packet of any interface is not certainly seen by a chain of some.
+fn is_seen(chain: &BaseChain, sample: &Sample) -> bool {
+    let passes = match chain.hook {
+        Hook::Ingress => &sample.enters,
+        Hook::Egress => &sample.leaves,
+        _ => return true,
+    };
+
+    passes
+        .as_ref()
+        .is_some_and(|interface| chain.sees(&interface.name))
 }
 
 fn finding(
@@ -116,7 +130,12 @@ fn finding(
         ""
     };
     let name = if chain.is_legacy {
-        format!("{}-legacy {}", chain.family.iptables(), chain.name)
+        format!(
+            "{}-legacy {}{}",
+            chain.family.iptables(),
+            table_of(chain),
+            chain.name
+        )
     } else {
         format!("{} {} {}", chain.family.as_str(), chain.table, chain.name)
     };
@@ -129,11 +148,18 @@ fn finding(
     }
 }
 
+/// The table of iptables, with a final blank; nothing for the usual one.
+fn table_of(chain: &BaseChain) -> String {
+    match &*chain.table {
+        "filter" => String::new(),
+        table => format!("{table} "),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use ringway_intent::Way;
 
-    use super::read::Hook;
     use super::*;
 
     #[test]
@@ -164,6 +190,7 @@ mod tests {
                 table: "filter".into(),
                 name: "chain".into(),
                 hook,
+                devices: vec!["eth0".into()],
                 drops_rest: true,
                 is_early: false,
                 is_legacy: false,
@@ -177,6 +204,9 @@ mod tests {
             dropped(Hook::Input).unwrap(),
             "from eth0 to our DNS server 10.1.0.1"
         );
+        // Of these, one that is called for eth0 alone sees one direction.
+        assert_eq!(dropped(Hook::Ingress).unwrap(), "from eth0 to ringway0");
+        assert_eq!(dropped(Hook::Egress).unwrap(), "from ringway0 to eth0");
 
         let other = Traffic {
             inquiry: Inquiry {

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 
 use super::asked::{self, Questions};
 use super::foreign::{self, Traffic};
-use super::strangers;
+use super::{ipsec, peers, strangers};
 use crate::links;
 use crate::netlink::Netlink;
 
@@ -39,6 +39,8 @@ pub async fn inquire(
     };
 
     findings.extend(strangers);
+    findings.extend(ipsec::find(&inquiry.ways));
+    findings.extend(peers::find(&netlink, &numbers, &inquiry).await?);
     findings.extend(left_out(&inquiry));
 
     let traffic = Traffic {

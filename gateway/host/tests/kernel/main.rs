@@ -12,6 +12,8 @@
 )]
 
 mod firewall;
+mod foreign;
+mod foreign_filters;
 mod forwarding;
 mod guard;
 mod hold;

@@ -13,7 +13,7 @@ use ringway_host::links;
 use ringway_host::obstacles::{self, Obstacle, is_privileged};
 use ringway_host::watch::inquire;
 use ringway_intent::{
-    Finding, Inquiry, Links, Remedy, Scope, absent_dns, absent_listen, dialled_ports, guard,
+    Finding, Inquiry, Links, Remedy, Scope, absent_dns, absent_listen, dialled_ports, guard, peers,
     tcp_ports, unannounced, ways,
 };
 
@@ -92,6 +92,7 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
         tunnel_port: config.is_dialled().then_some(config.listen.port()),
         dialled_ports: dialled_ports(config),
         outside: links.outside(),
+        peers: peers(config),
         ports: tcp_ports(&config.policy),
     };
 

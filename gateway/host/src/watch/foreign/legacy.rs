@@ -1,5 +1,5 @@
-//! Reads the filter tables of iptables-legacy, which nftables does not show, and converts them to
-//! nftables rules.
+//! Reads the tables of iptables-legacy that filter, which nftables does not show, and converts them
+//! to nftables rules.
 //!
 //! The kernel returns a table as one block of entries (linux/netfilter_ipv4/ip_tables.h). A base
 //! chain begins at its hook's offset and ends with its policy. A user's chain begins after an entry
@@ -9,7 +9,6 @@ mod entry;
 mod socket;
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::{fs, io};
 
 use self::entry::{Entry, Layout};
@@ -17,23 +16,27 @@ use super::evaluate::Ruleset;
 use super::expression::{Expression, Verdict};
 use super::read::{BaseChain, Family, Hook};
 
-/// The name of the table that filters.
-pub(super) const FILTER: &str = "filter";
+/// The tables whose rules may drop; `nat` translates.
+const TABLES: [&str; 4] = ["filter", RAW, "mangle", "security"];
 
-/// linux/netfilter.h: `NF_INET_LOCAL_IN`, `NF_INET_FORWARD` and `NF_INET_LOCAL_OUT`.
-const HOOKS: [(Hook, &str, usize); 3] = [
-    (Hook::Input, "INPUT", 1),
-    (Hook::Forward, "FORWARD", 2),
-    (Hook::Output, "OUTPUT", 3),
+/// Its chains are called before connection tracking.
+const RAW: &str = "raw";
+
+/// In the order of linux/netfilter.h, `enum nf_inet_hooks`. A table has some of them.
+const HOOKS: [(Hook, &str); 5] = [
+    (Hook::Prerouting, "PREROUTING"),
+    (Hook::Input, "INPUT"),
+    (Hook::Forward, "FORWARD"),
+    (Hook::Output, "OUTPUT"),
+    (Hook::Postrouting, "POSTROUTING"),
 ];
-
-/// The hooks that the table has.
-const USED: RangeInclusive<usize> = 1..=3;
 
 /// A table in the kernel's format.
 struct Table {
+    name: &'static str,
     layout: Layout,
-    /// Offsets of each hook's first rule and of its policy.
+    /// Offsets of each hook's first rule and of its policy; without meaning, and behind the end,
+    /// for a hook that the table does not have.
     begins: [u32; 5],
     policies: [u32; 5],
     entries: Vec<u8>,
@@ -48,40 +51,44 @@ pub(super) fn read() -> io::Result<Vec<(Vec<BaseChain>, Ruleset)>> {
         (Family::V4, "ip_tables_names"),
         (Family::V6, "ip6_tables_names"),
     ] {
-        if has_filter(names) {
-            let table = socket::fetch(family)?;
+        for name in used(names) {
+            let table = socket::fetch(family, name)?;
             tables.push((table.base_chains(family), table.ruleset()));
         }
     }
     Ok(tables)
 }
 
-fn has_filter(names: &str) -> bool {
+fn used(names: &str) -> Vec<&'static str> {
     // The file of the process would be that of its first thread's network namespace.
-    fs::read_to_string(format!("/proc/thread-self/net/{names}"))
-        .is_ok_and(|names| names.lines().any(|name| name == FILTER))
+    let names = fs::read_to_string(format!("/proc/thread-self/net/{names}")).unwrap_or_default();
+    let is_used = |table: &&str| names.lines().any(|name| name == *table);
+
+    TABLES.into_iter().filter(is_used).collect()
 }
 
 impl Table {
     fn base_chains(&self, family: Family) -> Vec<BaseChain> {
-        HOOKS
-            .iter()
-            .filter_map(|(hook, name, number)| {
+        let chains = self.policies.iter().zip(HOOKS);
+
+        chains
+            .filter_map(|(policy, (hook, name))| {
                 Some(BaseChain {
                     family,
-                    table: FILTER.to_owned(),
-                    name: (*name).to_owned(),
-                    hook: *hook,
-                    drops_rest: self.policy(*number)? == Verdict::Drop,
-                    is_early: false,
+                    table: self.name.to_owned(),
+                    name: name.to_owned(),
+                    hook,
+                    devices: Vec::new(),
+                    drops_rest: self.policy(*policy)? == Verdict::Drop,
+                    is_early: self.name == RAW,
                     is_legacy: true,
                 })
             })
             .collect()
     }
 
-    fn policy(&self, hook: usize) -> Option<Verdict> {
-        let entry = Entry::at(&self.entries, self.policies[hook] as usize, self.layout)?;
+    fn policy(&self, offset: u32) -> Option<Verdict> {
+        let entry = Entry::at(&self.entries, offset as usize, self.layout)?;
 
         entry.standard_verdict()
     }
@@ -99,7 +106,7 @@ impl Table {
                 ruleset.chains.entry(name.clone()).or_default();
             }
             // linux/netfilter_ipv4/ip_tables.h: `underflow` is the offset of a hook's policy.
-            let is_policy = self.policies[USED].contains(&(offset as u32));
+            let is_policy = self.policies.contains(&(offset as u32));
             let next = offset + entry.length();
 
             if let Some(chain) = &chain
@@ -120,9 +127,9 @@ impl Table {
 
     /// The names of the chains, by the offset of their first rule.
     fn names(&self) -> BTreeMap<u32, String> {
-        let mut names: BTreeMap<u32, String> = HOOKS
-            .iter()
-            .map(|(_, name, number)| (self.begins[*number], (*name).to_owned()))
+        let begins = self.begins.iter().zip(HOOKS);
+        let mut names: BTreeMap<u32, String> = begins
+            .map(|(offset, (_, name))| (*offset, name.to_owned()))
             .collect();
         let mut offset = 0;
 

@@ -211,9 +211,15 @@ fn tunnel(port: u16) -> Sample {
 }
 
 /// The hooks of forwarded packets, of packets to this host, and of packets from this host.
-const THROUGH: [Hook; 3] = [Hook::Forward, Hook::Prerouting, Hook::Postrouting];
-const INTO: [Hook; 2] = [Hook::Input, Hook::Prerouting];
-const OUT_OF: [Hook; 2] = [Hook::Output, Hook::Postrouting];
+const THROUGH: [Hook; 5] = [
+    Hook::Forward,
+    Hook::Prerouting,
+    Hook::Postrouting,
+    Hook::Ingress,
+    Hook::Egress,
+];
+const INTO: [Hook; 3] = [Hook::Input, Hook::Prerouting, Hook::Ingress];
+const OUT_OF: [Hook; 3] = [Hook::Output, Hook::Postrouting, Hook::Egress];
 
 /// The question for each hook on the path of the same packets.
 fn at_each(hooks: &[Hook], what: &str, kind: &Kind, samples: &[Sample]) -> Vec<Question> {
@@ -231,8 +237,8 @@ fn at_each(hooks: &[Hook], what: &str, kind: &Kind, samples: &[Sample]) -> Vec<Q
 fn at(hook: Hook, sample: &Sample) -> Sample {
     let mut sample = sample.clone();
     match hook {
-        Hook::Prerouting => sample.leaves = None,
-        Hook::Postrouting => sample.enters = None,
+        Hook::Ingress | Hook::Prerouting => sample.leaves = None,
+        Hook::Postrouting | Hook::Egress => sample.enters = None,
         Hook::Input | Hook::Forward | Hook::Output => {}
     }
     sample

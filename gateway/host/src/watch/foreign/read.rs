@@ -41,6 +41,7 @@ pub(super) enum Family {
     Inet,
     V4,
     V6,
+    Netdev,
 }
 
 /// A chain that is attached to a hook.
@@ -50,6 +51,9 @@ pub(super) struct BaseChain {
     pub(super) table: String,
     pub(super) name: String,
     pub(super) hook: Hook,
+    /// Of the hooks `ingress` and `egress`: the only interfaces that the chain sees. A final `*`
+    /// stands for every name that begins so.
+    pub(super) devices: Vec<String>,
     /// Its policy is drop.
     pub(super) drops_rest: bool,
     /// Its priority is before connection tracking.
@@ -61,17 +65,34 @@ pub(super) struct BaseChain {
 /// The hook of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hook {
+    /// As a packet comes from an interface, before everything else.
+    Ingress,
     Prerouting,
     Input,
     Forward,
     Output,
     Postrouting,
+    /// As a packet is handed to an interface, after everything else.
+    Egress,
+}
+
+impl BaseChain {
+    /// False if the chain does not see what passes `interface`.
+    pub(super) fn sees(&self, interface: &str) -> bool {
+        let is_hooked = |device: &String| match device.strip_suffix('*') {
+            Some(beginning) => interface.starts_with(beginning),
+            None => device == interface,
+        };
+
+        !matches!(self.hook, Hook::Ingress | Hook::Egress) || self.devices.iter().any(is_hooked)
+    }
 }
 
 impl Family {
     fn read(number: u8) -> Option<Family> {
         match i32::from(number) {
             1 => Some(Family::Inet),
+            5 => Some(Family::Netdev),
             libc::AF_INET => Some(Family::V4),
             libc::AF_INET6 => Some(Family::V6),
             _ => None,
@@ -81,6 +102,7 @@ impl Family {
     fn number(self) -> u8 {
         match self {
             Family::Inet => 1,
+            Family::Netdev => 5,
             Family::V4 => libc::AF_INET as u8,
             Family::V6 => libc::AF_INET6 as u8,
         }
@@ -92,6 +114,7 @@ impl Family {
             Family::Inet => "inet",
             Family::V4 => "ip",
             Family::V6 => "ip6",
+            Family::Netdev => "netdev",
         }
     }
 
@@ -99,13 +122,13 @@ impl Family {
     pub(super) fn iptables(self) -> &'static str {
         match self {
             Family::V6 => "ip6tables",
-            Family::V4 | Family::Inet => "iptables",
+            Family::V4 | Family::Inet | Family::Netdev => "iptables",
         }
     }
 
     pub(super) fn has(self, is_v4: bool) -> bool {
         match self {
-            Family::Inet => true,
+            Family::Inet | Family::Netdev => true,
             Family::V4 => is_v4,
             Family::V6 => !is_v4,
         }
@@ -235,27 +258,56 @@ fn read_chain(family: Option<Family>, chain: &Attributes<'_>) -> Option<BaseChai
     }
     let called = chain.find(4)?;
     let called = Attributes(&called);
-    // linux/netfilter.h: `enum nf_inet_hooks`.
-    let hook = match called.number(1)? {
-        0 => Hook::Prerouting,
-        1 => Hook::Input,
-        2 => Hook::Forward,
-        3 => Hook::Output,
-        4 => Hook::Postrouting,
-        _ => return None,
-    };
+    let family = family?;
+    let hook = Hook::read(family, called.number(1)?)?;
     let priority = called.number(2)? as i32;
+    let is_first = priority <= PRIORITY_TRACKING;
 
     Some(BaseChain {
-        family: family?,
+        family,
         table: text(&chain.find(TABLE)?),
         name: text(&chain.find(3)?),
         hook,
+        devices: devices(&called),
         // linux/netfilter.h: NF_DROP is 0.
         drops_rest: chain.number(5) == Some(0),
-        is_early: priority <= PRIORITY_TRACKING && matches!(hook, Hook::Prerouting | Hook::Output),
+        is_early: match hook {
+            Hook::Ingress | Hook::Egress => true,
+            Hook::Prerouting | Hook::Output => is_first,
+            Hook::Input | Hook::Forward | Hook::Postrouting => false,
+        },
         is_legacy: false,
     })
+}
+
+impl Hook {
+    /// linux/netfilter.h: `enum nf_inet_hooks` and `nf_dev_hooks`.
+    fn read(family: Family, number: u32) -> Option<Hook> {
+        match (family, number) {
+            (Family::Netdev, 0) | (Family::Inet, 5) => Some(Hook::Ingress),
+            (Family::Netdev, 1) => Some(Hook::Egress),
+            (Family::Netdev, _) => None,
+            (_, 0) => Some(Hook::Prerouting),
+            (_, 1) => Some(Hook::Input),
+            (_, 2) => Some(Hook::Forward),
+            (_, 3) => Some(Hook::Output),
+            (_, 4) => Some(Hook::Postrouting),
+            _ => None,
+        }
+    }
+}
+
+/// The interfaces of `enum nft_hook_attributes`: one by itself, or a list of names and of how names
+/// begin.
+fn devices(called: &Attributes<'_>) -> Vec<String> {
+    let mut devices = Vec::from_iter(called.find(3).map(|name| text(&name)));
+
+    let list = called.find(4).unwrap_or_default();
+    for device in NlasIterator::new(list.as_slice()).flatten() {
+        let name = text(device.value());
+        devices.push(if device.kind() == 2 { name + "*" } else { name });
+    }
+    devices
 }
 
 fn verdict_of(data: &[u8]) -> Option<Verdict> {

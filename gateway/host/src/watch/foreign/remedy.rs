@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::evaluate::Ruleset;
 use super::question::{DNS, Kind, Question};
-use super::read::{BaseChain, Hook};
+use super::read::{BaseChain, Family, Hook};
 
 /// The program that has made a chain, as far as its names tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) fn remedy(
         (Hook::Output, _) if maker == Maker::Ufw => {
             format!("ufw allow out proto udp from any port {DNS}")
         }
-        (hook, kind) => open_elsewhere(maker, chain, &conditions(hook, kind, tun)),
+        (_, kind) => open_elsewhere(maker, chain, &conditions(chain, kind, tun)),
     }
 }
 
@@ -51,8 +51,8 @@ struct Condition {
 }
 
 /// Of both directions, where a chain sees both.
-fn conditions(hook: Hook, kind: &Kind, tun: &str) -> Vec<Condition> {
-    let arrives = hook == Hook::Prerouting;
+fn conditions(chain: &BaseChain, kind: &Kind, tun: &str) -> Vec<Condition> {
+    let arrives = matches!(chain.hook, Hook::Prerouting | Hook::Ingress);
     let (name, option) = if arrives {
         ("iifname", "-i")
     } else {
@@ -66,11 +66,13 @@ fn conditions(hook: Hook, kind: &Kind, tun: &str) -> Vec<Condition> {
 
     match kind {
         Kind::Forwarded { site } => [tun, site]
+            .iter()
+            .filter(|interface| chain.sees(interface))
             .map(|interface| Condition {
                 nftables: format!("{name} {interface}"),
                 iptables: format!("{option} {interface}"),
             })
-            .into(),
+            .collect(),
         Kind::Dns { site } => ["udp", "tcp"]
             .map(|protocol| Condition {
                 nftables: format!("{name} {site} {protocol} {side} {DNS}"),
@@ -90,16 +92,13 @@ fn conditions(hook: Hook, kind: &Kind, tun: &str) -> Vec<Condition> {
 
 /// Where no program has words of its own for it.
 fn open_elsewhere(maker: Maker, chain: &BaseChain, conditions: &[Condition]) -> String {
-    let BaseChain { table, name, .. } = chain;
+    let name = &chain.name;
     let by_iptables = !matches!(maker, Maker::Nftables | Maker::Firewalld);
 
     let commands = conditions.iter().map(|condition| {
         if by_iptables {
             let program = program(chain);
-            format!(
-                "{program} -t {table} -I {name} {} -j ACCEPT",
-                condition.iptables
-            )
+            format!("{program} -I {name} {} -j ACCEPT", condition.iptables)
         } else {
             insert(chain, &condition.nftables)
         }
@@ -108,7 +107,8 @@ fn open_elsewhere(maker: Maker, chain: &BaseChain, conditions: &[Condition]) -> 
 }
 
 fn maker(chain: &BaseChain, ruleset: &Ruleset) -> Maker {
-    let is_iptables = matches!(&*chain.table, "filter" | "raw" | "mangle" | "security")
+    let is_iptables = chain.family != Family::Netdev
+        && matches!(&*chain.table, "filter" | "raw" | "mangle" | "security")
         && matches!(
             &*chain.name,
             "PREROUTING" | "INPUT" | "FORWARD" | "OUTPUT" | "POSTROUTING"
@@ -200,13 +200,14 @@ fn open_forward(maker: Maker, chain: &BaseChain, tun: &str) -> String {
     }
 }
 
+/// The program of iptables, and the table unless it is the usual one.
 fn program(chain: &BaseChain) -> String {
     let program = chain.family.iptables();
+    let legacy = if chain.is_legacy { "-legacy" } else { "" };
 
-    if chain.is_legacy {
-        format!("{program}-legacy")
-    } else {
-        program.to_owned()
+    match &*chain.table {
+        "filter" => format!("{program}{legacy}"),
+        table => format!("{program}{legacy} -t {table}"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd as _;
 use socket2::{Domain, Socket, Type};
 
 use super::super::read::Family;
-use super::{FILTER, Table, entry};
+use super::{Table, entry};
 
 /// linux/netfilter_ipv4/ip_tables.h: `IPT_SO_GET_INFO` and `IPT_SO_GET_ENTRIES`; IPv6 has the same.
 const GET_INFO: libc::c_int = 64;
@@ -27,12 +27,12 @@ const MOST: usize = 64 * 1024 * 1024;
 /// Attempts, if a program changes the table between the two requests.
 const ATTEMPTS: u32 = 3;
 
-/// The table `filter`, in the network namespace of the calling thread.
-pub(super) fn fetch(family: Family) -> io::Result<Table> {
+/// The table `name`, in the network namespace of the calling thread.
+pub(super) fn fetch(family: Family, name: &'static str) -> io::Result<Table> {
     let mut attempts = 1;
 
     loop {
-        match fetch_once(family) {
+        match fetch_once(family, name) {
             // EAGAIN: the table was replaced between the two requests.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock && attempts < ATTEMPTS => {
                 attempts += 1;
@@ -42,15 +42,15 @@ pub(super) fn fetch(family: Family) -> io::Result<Table> {
     }
 }
 
-fn fetch_once(family: Family) -> io::Result<Table> {
+fn fetch_once(family: Family, name: &'static str) -> io::Result<Table> {
     let (domain, level, layout) = match family {
         Family::V6 => (Domain::IPV6, libc::IPPROTO_IPV6, entry::V6),
-        Family::V4 | Family::Inet => (Domain::IPV4, libc::IPPROTO_IP, entry::V4),
+        Family::V4 | Family::Inet | Family::Netdev => (Domain::IPV4, libc::IPPROTO_IP, entry::V4),
     };
 
     // Not bound to a port: it is only used for options.
     let socket = Socket::new(domain, Type::DGRAM.cloexec(), None)?;
-    let mut info = named(INFO);
+    let mut info = named(name, INFO);
     ask(&socket, level, GET_INFO, &mut info)?;
     let number = |at: usize| {
         let bytes = info[at..].first_chunk().expect("an offset inside the info");
@@ -64,10 +64,11 @@ fn fetch_once(family: Family) -> io::Result<Table> {
         return Err(io::ErrorKind::OutOfMemory.into());
     }
 
-    let mut entries = named(HEAD + size);
+    let mut entries = named(name, HEAD + size);
     entries[NAME..NAME + 4].copy_from_slice(&(size as u32).to_ne_bytes());
     ask(&socket, level, GET_ENTRIES, &mut entries)?;
     Ok(Table {
+        name,
         layout,
         begins: offsets(NAME + 4),
         policies: offsets(NAME + 4 + 20),
@@ -76,10 +77,10 @@ fn fetch_once(family: Family) -> io::Result<Table> {
 }
 
 /// A buffer for an answer about the table.
-fn named(length: usize) -> Vec<u8> {
+fn named(name: &str, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
 
-    bytes[..FILTER.len()].copy_from_slice(FILTER.as_bytes());
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
     bytes
 }
 

@@ -44,6 +44,7 @@ fn table(rules: &[Vec<u8>]) -> Table {
     ];
 
     Table {
+        name: "filter",
         layout: entry::V4,
         begins: [u32::MAX, 0, one, 3 * one, u32::MAX],
         policies: [u32::MAX, 0, 2 * one, 3 * one, u32::MAX],
@@ -109,6 +110,7 @@ proptest! {
     ) {
         for layout in [entry::V4, entry::V6] {
             let table = Table {
+                name: "raw",
                 layout,
                 begins: offsets,
                 policies: [0; 5],
