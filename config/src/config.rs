@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{
-    Announce, Attach, CrlPolicy, Digest, DnsName, Fault, Faults, GatewayId, Ha, HttpListen, Member,
-    Nodes, OrgId, Place, PlacedPrefix, Policy, Prefix, SiteId, TunName, Tunnel, WireGuard,
-    defaults,
+    Announce, Attach, CrlPolicy, Digest, DnsName, Fault, Faults, GatewayId, Ha, HttpListen,
+    Kubernetes, Member, Nodes, OrgId, Place, PlacedPrefix, Policy, Prefix, SiteId, TunName, Tunnel,
+    WireGuard, defaults,
 };
 
 /// The configuration of `ringway run`. Paths are absolute or relative to the working directory.
@@ -220,6 +220,8 @@ pub struct Dns {
     /// Resolvers for names outside the consortium, asked on behalf of this site. Without any, such
     /// names are refused.
     pub forward: Vec<Forward>,
+    /// Services whose names are ours, too; none unless the file says so.
+    pub kubernetes: Option<Kubernetes>,
 }
 
 /// Responses per second over UDP to one network: a /24 of IPv4, a /56 of IPv6. 0: no limit.

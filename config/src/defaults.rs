@@ -125,6 +125,7 @@ impl Default for Dns {
             query_log: None,
             rate_limit: DNS_RATE,
             forward: Vec::new(),
+            kubernetes: None,
         }
     }
 }

@@ -35,6 +35,7 @@ pub fn differences(before: &Config, after: &Config) -> Vec<String> {
         ("dns.query-log", old.query_log == new.query_log),
         ("dns.rate-limit", old.rate_limit == new.rate_limit),
         ("[[dns.forward]]", old.forward == new.forward),
+        ("[dns.kubernetes]", old.kubernetes == new.kubernetes),
         (
             "dns.foreign-addresses",
             old.foreign_addresses == new.foreign_addresses,

@@ -269,6 +269,20 @@ pub mod dns {
         pub(crate) RECORD = "record", "[[dns.record]] with name, type and data";
         pub(crate) PTR = "ptr", "[[dns.ptr]] with address and names";
         pub(crate) FORWARD = "forward", "[[dns.forward]] with servers";
+        /// Names of Kubernetes Services.
+        pub KUBERNETES = "kubernetes", r#"[dns.kubernetes], and in it namespaces = ["fabric"]"#;
+    }
+}
+
+pub(crate) mod kubernetes {
+    table! {
+        "dns.kubernetes", "[dns.kubernetes]";
+        pub(crate) NAMESPACES = "namespaces", r#"namespaces = ["fabric"]"#;
+        pub(crate) SELECTOR = "selector", r#"selector = "app=peer""#;
+        pub(crate) NODES = "nodes", "nodes = false";
+        pub(crate) SERVER = "server", r#"server = "https://10.0.0.1:6443""#;
+        pub(crate) CREDENTIALS = "credentials",
+            r#"credentials = "/var/run/secrets/kubernetes.io/serviceaccount""#;
     }
 }
 

@@ -53,6 +53,10 @@ pub const CHECKED_ADDRESSES: usize = 1024;
 pub const DNS_ZONE_FILES: usize = 64;
 /// `[[dns.forward]]` blocks.
 pub const DNS_FORWARDS: usize = 64;
+/// Namespaces in `[dns.kubernetes]`.
+pub const KUBERNETES_NAMESPACES: usize = 16;
+/// Names that Kubernetes Services may have.
+pub const KUBERNETES_NAMES: usize = 2048;
 /// Resolvers in one `[[dns.forward]]` block.
 pub const DNS_RESOLVERS: usize = 8;
 /// `[[policy.allow]]` blocks, and as many `[[policy.allow-egress]]` blocks.

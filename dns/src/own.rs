@@ -136,7 +136,7 @@ fn parse_name(text: &str) -> Result<Name, ZoneError> {
 }
 
 /// Type and data of the record that has this address.
-fn address_data(address: IpAddr) -> (u16, Vec<u8>) {
+pub(crate) fn address_data(address: IpAddr) -> (u16, Vec<u8>) {
     match address {
         IpAddr::V4(v4) => (kind::A, v4.octets().to_vec()),
         IpAddr::V6(v6) => (kind::AAAA, v6.octets().to_vec()),

@@ -4,6 +4,7 @@
 mod check;
 mod forward;
 mod host;
+mod kubernetes;
 mod ptr;
 mod record;
 
@@ -74,6 +75,7 @@ pub(crate) fn read(
         hold: read_hold(&table).unwrap_or(defaults::DNS_HOLD),
         apex: read_apex(&table),
         forward,
+        kubernetes: kubernetes::read(&table, dir),
     })
 }
 

@@ -286,6 +286,7 @@ fn places(table: &Table<'_>, device: Option<&Table<'_>>) -> BTreeMap<String, Pla
         (device, keys::tun::NAME),
         (device, keys::tun::LANES),
         (dns.as_ref(), keys::dns::LISTEN),
+        (dns.as_ref(), keys::dns::KUBERNETES),
     ] {
         // A default has no place: faults name the file as a whole then.
         if let Some(item) = table.and_then(|table| table.optional(&key)) {

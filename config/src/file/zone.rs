@@ -1,17 +1,19 @@
-//! [`Zone`]: how names in `[[dns.host]]` and `[[dns.record]]` become absolute.
+//! [`Zone`]: how names in `[[dns.host]]`, `[[dns.record]]` and annotations become absolute.
 
 use crate::dns_name::DnsNameError;
 use crate::{DnsName, OrgId, ZoneName};
 
 /// This organization's zone and the consortium's domain above it.
-#[derive(Debug)]
-pub(crate) struct Zone {
-    pub(crate) apex: ZoneName,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone {
+    /// The zone's own name.
+    pub apex: ZoneName,
     domain: ZoneName,
 }
 
 impl Zone {
-    pub(crate) fn new(org: &OrgId, domain: &ZoneName) -> Zone {
+    /// The zone of `org` below the consortium's `domain`.
+    pub fn new(org: &OrgId, domain: &ZoneName) -> Zone {
         Zone {
             apex: domain.zone_of(org),
             domain: domain.clone(),
@@ -20,7 +22,7 @@ impl Zone {
 
     /// Reads a name as an operator writes it: `@` is the zone itself; a name with a final dot or
     /// below the consortium's domain is absolute; any other is relative to the zone.
-    pub(crate) fn absolute(&self, text: &str) -> Result<DnsName, DnsNameError> {
+    pub fn absolute(&self, text: &str) -> Result<DnsName, DnsNameError> {
         if text == "@" {
             return Ok(DnsName::from(&self.apex));
         }
@@ -37,7 +39,7 @@ impl Zone {
     }
 
     /// True if `name` is the zone itself or below it.
-    pub(crate) fn holds(&self, name: &DnsName) -> bool {
+    pub fn holds(&self, name: &DnsName) -> bool {
         name.is_within(&self.apex)
     }
 }

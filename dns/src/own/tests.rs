@@ -80,6 +80,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
             },
             hold: std::time::Duration::from_secs(604_800),
             forward: Vec::new(),
+            kubernetes: None,
         },
         policy: Policy::default(),
         tunnel: Tunnel::default(),

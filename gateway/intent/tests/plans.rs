@@ -92,6 +92,7 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
                 members: 0,
             },
             forward: Vec::new(),
+            kubernetes: None,
         },
         policy: Policy::default(),
         tunnel: Tunnel::default(),

@@ -187,6 +187,7 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
                 members: 0,
             },
             forward: Vec::new(),
+            kubernetes: None,
         },
         policy: Policy::default(),
         tunnel: Tunnel::default(),
