@@ -15,6 +15,7 @@
 mod clients;
 mod effects;
 mod flow_sharing;
+mod fragment;
 mod heartbeat;
 mod in_force;
 mod jobs;
@@ -58,6 +59,7 @@ use crate::admin::Request;
 use crate::attention::Attention;
 use crate::ha::Ha;
 use crate::health::Health;
+use crate::kubernetes::Kubernetes;
 use crate::logging;
 use crate::tasks::Tasks;
 use crate::watch;
@@ -85,6 +87,8 @@ pub struct Drive {
     pub replicator: Replicator,
     /// Checks which addresses of our hosts accept connections.
     pub health: Health,
+    /// The names of Kubernetes Services.
+    pub kubernetes: Kubernetes,
     /// Carries out this gateway's role in its site.
     pub ha: Ha,
     /// WireGuard clients, if the file has `[wireguard]`.
@@ -156,14 +160,21 @@ impl Drive {
     }
 
     fn handle_watch(&mut self, event: watch::Event) {
-        if let watch::Event::Links(links) = &event {
-            self.in_force.set_arrivals(links);
-        }
-        if matches!(event, watch::Event::Kernel) {
-            self.ha.on_kernel_change(Instant::now());
-        }
+        let input = match event {
+            watch::Event::Links(links) => {
+                self.in_force.set_arrivals(&links);
+                Input::HostChanged(links)
+            }
+            watch::Event::Kernel => {
+                self.ha.on_kernel_change(Instant::now());
+                Input::KernelChanged
+            }
+            watch::Event::Certificate => Input::CertificateChanged,
+            watch::Event::WireGuard(clients) => Input::WireGuard(clients),
+            watch::Event::Kubernetes(event) => return self.note_kubernetes(event),
+        };
 
-        self.handle(watch_input(event));
+        self.handle(input);
     }
 
     /// When the shell or another part is due, even without an event.
@@ -252,15 +263,6 @@ fn packet_input(event: dataplane::Event) -> Input {
             random: random(),
         },
         dataplane::Event::Failed { .. } => Input::DeviceFailed,
-    }
-}
-
-fn watch_input(event: watch::Event) -> Input {
-    match event {
-        watch::Event::Links(links) => Input::HostChanged(links),
-        watch::Event::Kernel => Input::KernelChanged,
-        watch::Event::Certificate => Input::CertificateChanged,
-        watch::Event::WireGuard(clients) => Input::WireGuard(clients),
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! Reading order: [`prepare`] (the files), [`run`] (how a gateway comes up), [`ringway_shell`]
 //! (what it does) and [`drive`] (how that is carried out), then the ports: [`quic`], [`plane`] (the
-//! TUN device and its threads), [`watch`], [`names`] and [`zones`] (DNS), [`policy`] (what
-//! its rules say), [`admin`], [`http`] and [`cli`] (what operators see). [`capabilities`] comes
-//! before all of it.
+//! TUN device and its threads), [`watch`], [`names`], [`kubernetes`] and [`zones`] (DNS),
+//! [`policy`] (what its rules say), [`admin`], [`http`] and [`cli`] (what operators see).
+//! [`capabilities`] comes before all of it.
 
 pub mod admin;
 pub mod attention;
@@ -18,6 +18,7 @@ pub mod ha;
 pub mod health;
 pub mod http;
 pub mod json;
+pub mod kubernetes;
 pub mod logging;
 pub mod names;
 pub mod plane;

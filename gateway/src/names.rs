@@ -2,6 +2,7 @@
 //! stored. `ringway-dns` answers queries; [`crate::zones`] replicates zones between gateways.
 
 mod arrivals;
+pub mod derive;
 pub mod lint;
 pub mod stored;
 

@@ -23,6 +23,7 @@ use ringway_intent::{Links, Scope, Situation, held};
 use rustls_pki_types::UnixTime;
 use tokio::task::spawn_blocking;
 
+use crate::kubernetes;
 use crate::names::lint::lint;
 use crate::policy::{Judge, TestResults};
 use crate::quic::endpoint::EndpointKeys;
@@ -183,6 +184,9 @@ pub async fn prepare_at(path: &Path, mut known: Known, now: UnixTime) -> Result<
 impl Files {
     fn read(path: &Path, now: UnixTime, memory: Known) -> Result<Files, Faults> {
         let mut config = Config::load(path)?;
+        if let Some(fault) = kubernetes::missing(&config) {
+            return Err(Faults::from(vec![fault]));
+        }
         let state_dir = config.state_dir.clone();
         let (accepted, unread) = known(accepted::load(&state_dir), path)?;
         let mut unread = Vec::from_iter(unread);

@@ -7,6 +7,7 @@ mod lists;
 pub mod modes;
 mod records;
 mod secrets;
+mod service_names;
 pub mod space;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use failed::FailedAddresses;
 pub use lists::NewestLists;
 pub use records::RecordsFile;
 pub use secrets::SiblingSecrets;
+pub use service_names::ServiceNames;
 
 /// Interval of the retries.
 const RETRY: Duration = Duration::from_secs(5);
@@ -130,6 +132,14 @@ impl StateFiles {
         self.store("state failed-addresses", loss, move || {
             Ok(failed.store(&dir)?)
         });
+    }
+
+    /// Stores the names of Kubernetes Services, for the next start. Blocks.
+    pub fn store_service_names(&self, dir: PathBuf, names: ServiceNames) {
+        let loss = "the names of Kubernetes Services are not stored, so that after a restart they \
+                    are missing until the API server answers";
+
+        self.store("state service-names", loss, move || Ok(names.store(&dir)?));
     }
 
     /// Stores the secrets by which the site's gateways prove to be alive. Blocks.

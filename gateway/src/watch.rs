@@ -13,6 +13,8 @@ use std::time::Instant;
 use ringway_config::Prefix;
 use ringway_intent::Links;
 
+use crate::kubernetes;
+
 /// A change outside the daemon.
 #[derive(Debug)]
 pub enum Event {
@@ -24,4 +26,6 @@ pub enum Event {
     Certificate,
     /// Prefixes of the WireGuard clients that are up, with the time of each one's last use.
     WireGuard(BTreeMap<Prefix, Instant>),
+    /// What a cluster's API server says of its Services.
+    Kubernetes(kubernetes::Event),
 }

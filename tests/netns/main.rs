@@ -42,6 +42,8 @@ mod http;
 mod impaired_path;
 mod ipsec;
 mod isolation;
+#[cfg(feature = "kube")]
+mod kubernetes;
 mod lab;
 mod lanes;
 mod legacy_filter;

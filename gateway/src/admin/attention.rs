@@ -25,6 +25,7 @@
 //! | `takeover` | the site's hosts may not follow this gateway's role |
 //! | `site-network` | this gateway's interfaces to the site's network have no carrier |
 //! | `address-missing` | this host lacks an address of ours, or another program has its port |
+//! | `kubernetes` | names of Kubernetes Services that are not answered, or may be out of date |
 //! | `http` | metrics and health are not served |
 //! | `clock` | the certificate is not valid by this clock |
 //! | `grace` | packets pass without a known connection |

@@ -6,13 +6,12 @@ use std::time::Instant;
 use ringway_config::{Config, Faults, GatewayId, differences};
 use ringway_core::message::FRAGMENTS;
 use ringway_core::{ConnId, Membership, Message, ZoneMessage};
-use ringway_dns::{Moment, Zone, ZoneError};
+use ringway_dns::Moment;
 use ringway_host::heap;
 use ringway_shell::{ChangeId, Effect, Input, Notice};
 
 use super::Drive;
 use super::jobs::Event;
-use crate::health;
 use crate::policy::tests;
 use crate::zones::{Reply, Sender};
 
@@ -172,15 +171,8 @@ impl Drive {
                 let replies = self.replicator.handle_merged(*merged, Moment::now());
                 self.reply_all(replies);
             }
-            Event::Probed(probed) => {
-                if self.health.handle_probed(probed) {
-                    self.note_failed_addresses();
-                    self.in_force
-                        .store_failed(self.health.to_store(), &self.jobs);
-                    self.leave_out_failed();
-                }
-            }
-            Event::Checked { of, result } => self.contribute(&of, result),
+            Event::Probed(probed) => self.note_probed(probed),
+            Event::Derived { number, derived } => self.contribute(number, derived),
             Event::ZonePrepared(prepared) => {
                 let offers = self.replicator.handle_prepared(*prepared);
 
@@ -222,73 +214,6 @@ impl Drive {
         Input::Adopted {
             change,
             untrusted: self.links.untrusted(),
-        }
-    }
-
-    /// Puts the names of a reload in force.
-    fn adopt_names(&mut self, membership: &Membership) {
-        self.health.set_config(self.in_force.config());
-        self.note_failed_addresses();
-        self.in_force
-            .store_failed(self.health.to_store(), &self.jobs);
-        let has_failed = !self.health.failed().is_empty();
-
-        // An address that has failed must not be answered even for a moment. Keep the previous
-        // fragment until the new one is made without that address.
-        let fragment = (!has_failed).then(|| self.in_force.fragment());
-        let replies =
-            self.replicator
-                .adopt(self.in_force.config(), membership, fragment, Moment::now());
-        self.reply_all(replies);
-        self.prepare_zone();
-        if has_failed {
-            self.leave_out_failed();
-        }
-    }
-
-    fn note_failed_addresses(&self) {
-        match self.health.summary() {
-            Some(what) => self.attention.raise(health::FAILED, &what, health::REMEDY),
-            None => self.attention.clear(health::FAILED),
-        }
-    }
-
-    /// Starts a job that leaves failed addresses out of our fragment.
-    fn leave_out_failed(&self) {
-        let of = self.in_force.fragment().clone();
-        let failed = self.health.failed();
-
-        self.jobs.run(move || {
-            let result = of.without_addresses(&failed);
-            Event::Checked { of, result }
-        });
-    }
-
-    /// Contributes the reduced fragment to the organization's zone. Policy rules with names still
-    /// mean every address.
-    fn contribute(&mut self, of: &Arc<Zone>, result: Result<Zone, ZoneError>) {
-        // A reload replaced the fragment in the meantime and has started a job of its own.
-        if !Arc::ptr_eq(of, self.in_force.fragment()) {
-            return;
-        }
-
-        let fragment = match result {
-            Ok(zone) => Arc::new(zone),
-            Err(error) => {
-                tracing::warn!(%error, "Addresses that fail their checks are not left out");
-                of.clone()
-            }
-        };
-        let replies = self.replicator.contribute(&fragment);
-        self.reply_all(replies);
-        self.prepare_zone();
-    }
-
-    /// Prepares our fragment for the other gateways, if it has changed.
-    fn prepare_zone(&mut self) {
-        if let Some(preparation) = self.replicator.prepare_own() {
-            self.jobs
-                .run(move || Event::ZonePrepared(Box::new(preparation.run())));
         }
     }
 

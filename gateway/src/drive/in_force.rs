@@ -25,7 +25,9 @@ use crate::names::Names;
 use crate::policy::former::RulesFile;
 use crate::prepare::{Known, Prepared, prepare_again};
 use crate::resolver::Resolver;
-use crate::state::{FailedAddresses, NewestLists, RecordsFile, SiblingSecrets, StateFiles};
+use crate::state::{
+    FailedAddresses, NewestLists, RecordsFile, ServiceNames, SiblingSecrets, StateFiles,
+};
 use crate::tasks::Tasks;
 use crate::zones::{LOSS, Store};
 
@@ -46,6 +48,8 @@ pub struct InForce {
     resolver: Resolver,
     /// What pending changes have read and built. There is one change at a time.
     pending: BTreeMap<ChangeId, Pending>,
+    /// How often our fragment was derived from what the files say.
+    derivations: u64,
 }
 
 /// Files that keep state for the next start.
@@ -139,7 +143,19 @@ impl InForce {
             offers,
             resolver: Resolver::default(),
             pending: BTreeMap::new(),
+            derivations: 0,
         }
+    }
+
+    /// The number of the next derivation of our fragment. Earlier ones are out of date.
+    pub(super) fn next_derivation(&mut self) -> u64 {
+        self.derivations += 1;
+        self.derivations
+    }
+
+    /// False if a later derivation has begun.
+    pub(super) fn is_latest(&self, derivation: u64) -> bool {
+        derivation == self.derivations
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -362,6 +378,14 @@ impl InForce {
         let files = self.stored.files.clone();
 
         jobs.run_silently(move || files.store_failed(state_dir, failed));
+    }
+
+    /// Remembers the names of Kubernetes Services.
+    pub(super) fn store_service_names(&self, names: ServiceNames, jobs: &Jobs) {
+        let state_dir = self.config.state_dir.clone();
+        let files = self.stored.files.clone();
+
+        jobs.run_silently(move || files.store_service_names(state_dir, names));
     }
 
     /// Stores when each member was last heard from.

@@ -1,15 +1,14 @@
 //! [`Jobs`]: runs work off the loop. Results come back as [`Event`]s.
 
-use std::sync::Arc;
-
 use ringway_config::Faults;
-use ringway_dns::{Zone, ZoneError};
+use ringway_dns::Zone;
 use ringway_identity::Identity;
 use ringway_shell::{ChangeId, Input};
 use tokio::sync::mpsc;
 
 use super::in_force::{Narrowed, ReadConfig};
 use crate::health::Probed;
+use crate::names::derive::Derived;
 use crate::tasks::Tasks;
 use crate::zones::{Checked, Merged, Prepared};
 
@@ -52,12 +51,12 @@ pub enum Event {
     ZoneMerged(Box<Merged>),
     /// Our hosts' addresses were probed.
     Probed(Probed),
-    /// Our fragment was reduced by the addresses that fail their checks.
-    Checked {
-        /// The configured fragment.
-        of: Arc<Zone>,
-        /// The reduced fragment.
-        result: Result<Zone, ZoneError>,
+    /// Our fragment was made.
+    Derived {
+        /// Which of them it is.
+        number: u64,
+        /// The fragment.
+        derived: Derived,
     },
     /// Our fragment is ready to be offered to peers.
     ZonePrepared(Box<Prepared>),

@@ -33,6 +33,7 @@ use crate::drive::{
 use crate::features;
 use crate::ha::Ha;
 use crate::http::{self, Answers};
+use crate::kubernetes::Kubernetes;
 use crate::plane::{Parts, Plane, Sink};
 use crate::policy;
 use crate::prepare::Prepared;
@@ -43,7 +44,7 @@ use crate::quic::event;
 use crate::quic::refusals::Refusals;
 use crate::quic::socket::Inlet;
 use crate::service_manager::ServiceManager;
-use crate::state::StateFiles;
+use crate::state::{ServiceNames, StateFiles};
 use crate::tasks::Tasks;
 use crate::watch;
 use crate::wireguard::{ClientDevice, Clients};
@@ -87,10 +88,10 @@ impl Gateway {
         let members = Arc::new(membership(&config, &prepared.rulings));
 
         // Before the server answers: otherwise members' names fail until each peer is connected.
-        let (names, replicator, health) =
+        let (names, replicator, health, services) =
             open_names(&config, &members, prepared.zone, &state.attention).await?;
-        names.set_arrivals(&config, &kernel.links);
-        let (server, metrics) = bind_dns(&config, &names, &state.attention, &tasks).await?;
+        let kubernetes = follow_services(&config, services, &senders.watches, &state, &tasks);
+        let (server, metrics) = bind_dns(&config, &names, &kernel.links, &state, &tasks).await?;
 
         // Shared with the TLS stack: what a reload stores here applies to the next handshake.
         let trust = Arc::new(ArcSwap::from_pointee(prepared.trust));
@@ -112,7 +113,6 @@ impl Gateway {
         tasks.spawn(serving);
         // Accept peers only once everything that they may ask for is ready.
         let links = start_links(endpoint, tls, trust.clone(), senders.links, &tasks, &config);
-
         let view = SharedScope::new(ArcSwap::from_pointee(Scope::of(&config)));
         let authors = Authors::new(config.tun.as_str(), config.routes.table);
         start_watches(&config, &identity, &view, &authors, senders.watches, &tasks);
@@ -138,6 +138,7 @@ impl Gateway {
             in_force: InForce::new(config.clone(), trust, identity, names, view, state.stored),
             replicator,
             health,
+            kubernetes,
             ha: Ha::start(&config, &state.attention, &tasks),
             wireguard,
             attention: state.attention,
@@ -217,6 +218,21 @@ fn serve_clients(
         state.attention.clone(),
     ));
     Some(clients)
+}
+
+/// Follows Kubernetes Services, if the file says which. Their `names` are those of before.
+fn follow_services(
+    config: &Config,
+    names: Arc<ServiceNames>,
+    events: &mpsc::Sender<watch::Event>,
+    state: &State,
+    tasks: &Tasks,
+) -> Kubernetes {
+    let attention = state.attention.clone();
+    let mut kubernetes = Kubernetes::new(names, attention, events.clone(), tasks.clone());
+
+    kubernetes.follow(config);
+    kubernetes
 }
 
 /// Serves metrics and health if the file configures it.

@@ -1,34 +1,36 @@
 //! Starts everything that answers names: the checks of our hosts, the stored zones, and the DNS
 //! server.
 
-use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use ringway_config::Config;
 use ringway_core::Membership;
-use ringway_dns::{Hold, Moment, Name, Options, Server, Zone};
+use ringway_dns::{Hold, Moment, Options, Server, Zone};
 use ringway_host::incoming::interface_of;
+use ringway_intent::Links;
 
 use super::blocking;
+use super::gateway::State;
 use crate::admin::Metrics;
 use crate::attention::Attention;
 use crate::dns_ports;
 use crate::health::{self, Health};
+use crate::kubernetes;
 use crate::names::Names;
-use crate::state::{FailedAddresses, REMEDY, chain};
+use crate::names::derive::Derivation;
+use crate::state::{FailedAddresses, REMEDY, ServiceNames, chain};
 use crate::tasks::Tasks;
 use crate::zones::Replicator;
 
 /// Publishes our names and the stored names of the other gateways. Leaves out addresses whose last
-/// check in the run before failed.
+/// check in the run before failed; names of Kubernetes Services are those of the run before.
 pub(super) async fn open_names(
     config: &Arc<Config>,
     members: &Arc<Membership>,
     zone: Zone,
     attention: &Attention,
-) -> anyhow::Result<(Names, Replicator, Health)> {
+) -> anyhow::Result<(Names, Replicator, Health, Arc<ServiceNames>)> {
     let config = config.clone();
     let members = members.clone();
     let attention = attention.clone();
@@ -38,9 +40,16 @@ pub(super) async fn open_names(
         let heard = open_heard(&config, &attention);
         let health = open_health(&config, &attention);
         // Policy rules with names still mean every address.
-        let fragment = without(&names.fragment, &health.failed());
+        let services = open_services(&config);
+        let derivation = Derivation {
+            of: names.fragment.clone(),
+            services: services.clone(),
+            ttl: config.dns.ttl,
+            failed: health.failed(),
+        };
+        let fragment = derivation.run().fragment;
         let replicator = Replicator::open(&names, fragment, heard, &config, &members, &attention);
-        Ok((names, replicator, health))
+        Ok((names, replicator, health, services))
     })
     .await
 }
@@ -56,19 +65,15 @@ fn open_health(config: &Config, attention: &Attention) -> Health {
     health
 }
 
-/// Our fragment without the `failed` addresses.
-fn without(fragment: &Arc<Zone>, failed: &HashSet<(Name, IpAddr)>) -> Arc<Zone> {
-    if failed.is_empty() {
-        return fragment.clone();
-    }
+/// The names of Kubernetes Services as they were when the run before ended. Blocks.
+fn open_services(config: &Config) -> Arc<ServiceNames> {
+    // Not even the file is looked for unless it is asked for.
+    let stored = match config.dns.kubernetes {
+        Some(_) => ServiceNames::read(&config.state_dir),
+        None => ServiceNames::default(),
+    };
 
-    match fragment.without_addresses(failed) {
-        Ok(zone) => Arc::new(zone),
-        Err(error) => {
-            tracing::warn!(%error, "Addresses that had failed their checks are not left out");
-            fragment.clone()
-        }
-    }
+    Arc::new(kubernetes::ours(&stored, config))
 }
 
 /// When each member was last heard from, as far as that can be read. Blocks.
@@ -89,9 +94,12 @@ fn open_heard(config: &Config, attention: &Attention) -> Hold {
 pub(super) async fn bind_dns(
     config: &Config,
     names: &Names,
-    attention: &Attention,
+    links: &Links,
+    state: &State,
     tasks: &Tasks,
 ) -> anyhow::Result<(Server, Metrics)> {
+    // Nobody is answered before it is known by which interfaces clients' packets come.
+    names.set_arrivals(config, links);
     let options = Options {
         nsid: config.id.to_string().into_bytes(),
         public: config.dns.public_listen,
@@ -104,7 +112,7 @@ pub(super) async fn bind_dns(
     let acl = names.acl.clone();
 
     let server = Server::bind_available(&config.dns.listen, zones, acl, options).await?;
-    tasks.spawn(dns_ports::report(server.missing(), attention.clone()));
+    tasks.spawn(dns_ports::report(server.missing(), state.attention.clone()));
     let metrics = Metrics {
         counters: server.counters(),
         cookies: server.cookies(),

@@ -24,7 +24,7 @@ use ringway_config::{Fault, Ledger as _, Newest, Place, ZoneName};
 use ringway_dns::FragmentStore;
 use ringway_host::traces;
 
-use super::{FailedAddresses, NewestLists};
+use super::{FailedAddresses, NewestLists, ServiceNames};
 
 /// Files of the state directory, except the ledgers.
 const FILES: [&str; 6] = [
@@ -37,7 +37,12 @@ const FILES: [&str; 6] = [
 ];
 
 /// The ledgers.
-const LEDGERS: [&str; 3] = [Newest::FILE, NewestLists::FILE, FailedAddresses::FILE];
+const LEDGERS: [&str; 4] = [
+    Newest::FILE,
+    NewestLists::FILE,
+    FailedAddresses::FILE,
+    ServiceNames::FILE,
+];
 
 /// The directory with copies of the members' names.
 const ZONES: &str = "zones";
@@ -241,6 +246,7 @@ mod tests {
             "records",
             "revocation-lists",
             "failed-addresses",
+            "service-names",
             "zones/gw.beta.fragment",
             "zones/gw.beta.fragment.new",
             "zones/beta.zone",

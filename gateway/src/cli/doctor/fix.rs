@@ -71,6 +71,10 @@ impl Fix {
                 finding,
                 "the organizations must agree who uses the range, and hand out their records",
             ),
+            Kind::Kubernetes => no_command(
+                finding,
+                "the cluster's Services, or this gateway's rights there, must be corrected",
+            ),
             Kind::Http => no_command(
                 finding,
                 "[http] listen must name a free address, or the other program be stopped",

@@ -146,6 +146,8 @@ fn expected(kind: Kind) -> Expected {
         | Kind::RecordsDiffer
         // The operator decides which of two programs goes.
         | Kind::Http
+        // What must be done, is done in the cluster.
+        | Kind::Kubernetes
         // What must be done, is done elsewhere in the site.
         | Kind::Takeover
         | Kind::SiteRefused
