@@ -4,6 +4,18 @@ EVERYTHING = "everything"
 TWO = "two-gateways"
 WITH_NODES = (EVERYTHING, "laboratory")
 
+# In which namespaces a gateway lists and watches Services; nothing else is asked of a cluster.
+NAMES = {EVERYTHING: ["fabric", "chaincode"], "names": ["ringway"]}
+RIGHTS = [
+    {"apiGroups": [""], "resources": ["services"], "verbs": ["list", "watch"]},
+    {
+        "apiGroups": ["discovery.k8s.io"],
+        "resources": ["endpointslices"],
+        "verbs": ["list", "watch"],
+    },
+]
+OF_NODES = [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}]
+
 
 def judge(rendered: dict[str, list[dict]]) -> None:
     for name, manifests in rendered.items():
@@ -13,12 +25,18 @@ def judge(rendered: dict[str, list[dict]]) -> None:
         assert bool(nodes) == (name in WITH_NODES), name
         for node in nodes:
             judge_node(name, node["spec"])
-        names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests]
+        names = [identity(manifest) for manifest in manifests]
         assert len(names) == len(set(names)), f"{name}: a name occurs twice"
+        judge_cluster_rights(name, manifests)
         assert not any(manifest["kind"] == "Secret" for manifest in manifests), name
 
     judge_siblings(rendered[TWO])
     judge_everything(rendered[EVERYTHING])
+
+
+def identity(manifest: dict) -> tuple:
+    metadata = manifest["metadata"]
+    return manifest["kind"], metadata.get("namespace"), metadata["name"]
 
 
 def judge_readme(values: dict, readme: str) -> None:
@@ -98,6 +116,37 @@ def judge_rights(name: str, pod: dict) -> None:
         assert not rights.get("privileged"), (name, container["name"])
         # Mounts of single files are not replaced when the ConfigMap is.
         assert not any("subPath" in mount for mount in container["volumeMounts"]), name
+
+
+def judge_cluster_rights(name: str, manifests: list[dict]) -> None:
+    """Roles, who has them, and whose container has a token: nobody without names of Services."""
+    namespaces = NAMES.get(name, [])
+    roles, bindings = of_kind(manifests, "Role"), of_kind(manifests, "RoleBinding")
+    assert [role["metadata"]["namespace"] for role in roles] == namespaces, name
+    assert [binding["metadata"]["namespace"] for binding in bindings] == namespaces, name
+    assert all(role["rules"] == RIGHTS for role in roles), name
+
+    cluster = of_kind(manifests, "ClusterRole")
+    assert [role["rules"] for role in cluster] == [OF_NODES] * (name == EVERYTHING), name
+    of_cluster = of_kind(manifests, "ClusterRoleBinding")
+    assert len(of_cluster) == len(cluster), name
+    (account,) = of_kind(manifests, "ServiceAccount")
+    assert account["automountServiceAccountToken"] is False, name
+    for binding in bindings + of_cluster:
+        (subject,) = binding["subjects"]
+        assert subject["name"] == account["metadata"]["name"], name
+        assert subject["namespace"] == account["metadata"]["namespace"], name
+        role = binding["roleRef"]
+        assert role["name"] == binding["metadata"]["name"], name
+        assert role["kind"] + "Binding" == binding["kind"], name
+
+    for manifest in manifests:
+        pod = manifest.get("spec", {}).get("template", {}).get("spec", manifest.get("spec", {}))
+        is_gateway = manifest["kind"] == "StatefulSet"
+        for container in pod.get("containers", []) + pod.get("initContainers", []):
+            mounts = [mount["name"] for mount in container.get("volumeMounts", [])]
+            has_token = is_gateway and bool(namespaces) and container["name"] == "ringway"
+            assert ("api" in mounts) == has_token, (name, container["name"])
 
 
 def judge_siblings(manifests: list[dict]) -> None:

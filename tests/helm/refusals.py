@@ -5,6 +5,16 @@ import pathlib
 
 import helm_python as helm
 
+# Asks for names of Services, for which there are no rights.
+NAMED = """
+gateway = "gw"
+[http]
+listen = "10.1.0.2:9460"
+[policy]
+egress = "named"
+[dns.kubernetes]
+"""
+
 # Where in the values of two gateways, what is put there, and what the message must name. `None`
 # removes it.
 WRONG = [
@@ -62,6 +72,12 @@ WRONG = [
     ("attach.sysctls", ["kernel.core_pattern=1"], "sysctls"),
     ("attach.secret", "acme-node", "secret"),
     ("serviceMonitor.interval", "often", "interval"),
+    ("kubernetesNames", {"enabled": True}, "[dns.kubernetes]"),
+    ("kubernetesNames.namespaces", ["*"], "namespaces"),
+    ("kubernetesNames.namespaces", ["fabric", "fabric"], "namespaces"),
+    ("kubernetesNames.nodes", "yes", "nodes"),
+    ("kubernetesNames.verbs", ["get"], "verbs"),
+    ("gateways.0.files.gateway.toml", NAMED, "kubernetesNames.enabled"),
     ("coredns", {"enabled": True, "domain": ""}, "domain"),
     ("coredns.reverse", ["consortium.example"], "reverse"),
     ("replicaCount", 2, "replicaCount"),

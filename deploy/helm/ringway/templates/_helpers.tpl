@@ -165,6 +165,43 @@ directories. */}}
 {{- end }}
 {{- end }}
 
+{{- define "ringway.namesSubjects" -}}
+- kind: ServiceAccount
+  name: {{ include "ringway.fullname" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}
+
+{{/* What a service account has in a pod, where programs look for it. */}}
+{{- define "ringway.apiMount" -}}
+{{- if .Values.kubernetesNames.enabled -}}
+- name: api
+  mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "ringway.apiVolume" -}}
+{{- if .Values.kubernetesNames.enabled -}}
+- name: api
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken:
+          path: token
+          expirationSeconds: 3607
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - key: ca.crt
+              path: ca.crt
+      - downwardAPI:
+          items:
+            - path: namespace
+              fieldRef:
+                fieldPath: metadata.namespace
+{{- end }}
+{{- end }}
+
 {{/* The volumes of a gateway's pod, but for a claimed state. Takes root and gateway. */}}
 {{- define "ringway.volumes" -}}
 {{- $root := .root -}}
