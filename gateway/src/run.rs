@@ -82,7 +82,7 @@ pub async fn run(path: &Path, options: Options) -> Result<(), RunError> {
         tracing::warn!(reason = %warning, "A file needs attention");
     }
     for hint in &prepared.hints.0 {
-        tracing::warn!(reason = %hint, "A file should be changed some time");
+        tracing::warn!(reason = %hint, "A file should be changed at some time");
     }
     for failed in &prepared.policy_tests.failed.0 {
         tracing::error!(reason = %failed, "A policy test failed; the rules are in force");
@@ -170,7 +170,7 @@ fn raise_open_files() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
-        tracing::warn!(%error, "The number of open files stays as it is");
+        tracing::warn!(%error, "Cannot raise the limit of open files");
     }
 }
 
@@ -206,7 +206,7 @@ async fn serve(
         let (files, records) = saving;
         files.store_accepted(current.state_dir.clone(), saved);
         files.store_lists(current.state_dir.clone(), lists);
-        records.follow(&current, None);
+        records.update(&current, None);
         Ok(former::remember(&current, rules, &files))
     })
     .await?;

@@ -55,7 +55,7 @@ impl ServiceManager {
         let telling = shared.clone();
         let thread = thread::Builder::new().name("ringway-notify".to_owned());
         if let Err(error) = thread.spawn(move || telling.tell()) {
-            tracing::error!(%error, "The service manager hears nothing");
+            tracing::error!(%error, "Cannot notify the service manager");
             return ServiceManager::default();
         }
         ServiceManager(Some(shared))
@@ -162,7 +162,7 @@ impl Shared {
                 Ok(()) => is_heard = true,
                 Err(error) => {
                     if is_heard {
-                        tracing::warn!(%error, "The service manager does not listen");
+                        tracing::warn!(%error, "The service manager cannot be notified");
                     }
                     is_heard = false;
                     // Retried, but not in a tight loop.

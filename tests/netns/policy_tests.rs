@@ -52,7 +52,7 @@ fn a_reload_that_fails_a_policy_test_grants_nothing_and_takes_away_what_it_says(
     let logged = scene.logged(GATEWAY);
     let refusal = logged
         .lines()
-        .find(|line| line.contains("A policy test failed; of the rules of before"));
+        .find(|line| line.contains("A policy test failed; the earlier rules stay"));
     assert!(
         refusal.is_some_and(|line| line.contains(&place)),
         "{logged}"
@@ -97,7 +97,7 @@ fn a_start_that_fails_a_policy_test_runs_by_the_new_rules_and_says_so() {
     // A reload of the same files keeps them too.
     scene.reload(GATEWAY);
     eventually("the reload", 5, || {
-        self::attention(&scene).contains("nothing is open that was not before")
+        self::attention(&scene).contains("open nothing that was closed before")
     });
     assert!(new_port_is_open(&scene));
     scene.close();

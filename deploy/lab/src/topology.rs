@@ -54,7 +54,7 @@ impl fmt::Display for LabName {
     }
 }
 
-/// What a laboratory has besides a site with one gateway for each organization.
+/// Additional machines of a laboratory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Equipment {
     /// See [`Extra::Siblings`].
@@ -63,7 +63,7 @@ pub struct Equipment {
     pub attach: bool,
 }
 
-/// One thing that a laboratory can have besides.
+/// An additional part of a laboratory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Extra {
     /// A second gateway at org0's site, and virtual addresses there
@@ -73,12 +73,12 @@ pub enum Extra {
 }
 
 impl Equipment {
-    /// Nothing besides.
+    /// No additional machines.
     pub const PLAIN: Equipment = Equipment {
         siblings: false,
         attach: false,
     };
-    /// All that there is.
+    /// All additional machines.
     pub const ALL: Equipment = Equipment {
         siblings: true,
         attach: true,
@@ -158,7 +158,7 @@ impl Org {
         })
     }
 
-    /// The one whose site can have a second gateway and a data centre.
+    /// The organization whose site can have a second gateway and a data centre.
     pub fn equipped() -> Org {
         let (name, nodes) = ORGS[0];
         Org {
@@ -299,7 +299,7 @@ impl Node {
 pub struct Topology {
     /// The laboratory's name.
     pub lab: LabName,
-    /// What its sites have.
+    /// The additional machines.
     pub equipment: Equipment,
     /// Nodes, then gateways, the data centre, and the WAN.
     pub nodes: Vec<Node>,
@@ -360,7 +360,7 @@ impl Topology {
         has_two.then(|| [org.v4(3).into(), org.v6(3).into()])
     }
 
-    /// What the hosts of `org`'s site use as their router and resolver.
+    /// The addresses that the hosts of `org`'s site use as their router and resolver.
     pub(crate) fn routers(&self, org: Org) -> [IpAddr; 2] {
         let own = [org.v4(1).into(), org.v6(1).into()];
         self.virtual_addresses(org).unwrap_or(own)
@@ -393,7 +393,7 @@ impl Topology {
         self.nodes.iter().filter(move |node| node.kind == kind)
     }
 
-    /// The namespace of `org`'s switch, which stands for the network that a cloud provides.
+    /// The namespace of `org`'s switch, which stands for a cloud's network.
     pub(crate) fn switch(&self, org: Org) -> String {
         format!("{}-vpc.{}", self.lab, org.name)
     }

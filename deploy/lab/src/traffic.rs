@@ -1,8 +1,8 @@
 //! The demonstration's traffic: a server for HTTP and for throughput, and a client for each.
 //!
-//! They stand for an application on a machine that knows nothing of Ringway: ordinary sockets, and
-//! names from the system's resolver. The server takes one connection at a time and trusts every
-//! client, so it is of no use outside a laboratory.
+//! They stand for an application on a machine without Ringway: ordinary sockets, and names from the
+//! system's resolver. The server handles one connection at a time and trusts every client, so it is
+//! useless outside a laboratory.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv6Addr, Shutdown, TcpListener, TcpStream, ToSocketAddrs as _};
@@ -67,8 +67,7 @@ fn answer_http(mut stream: TcpStream, name: &str) -> io::Result<()> {
     )
 }
 
-/// Reads to the end and answers with the number of bytes, and the longest time in milliseconds in
-/// which none came.
+/// Reads to the end and answers with the number of bytes, and the longest pause in milliseconds.
 fn count_bytes(mut stream: TcpStream) -> io::Result<()> {
     stream.set_read_timeout(Some(TIMEOUT))?;
     let mut buffer = vec![0; CHUNK];
@@ -105,8 +104,8 @@ pub(crate) fn fetch(host: &str) -> Result<String> {
     Ok(body.to_string())
 }
 
-/// Sends to `host` for `duration`. Prints "half" after half of it, and at the end the bits per
-/// second that arrived there, with the longest time in milliseconds in which nothing did.
+/// Sends to `host` for `duration`. Prints "half" after half of it, and at the end the throughput at
+/// the receiver in bits per second, with the longest pause there in milliseconds.
 pub(crate) fn send(host: &str, duration: Duration) -> Result<()> {
     let mut stream = connect(host, SINK)?;
     let chunk = vec![0x5a; CHUNK];
@@ -122,8 +121,8 @@ pub(crate) fn send(host: &str, duration: Duration) -> Result<()> {
         }
     }
 
-    // The receiver's count comes back after its last byte: it measures what arrived, not what the
-    // kernel took from us.
+    // The receiver answers after its last byte: this measures what arrived, not what the kernel
+    // accepted from us.
     stream.shutdown(Shutdown::Write)?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply)?;

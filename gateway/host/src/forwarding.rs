@@ -98,7 +98,7 @@ impl Forwarding {
             warn!(
                 path = %self.memory.display(),
                 %error,
-                "Not remembered which kernel settings were changed"
+                "Cannot record which kernel settings were changed"
             );
         }
         self.is_remembered = remembered.is_ok();

@@ -113,7 +113,7 @@ impl Guard {
             info!(
                 restricted = ?surroundings.restriction.v4,
                 untracked = surroundings.untracks,
-                "The packet filter follows what other programs have changed"
+                "The guard was adapted to changes by other programs"
             );
             self.applied = Some((spec.clone(), surroundings));
         }

@@ -62,14 +62,14 @@ impl Traces {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => {
-                warn!(path = %path.display(), %error, "What earlier runs have left is not known");
+                warn!(path = %path.display(), %error, "Traces of earlier runs cannot be read");
                 return None;
             }
         };
 
         let traces = serde_json::from_slice(&bytes).ok().and_then(Spec::read);
         if traces.is_none() {
-            warn!(path = %path.display(), "What earlier runs have left is not known");
+            warn!(path = %path.display(), "Traces of earlier runs cannot be read");
         }
         traces
     }

@@ -12,35 +12,35 @@ use serde::{Deserialize, Serialize};
 use super::announcement::AnnouncementReport;
 use super::site::SiteReport;
 
-/// Everything `ringway status` shows.
+/// Everything that `ringway status` shows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Report {
     /// The gateway that reports, `<gateway>.<org>`.
     pub gateway: String,
-    /// `good`, `attention` if something is on that list, or `down` if no tunnel is up although
-    /// there are other gateways.
+    /// `good`; `attention` if there are findings; or `down` if no tunnel is up although there are
+    /// other gateways.
     #[serde(default)]
     pub state: String,
     /// The daemon itself.
     #[serde(default)]
     pub daemon: DaemonReport,
-    /// What it is among the gateways of its site; none while it waits for the right time.
+    /// Its role among the gateways of its site; none while it waits for the right time.
     #[serde(default)]
     pub role: Option<RoleReport>,
-    /// Whether it is the active one of its site.
+    /// The gateways of its site.
     #[serde(default)]
     pub site: SiteReport,
-    /// The last reload of its files; none since the start.
+    /// The last reload; none since the start.
     #[serde(default)]
     pub last_reload: Option<ReloadReport>,
-    /// One per gateway of the consortium other than this one.
+    /// One for each other gateway of the consortium.
     pub tunnels: Vec<TunnelReport>,
-    /// One per attached node of ours.
+    /// One for each of our attached nodes.
     #[serde(default)]
     pub nodes: Vec<TunnelReport>,
-    /// One per prefix of every member's sites, except this site's.
+    /// One for each prefix of the members' sites, except this site's.
     pub routes: Vec<RouteReport>,
-    /// Sites that are announced only while the host has a way to them.
+    /// Sites that are announced only while the host has a route to them.
     #[serde(default)]
     pub announce: Vec<AnnouncementReport>,
     /// Our zone and the others' replicas.
@@ -50,54 +50,54 @@ pub struct Report {
     pub checks: Vec<CheckReport>,
     /// Our chain and the members' CA certificates.
     pub certificates: Vec<CertificateReport>,
-    /// Handshakes of others that came to nothing, by reason.
+    /// Counts of failed handshakes with others, by reason.
     #[serde(default)]
     pub refusals: BTreeMap<String, u64>,
     /// The members' certificate revocation lists, and ours.
     #[serde(default)]
     pub revocation_lists: Vec<RevocationListReport>,
-    /// Packets dropped before it was known which peer they belong to, by reason.
+    /// Packets dropped before their peer was known, by reason.
     pub drops: BTreeMap<String, u64>,
     /// Packets that the policy dropped, by reason.
     pub filtered: BTreeMap<String, u64>,
-    /// What an operator should look at; empty if all is well.
+    /// Findings for the operator; empty if all is well.
     #[serde(default)]
     pub attention: Vec<AttentionReport>,
-    /// How often each kind of kernel object was restored after another program had changed it.
+    /// How often objects of each kind were restored after another program had changed them.
     #[serde(default)]
     pub restored: BTreeMap<String, u64>,
-    /// Another gateway of this site has no session with this one. Its connections are unknown here,
-    /// so that packets which look like theirs pass.
+    /// Another gateway of this site has no session with this one, so its connections are unknown
+    /// here. Packets that may belong to them pass.
     #[serde(default)]
     pub grace_without_end: bool,
-    /// How often the TUN device was found down or gone, and brought back.
+    /// How often the TUN device was found down or removed, and restored.
     #[serde(default)]
     pub tun_recreated: u64,
-    /// The rules in force, and what they did.
+    /// The rules in force and their counters.
     #[serde(default)]
     pub policy: PolicyReport,
 }
 
-/// What a gateway is among those of its site.
+/// The role of a gateway in its site.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RoleReport {
     /// `active` or `standby`.
     pub role: String,
-    /// Since when, RFC 3339.
+    /// Time of the last change, RFC 3339.
     pub since: String,
     /// The epoch of this gateway's claims.
     pub epoch: u64,
-    /// Why: one word.
+    /// The reason, as one word.
     pub cause: String,
-    /// Why, in an operator's words.
+    /// The reason, as a sentence.
     pub reason: String,
-    /// The gateway of this site that the reason is about, `<gateway>.<org>`.
+    /// The gateway of this site that the reason refers to, `<gateway>.<org>`.
     pub sibling: Option<String>,
-    /// After a takeover: how long the gateway before it had not been heard of, seconds.
+    /// After a takeover: seconds without an active gateway.
     pub gap_s: Option<f64>,
-    /// The addresses of `[ha]`.
+    /// The virtual addresses of `[ha]`.
     pub addresses: Vec<VirtualAddressReport>,
-    /// The command of `[ha]` that was started last.
+    /// The last command of `[ha]` that was started.
     pub hook: Option<HookReport>,
 }
 
@@ -106,66 +106,66 @@ pub struct RoleReport {
 pub struct VirtualAddressReport {
     /// The address.
     pub address: String,
-    /// The interface that has it while this gateway is active.
+    /// The interface for the address.
     pub interface: String,
-    /// `held`, `away`, `probing` before it is taken, `taken` by somebody else, or `refused` by the
-    /// kernel.
+    /// `held`, `away`, `probing` before it is taken, `taken` if another host has it, or `refused`
+    /// by the kernel.
     pub state: String,
 }
 
-/// A command of a role.
+/// A command of `[ha]`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HookReport {
-    /// The command.
+    /// The command line.
     pub command: String,
-    /// `running`, `done` or `failed`; a failed one is tried again.
+    /// `running`, `done` or `failed`; a failed command is retried.
     pub state: String,
-    /// Since when, RFC 3339.
+    /// Time of this state, RFC 3339.
     pub at: String,
 }
 
-/// The rules in force, and what the filter did by them.
+/// The rules in force, and the filter's counters.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct PolicyReport {
     /// Flows that our hosts opened.
     pub flows_ours: u64,
     /// Flows that others opened by a rule.
     pub flows_theirs: u64,
-    /// Flows that were given up for new ones.
+    /// Flows that were evicted for new ones.
     pub flows_evicted: u64,
-    /// New flows for which there was no place.
+    /// New flows that were not recorded because the table was full.
     pub flows_unrecorded: u64,
-    /// Packets that passed because a connection may be older than this gateway.
+    /// Packets that passed because their connection may be older than this gateway.
     pub grace: u64,
     /// Packets dropped, by reason; reasons without drops are left out.
     pub drops: BTreeMap<String, u64>,
-    /// Packets denied, by the organization at the far end; those without are left out.
+    /// Denied packets, by the organization at the far end; those without are left out.
     pub orgs: BTreeMap<String, u64>,
-    /// Each rule in the order of the file.
+    /// The rules in the order of the file.
     pub rules: Vec<RuleReport>,
-    /// The last packets that were denied, the oldest first.
+    /// The last denied packets, the oldest first.
     pub denied: Vec<DeniedReport>,
 }
 
-/// One rule.
+/// A rule.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RuleReport {
-    /// Where it was written: file, line and column.
+    /// Its place: file, line and column.
     pub place: String,
     /// True for `[[policy.allow]]`, false for `[[policy.allow-egress]]`.
     pub arrives: bool,
-    /// Who may open.
+    /// Who may open connections.
     pub from: Vec<String>,
     /// What may be opened.
     pub to: Vec<String>,
-    /// By which services.
+    /// The services.
     pub services: Vec<String>,
-    /// Flows that others opened by it; `None` if that is not counted.
+    /// Number of flows that others opened by it; `None` if that is not counted.
     pub opened: Option<u64>,
 }
 
 impl RuleReport {
-    /// True if both mean the same, wherever they are written.
+    /// True if both rules are equal, wherever they are written.
     pub fn says_the_same_as(&self, other: &RuleReport) -> bool {
         self.arrives == other.arrives
             && self.from == other.from
@@ -174,37 +174,37 @@ impl RuleReport {
     }
 }
 
-/// A packet that was denied.
+/// A denied packet.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DeniedReport {
     /// When, RFC 3339.
     pub at: String,
-    /// Out of a tunnel, or into one.
+    /// Direction: true out of a tunnel, false into one.
     pub arrives: bool,
-    /// The organization at the far end, if a site has its address.
+    /// The organization at the far end, if the address belongs to a site.
     pub org: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// Its source: address, and port if it has one.
+    /// Source address, with the port if there is one.
     pub source: String,
-    /// Its destination: address, and port if it has one.
+    /// Destination address, with the port if there is one.
     pub destination: String,
-    /// Such as `tcp 7051`, `icmp type 8 code 0`, `protocol 47`.
+    /// The service, such as `tcp 7051`, `icmp type 8 code 0`, `protocol 47`.
     pub service: String,
 }
 
-/// The daemon and where it works.
+/// The daemon and its files.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct DaemonReport {
-    /// Of the program.
+    /// Version of the program.
     pub version: String,
-    /// Process number.
+    /// Process id.
     pub pid: u32,
-    /// RFC 3339.
+    /// Time of the start, RFC 3339.
     pub started: String,
     /// Seconds since then.
     pub uptime_s: u64,
-    /// The site that it serves.
+    /// The site of this gateway.
     pub site: String,
     /// `gateway.toml`.
     pub config: String,
@@ -214,50 +214,50 @@ pub struct DaemonReport {
     pub socket: String,
     /// The TUN device.
     pub tun: String,
-    /// The tunnel port.
+    /// The address of the tunnel port.
     pub listen: String,
-    /// Where others can dial it, as its record says.
+    /// Endpoints in its record, where others dial it.
     pub endpoints: Vec<String>,
-    /// Where it answers DNS.
+    /// Addresses of its DNS server.
     pub dns: Vec<String>,
 }
 
-/// What became of a reload.
+/// The result of a reload.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ReloadReport {
     /// When it ended, RFC 3339.
     pub at: String,
-    /// The files are in force. Otherwise only what they take away is.
+    /// True if the files are in force. Otherwise only what they take away is.
     pub adopted: bool,
-    /// What is otherwise than before, in an operator's words.
+    /// The changes, as sentences.
     pub changes: Vec<String>,
-    /// Why it was refused, or its rules were.
+    /// Why the reload, or only its rules, were refused.
     pub faults: Vec<String>,
-    /// What somebody should look at, although it was not refused.
+    /// Warnings that did not refuse the reload.
     pub warnings: Vec<String>,
 }
 
-/// Something that an operator should look at, while the gateway goes on.
+/// A finding: something that an operator should look at while the gateway goes on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AttentionReport {
-    /// What kind of thing it is; see `admin/attention.rs`. Kinds keep their names.
+    /// Its kind; see `admin/attention.rs`. Kinds keep their names.
     #[serde(default)]
     pub kind: String,
-    /// Stays the same while it lasts.
+    /// Its name, the same for as long as it lasts.
     pub name: String,
-    /// What is wrong.
+    /// The problem.
     pub what: String,
-    /// Since when, RFC 3339.
+    /// When it was found, RFC 3339.
     pub since: String,
     /// The command or the setting that fixes it; empty if there is none.
     pub remedy: String,
-    /// The same in its parts; nothing from an older gateway.
+    /// The remedy in its parts; none from an older gateway.
     #[serde(default)]
     pub fix: Remedy,
 }
 
 impl AttentionReport {
-    /// What fixes it. A gateway of an older version says it in one text, whatever that is.
+    /// The remedy. An older gateway sends only a text.
     pub fn fix(&self) -> Remedy {
         match &self.fix {
             Remedy::None => Remedy::from(self.remedy.as_str()),
@@ -266,90 +266,89 @@ impl AttentionReport {
     }
 }
 
-/// Round trips of the probes of a tunnel since the daemon started.
+/// Round-trip times of a tunnel's probes since the daemon started, as a histogram.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RoundTripsReport {
-    /// The upper bounds, µs.
+    /// Upper bounds of the buckets, µs.
     pub bounds_us: Vec<u64>,
-    /// How many were between each two bounds; one more, of those above every bound.
+    /// Count of each bucket; the last one is above every bound.
     pub counts: Vec<u64>,
-    /// The sum of all, µs.
+    /// Sum of all round-trip times, µs.
     pub sum_us: u64,
 }
 
-/// The tunnel to one gateway.
+/// A tunnel to another gateway.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TunnelReport {
     /// `<gateway>.<org>`.
     pub peer: String,
     /// The peer's organization.
     pub org: String,
-    /// It is a standard WireGuard client, and `state` says whether it was heard of in the last
+    /// True for a standard WireGuard client; then `state` says whether a packet arrived in the last
     /// three minutes.
     #[serde(default)]
     pub wireguard: bool,
-    /// The peer's address on the data path.
+    /// The peer's current address on the data path.
     #[serde(default)]
     pub address: Option<String>,
-    /// Where its record says that it can be dialled.
+    /// The peer's endpoints in its record.
     #[serde(default)]
     pub endpoints: Vec<EndpointReport>,
-    /// When the first certificate of the chain that it has shown expires, RFC 3339.
+    /// When the first certificate of the peer's chain expires, RFC 3339.
     #[serde(default)]
     pub certificate_until: Option<String>,
-    /// Seconds since it went up, or down.
+    /// Seconds since it went up or down.
     #[serde(default)]
     pub age_s: u64,
-    /// Of the last probes on the data path, how many were lost, and how many were sent.
+    /// Number of the last probes that were lost.
     #[serde(default)]
     pub probes_lost: usize,
-    /// See `probes_lost`.
+    /// Number of the last probes that were sent.
     #[serde(default)]
     pub probes_sent: usize,
-    /// The last times that it was down, the latest first.
+    /// The last outages, the latest first.
     #[serde(default)]
     pub outages: Vec<OutageReport>,
     /// `up`, `connecting` or `down`.
     pub state: String,
-    /// Since when, RFC 3339.
+    /// Time of the last change of `state`, RFC 3339.
     pub since: String,
-    /// Last round trip of a probe on the data path, µs.
+    /// Round-trip time of the last probe, µs.
     pub rtt_us: Option<u64>,
-    /// Round trips of all probes.
+    /// Round-trip times of all probes.
     #[serde(default)]
     pub round_trips: RoundTripsReport,
-    /// Bytes of the largest outer IP packet that is known to reach the peer whole.
+    /// Path MTU: bytes of the largest outer IP packet that is known to reach the peer.
     pub path_mtu: u16,
-    /// Sealed bytes sent, headers included.
+    /// Sealed bytes sent, including headers.
     pub tx_bytes: u64,
-    /// Opened bytes received, headers included.
+    /// Opened bytes received, including headers.
     pub rx_bytes: u64,
-    /// Packets of it that belong to no flow known here, and that another gateway of our site was
-    /// given.
+    /// Packets from it that belong to no flow known here, and that were handed over to a sibling.
     #[serde(default)]
     pub handed_over: u64,
     /// Packets dropped, by reason; reasons without drops are left out.
     pub drops: BTreeMap<String, u64>,
-    /// What last went wrong, in an operator's words.
+    /// The last error, as a sentence.
     pub last_error: Option<String>,
-    /// It is that the peer has a session with another daemon that has our identity.
+    /// True if that error is that the peer has a session with another daemon with our identity.
     #[serde(default)]
     pub displaced: bool,
-    /// Organizations of whose record the peer holds another version.
+    /// Organizations whose record differs at the peer.
     pub records_differ: Vec<String>,
-    /// For each of them, who holds the older one.
+    /// Details about each of them.
     #[serde(default)]
     pub record_drift: Vec<RecordDriftReport>,
     /// The peer's certificate in the session in use; none while the tunnel is down.
     #[serde(default)]
     pub certificate: Option<PeerCertificateReport>,
-    /// Prefixes that the peer announces and we refuse, and why.
+    /// The peer's claims that we refuse, with the reason.
     pub refused: BTreeMap<String, String>,
-    /// Our prefixes that the peer refuses, and why.
+    /// Our claims that the peer refuses, with the reason.
     pub refused_by_peer: BTreeMap<String, String>,
 }
 
-/// One organization of whose record the two ends hold different versions.
+/// An organization whose record differs between the two ends.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RecordDriftReport {
     /// The organization.
@@ -357,189 +356,188 @@ pub struct RecordDriftReport {
     /// `peer-is-older`, `we-are-older`, `equivocation`, `unknown`, `missing-there` or
     /// `missing-here`.
     pub kind: String,
-    /// Our record; none if the organization is no member here.
+    /// Our record; none if the organization is not a member here.
     pub ours: Option<HeldRecordReport>,
-    /// The peer's, as it says; none if the organization is no member there.
+    /// The peer's record, as it reports it; none if the organization is not a member there.
     pub theirs: Option<HeldRecordReport>,
-    /// The same for an operator, with what to do.
+    /// The difference as a sentence, with what to do.
     pub what: String,
 }
 
-/// The record of an organization that a gateway holds.
+/// A version of an organization's record.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HeldRecordReport {
-    /// 0 for a record of version 1, and from a peer that does not say.
+    /// 0 for a record of version 1, and from a peer that does not report it.
     pub serial: u64,
     /// SHA-256 of the record.
     pub digest: String,
 }
 
-/// Where a peer can be dialled, and what came of it.
+/// An endpoint of a peer, with the result of the last dial.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EndpointReport {
-    /// As the record has it.
+    /// The endpoint in the record.
     pub endpoint: String,
-    /// What the last dial of it came to; `connected`, or what went wrong; none if it was not
-    /// dialled since the start.
+    /// `connected`, or the error; none if it was not dialled since the start.
     pub result: Option<String>,
-    /// When, RFC 3339.
+    /// Time of the result, RFC 3339.
     pub at: Option<String>,
 }
 
-/// One time that a tunnel was down.
+/// An outage of a tunnel.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OutageReport {
     /// When it began, RFC 3339.
     pub began: String,
     /// How long it lasted, seconds; none while it lasts.
     pub lasted_s: Option<f64>,
-    /// Why the session before it ended.
+    /// Why the previous session ended.
     pub reason: String,
 }
 
-/// One prefix of a member's site.
+/// A prefix of a member's site.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RouteReport {
     /// CIDR.
     pub prefix: String,
-    /// The organization whose record lists it.
+    /// The organization with the prefix in its record.
     pub org: String,
-    /// The site that it belongs to.
+    /// The site with the prefix.
     #[serde(default)]
     pub site: String,
-    /// The site whose gateways serve it too, `<site>` or `<org>/<site>`, if it is served via one.
+    /// The site whose gateways serve it, `<site>` or `<org>/<site>`, if it is served via one.
     #[serde(default)]
     pub via: Option<String>,
-    /// True if it is served via this gateway's site: it lies behind this host.
+    /// True if this gateway's site serves it: it lies behind this host.
     #[serde(default)]
     pub served_here: bool,
-    /// The gateway that packets go to now, `<gateway>.<org>`.
+    /// The gateway that packets are sent to now, `<gateway>.<org>`.
     pub gateway: Option<String>,
-    /// `available`, `conflicted`, or `refused`: its site is to be served via another one, whose
-    /// gateways may not serve it.
+    /// `available`, `conflicted`, or `refused`: its site is served via another one whose gateways
+    /// may not serve it.
     pub verdict: String,
-    /// Why its site is refused.
+    /// Why it is refused.
     #[serde(default)]
     pub refused: Option<String>,
-    /// With whom it conflicts, and where that is written.
+    /// What it conflicts with, and the place of that.
     pub conflict_with: Option<String>,
-    /// What that is.
+    /// The kind of the conflict.
     #[serde(default)]
     pub conflict_kind: ConflictKind,
     /// True if packets go through a tunnel now; else the kernel answers "unreachable".
     pub installed: bool,
 }
 
-/// What a prefix conflicts with.
+/// The kind of a conflict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConflictKind {
-    /// Nothing, or something that an older gateway does not name.
+    /// No conflict, or a kind that an older gateway does not report.
     #[default]
     None,
-    /// A range of another organization's site.
+    /// With a prefix of another organization's site.
     Site,
-    /// A range that this gateway's file reserves.
+    /// With a range that this gateway's file reserves.
     Reserved,
-    /// A network of this host.
+    /// With a network of this host.
     Host,
 }
 
-/// One zone.
+/// A zone.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ZoneReport {
-    /// Absolute name without the final dot.
+    /// Name of the zone, absolute, without the final dot.
     pub apex: String,
-    /// SOA serial; none while the zone was never received.
+    /// SOA serial; none if the zone was never received.
     pub serial: Option<u32>,
-    /// Seconds since its owner last confirmed it.
+    /// Seconds since its owner was last heard from.
     pub age_s: Option<u64>,
     /// `own` or `replica`.
     pub origin: String,
-    /// Which gateway of its owner last sent or offered names that were refused, and why; none since
-    /// good ones.
+    /// Which gateway of the owner last sent or offered names that were refused, and why; none once
+    /// valid ones have arrived.
     #[serde(default)]
     pub refused: Option<String>,
-    /// The owner has been silent for longer than the hold: the zone's names fail.
+    /// The owner has been silent for longer than the hold, so the zone's names fail.
     #[serde(default)]
     pub stale: bool,
-    /// Every gateway of its organization has contributed, as far as is known. Otherwise names that
-    /// it does not have fail.
+    /// Every gateway of the organization has contributed, as far as is known. Otherwise unknown
+    /// names fail instead of being denied.
     #[serde(default)]
     pub complete: bool,
-    /// What it is made of, by gateway.
+    /// Its fragments, by gateway.
     #[serde(default)]
     pub fragments: Vec<FragmentReport>,
-    /// For our zone: which gateways refuse our names or a part of them, and what they say.
+    /// For our zone: gateways that refuse all or some of our names, with what they say.
     #[serde(default)]
     pub refused_by: Vec<String>,
-    /// Those of them that answer from our names but for some, unless our file says that it has
-    /// addresses which others leave out (`foreign-addresses`).
+    /// Of these, gateways that leave out only some names. Empty if our file says that others leave
+    /// out such addresses (`foreign-addresses`).
     #[serde(default)]
     pub left_out_by: Vec<String>,
 }
 
-/// What one gateway contributes to its organization's zone.
+/// A gateway's fragment of its organization's zone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FragmentReport {
-    /// Its owner.
+    /// The gateway that owns it.
     pub gateway: String,
     /// `own`, `held`, `expired` or `missing`.
     pub state: String,
     /// Number of records; none while it is missing.
     pub records: Option<usize>,
-    /// Why the last one that its owner sent or offered was refused; none since a good one.
+    /// Why its last offer or transfer was refused; none once a valid one has arrived.
     pub refused: Option<String>,
-    /// Records that are not answered, and why.
+    /// Records that are left out, with the reason.
     pub left_out: Vec<String>,
 }
 
-/// One address of a host with a `check`.
+/// A checked address of a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CheckReport {
     /// The host's name.
     pub host: String,
-    /// Address and port that are probed.
+    /// Address and port of the probes.
     pub address: String,
-    /// `good` or `failed`; a failed address is left out of our names, unless all of its host's
-    /// have failed.
+    /// `good` or `failed`. A failed address is left out of our names, unless all addresses of its
+    /// host have failed.
     pub state: String,
-    /// Since when, RFC 3339.
+    /// Time of the last change, RFC 3339.
     pub since: String,
-    /// Why the last probe failed; none if it did not.
+    /// Why the last probe failed; none if it succeeded.
     pub error: Option<String>,
 }
 
-/// The certificate of a peer.
+/// A peer's certificate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PeerCertificateReport {
     /// Serial number, in hexadecimal.
     pub serial: String,
     /// SHA-256 of the certificate.
     pub fingerprint: String,
-    /// RFC 3339.
+    /// End of validity, RFC 3339.
     pub not_after: String,
 }
 
-/// One certificate revocation list.
+/// A certificate revocation list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RevocationListReport {
     /// The organization.
     pub org: String,
-    /// Subject of its CA.
+    /// Subject of the CA.
     pub issuer: String,
     /// CRL number, in hexadecimal.
     pub number: String,
-    /// Certificates that it revokes.
+    /// Number of revoked certificates.
     pub revoked: usize,
-    /// When the next one is due, RFC 3339.
+    /// When the next list is due, RFC 3339.
     pub next_update: String,
-    /// The next one is overdue.
+    /// True if the next list is overdue.
     pub stale: bool,
 }
 
 impl RevocationListReport {
-    /// What is shown of the list `list` of `org`.
+    /// The report of the list `list` of `org`.
     pub fn of(org: &OrgId, list: &Crl, now: UnixTime) -> RevocationListReport {
         RevocationListReport {
             org: org.to_string(),
@@ -552,14 +550,14 @@ impl RevocationListReport {
     }
 }
 
-/// One certificate.
+/// A certificate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CertificateReport {
     /// X.509 subject, or the SPIFFE id of a certificate without one.
     pub subject: String,
-    /// RFC 3339.
+    /// End of validity, RFC 3339.
     pub not_after: String,
-    /// Three quarters of its lifetime are over; known of ours alone.
+    /// Three quarters of its lifetime are over; only known for ours.
     #[serde(default)]
     pub is_due: bool,
 }

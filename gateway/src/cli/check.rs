@@ -52,7 +52,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
 
     if let Ok(prepared) = &prepared {
         answer(describe(prepared) + &host::describe(&findings, &args.config.path))?;
-        for hint in &prepared.said() {
+        for hint in &prepared.notes() {
             answer(format!("\nwarning: {hint}\n"))?;
         }
         if let Some(unchecked) = host::unchecked() {
@@ -96,10 +96,10 @@ impl Prepared {
     }
 
     /// Warnings and hints.
-    fn said(&self) -> Vec<Fault> {
-        let mut said = self.overdue();
-        said.extend(self.hints.0.iter().cloned());
-        said
+    fn notes(&self) -> Vec<Fault> {
+        let mut notes = self.overdue();
+        notes.extend(self.hints.0.iter().cloned());
+        notes
     }
 
     /// This gateway's certificate and every CA certificate.

@@ -56,7 +56,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
     let subject = Subject::new(&prepared);
     let mut found = Vec::new();
     for place in Place::ALL {
-        found.extend(place.look(&subject)?);
+        found.extend(place.run(&subject)?);
     }
 
     // A running gateway and the command may have the same finding.

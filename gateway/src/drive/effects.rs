@@ -130,7 +130,8 @@ impl Drive {
             Some(fault) => self.attention.raise(
                 tests::FAILED,
                 &format!(
-                    "a policy test failed, so that nothing is open that was not before: {fault}"
+                    "a policy test failed, so the new rules open nothing that was closed before: \
+                     {fault}"
                 ),
                 tests::remedy(),
             ),

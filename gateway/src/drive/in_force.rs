@@ -404,7 +404,7 @@ impl InForce {
 
     /// Stores the rules in force.
     pub(super) fn remember_rules(&self, rules: Arc<Rules>, jobs: &Jobs) {
-        jobs.run_silently(self.stored.rules.follow(rules));
+        jobs.run_silently(self.stored.rules.set_rules(rules));
     }
 
     /// Puts in force what `change` has read and built.
@@ -440,7 +440,7 @@ impl InForce {
         let lists = NewestLists::of(&self.trust.load());
         jobs.run_silently(move || {
             files.store_lists(rules.state_dir.clone(), lists);
-            records.follow(&rules, pending.newest);
+            records.update(&rules, pending.newest);
         });
 
         self.apply_resolver(jobs);
@@ -557,7 +557,7 @@ async fn read(current: &Config, known: Known) -> Result<ReadConfig, Faults> {
         tracing::warn!(reason = %warning, "A file needs attention");
     }
     for hint in &hints.0 {
-        tracing::warn!(reason = %hint, "A file should be changed some time");
+        tracing::warn!(reason = %hint, "A file should be changed at some time");
     }
 
     // Refuse only the rules: a record that revokes, removes or narrows something must come into
@@ -566,7 +566,7 @@ async fn read(current: &Config, known: Known) -> Result<ReadConfig, Faults> {
         for failed in &policy_tests.failed.0 {
             tracing::error!(
                 reason = %failed,
-                "A policy test failed; of the rules of before, what the new ones allow too stays"
+                "A policy test failed; the earlier rules stay as far as the new ones allow the same"
             );
         }
         let wanted = std::mem::replace(&mut config.policy, current.policy.clone());

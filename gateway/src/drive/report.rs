@@ -275,8 +275,8 @@ impl Drive {
                 .into_iter()
                 .map(fragment)
                 .collect(),
-            refused_by: said(refused_by),
-            left_out_by: said(left_out_by),
+            refused_by: verdict_texts(refused_by),
+            left_out_by: verdict_texts(left_out_by),
         }
     }
 
@@ -373,7 +373,7 @@ fn refused(verdict: &Verdict) -> Option<String> {
     }
 }
 
-fn said(answers: Vec<(GatewayId, String)>) -> Vec<String> {
+fn verdict_texts(answers: Vec<(GatewayId, String)>) -> Vec<String> {
     let answers = answers.into_iter();
 
     answers

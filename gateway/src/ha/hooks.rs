@@ -235,7 +235,7 @@ impl HookRunner {
     fn failed(&mut self, hook: &Hook, call: &Call, error: &HookError) -> Instant {
         let what = format!("the command of this gateway's role has failed: {hook}: {error}");
         self.attention
-            .raise(FAILED, &what, "correct it: it is tried again by itself");
+            .raise(FAILED, &what, "correct it: it is retried automatically");
         self.report(call, "failed");
 
         let next = Instant::now() + self.backoff;

@@ -417,7 +417,7 @@ impl Keeper {
             }
             Err(error) => {
                 let what = format!(
-                    "hosts are not told of the virtual addresses, and follow a takeover late: \
+                    "virtual addresses cannot be announced, so hosts follow a takeover late: \
                      {error}"
                 );
                 self.attention

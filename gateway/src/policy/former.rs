@@ -51,7 +51,7 @@ impl RulesFile {
     }
 
     /// Sets the rules in force. Returns a job that stores them and blocks.
-    pub fn follow(&self, rules: Arc<Rules>) -> impl FnOnce() + Send + use<> {
+    pub fn set_rules(&self, rules: Arc<Rules>) -> impl FnOnce() + Send + use<> {
         self.latest.store(Some(rules));
 
         let latest = self.latest.clone();
@@ -61,7 +61,9 @@ impl RulesFile {
             files.store("state policy", LOSS, move || {
                 let latest = latest.load();
                 let spec = latest.as_ref().map(|rules| rules.spec());
-                spec.map_or(Ok(()), |spec| Ok(succeed(&state_dir, spec, seconds()).1?))
+                spec.map_or(Ok(()), |spec| {
+                    Ok(replace_stored(&state_dir, spec, seconds()).1?)
+                })
             });
         }
     }
@@ -71,11 +73,11 @@ impl RulesFile {
 /// and is no longer, for [`Start`](ringway_shell::Start). Blocks.
 pub fn remember(config: &Config, spec: RulesSpec, files: &StateFiles) -> Vec<Policy> {
     let state_dir = config.state_dir.clone();
-    let (former, _) = succeed(&state_dir, &spec, seconds());
+    let (former, _) = replace_stored(&state_dir, &spec, seconds());
 
     // The second run writes only what the first could not.
     files.store("state policy", LOSS, move || {
-        Ok(succeed(&state_dir, &spec, seconds()).1?)
+        Ok(replace_stored(&state_dir, &spec, seconds()).1?)
     });
     former
 }
@@ -86,7 +88,7 @@ fn seconds() -> u64 {
 
 /// Stores the rules of `spec` as in force at `now`, in seconds since 1970. Returns what was allowed
 /// before, even if the file cannot be written. Blocks.
-fn succeed(state_dir: &Path, spec: &RulesSpec, now: u64) -> (Vec<Policy>, io::Result<()>) {
+fn replace_stored(state_dir: &Path, spec: &RulesSpec, now: u64) -> (Vec<Policy>, io::Result<()>) {
     let before = load(state_dir);
     let remembered = match &before {
         // A first start: there were no rules and no connections before.
@@ -95,7 +97,7 @@ fn succeed(state_dir: &Path, spec: &RulesSpec, now: u64) -> (Vec<Policy>, io::Re
         Err(_) => Remembered::ended(&unknown(spec), now),
     };
 
-    let remembered = follow(remembered, spec, now);
+    let remembered = next_content(remembered, spec, now);
     let former = Policy {
         allow: Some(remembered.former()),
         ..Policy::default()
@@ -113,7 +115,7 @@ fn succeed(state_dir: &Path, spec: &RulesSpec, now: u64) -> (Vec<Policy>, io::Re
 }
 
 /// The new content of the file, once the rules of `spec` have come into force at `now`.
-fn follow(before: Remembered, spec: &RulesSpec, now: u64) -> Remembered {
+fn next_content(before: Remembered, spec: &RulesSpec, now: u64) -> Remembered {
     let mut current: Vec<StoredRule> = spec.meaning().iter().map(StoredRule::of).collect();
     // Half of the file is reserved for rules that have ended.
     if Remembered::new(current.clone()).len() > LONGEST / 2 {
@@ -121,10 +123,10 @@ fn follow(before: Remembered, spec: &RulesSpec, now: u64) -> Remembered {
     }
 
     let mut remembered = before;
-    remembered.follow(current, now, TCP_IDLE.as_secs());
+    remembered.set_current(current, now, TCP_IDLE.as_secs());
     // If it is still too large, everything counts as allowed before, so grace admits nothing.
     if remembered.len() > LONGEST {
-        remembered.forget(&unknown(spec), now);
+        remembered.replace_former(&unknown(spec), now);
     }
     remembered
 }

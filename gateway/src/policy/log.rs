@@ -15,33 +15,33 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Lines that may be written at once, after a pause.
 const BURST: u32 = 20;
 /// Number of checks after which the budget grows by a line: six lines a minute.
-const LOOKS_PER_LINE: u32 = 10;
+const CHECKS_PER_LINE: u32 = 10;
 
 /// The budget of lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Budget {
     lines: u32,
-    looks: u32,
+    checks: u32,
 }
 
 /// Logs denied packets until it is dropped.
 pub async fn log(shared: Shared) {
     let mut budget = Budget {
         lines: BURST,
-        looks: 0,
+        checks: 0,
     };
     let mut next = 0;
 
     loop {
         sleep(PAUSE).await;
-        budget.look();
+        budget.tick();
 
         let snapshot = shared.snapshot.load();
         if let Some(rules) = snapshot.rules() {
-            let looked = log_new(&shared, rules, next, &mut budget);
-            next = looked.next;
-            if looked.unlogged > 0 {
-                tracing::debug!(packets = looked.unlogged, "More packets were denied");
+            let scan = log_new(&shared, rules, next, &mut budget);
+            next = scan.next;
+            if scan.unlogged > 0 {
+                tracing::debug!(packets = scan.unlogged, "More packets were denied");
             }
         }
     }
@@ -49,7 +49,7 @@ pub async fn log(shared: Shared) {
 
 /// The result of a check.
 #[derive(Debug, PartialEq, Eq)]
-struct Looked {
+struct Scan {
     /// The number of the next denied packet.
     next: u64,
     /// New packets that were not logged: beyond the budget, or overwritten before this check.
@@ -57,10 +57,10 @@ struct Looked {
 }
 
 /// Logs what has number `next` or a later one, as far as `budget` allows.
-fn log_new(shared: &Shared, rules: &Arc<Rules>, next: u64, budget: &mut Budget) -> Looked {
+fn log_new(shared: &Shared, rules: &Arc<Rules>, next: u64, budget: &mut Budget) -> Scan {
     let denied = shared.filter.denied(rules);
     let Some(last) = denied.last().map(|packet| packet.number) else {
-        return Looked { next, unlogged: 0 };
+        return Scan { next, unlogged: 0 };
     };
 
     let mut unlogged = (last + 1).saturating_sub(next);
@@ -71,7 +71,7 @@ fn log_new(shared: &Shared, rules: &Arc<Rules>, next: u64, budget: &mut Budget) 
         write(packet);
         unlogged -= 1;
     }
-    Looked {
+    Scan {
         next: last + 1,
         unlogged,
     }
@@ -95,10 +95,10 @@ fn write(packet: &DeniedPacket) {
 }
 
 impl Budget {
-    fn look(&mut self) {
-        self.looks += 1;
-        if self.looks >= LOOKS_PER_LINE {
-            self.looks = 0;
+    fn tick(&mut self) {
+        self.checks += 1;
+        if self.checks >= CHECKS_PER_LINE {
+            self.checks = 0;
             self.lines = (self.lines + 1).min(BURST);
         }
     }
@@ -125,11 +125,11 @@ mod tests {
     fn a_flood_of_denied_packets_writes_six_lines_a_minute() {
         let mut budget = Budget {
             lines: BURST,
-            looks: 0,
+            checks: 0,
         };
         let mut lines = 0;
         for _ in 0..600 {
-            budget.look();
+            budget.tick();
             for _ in 0..1000 {
                 lines += u32::from(budget.take());
             }
@@ -179,31 +179,31 @@ mod tests {
         };
         let mut budget = Budget {
             lines: BURST,
-            looks: 0,
+            checks: 0,
         };
 
-        let nothing = |next| Looked { next, unlogged: 0 };
+        let nothing = |next| Scan { next, unlogged: 0 };
         assert_eq!(log_new(&shared, &rules, 0, &mut budget), nothing(0));
         deny(3);
-        let looked = log_new(&shared, &rules, 0, &mut budget);
-        assert_eq!(looked.unlogged, 0);
+        let scan = log_new(&shared, &rules, 0, &mut budget);
+        assert_eq!(scan.unlogged, 0);
         assert_eq!(budget.lines, BURST - 3);
-        let next = looked.next;
+        let next = scan.next;
         assert_eq!(log_new(&shared, &rules, next, &mut budget), nothing(next));
         assert_eq!(budget.lines, BURST - 3, "nothing is new");
         deny(2);
-        let looked = log_new(&shared, &rules, next, &mut budget);
-        assert_eq!(looked, nothing(next + 2));
+        let scan = log_new(&shared, &rules, next, &mut budget);
+        assert_eq!(scan, nothing(next + 2));
         assert_eq!(budget.lines, BURST - 5);
 
         // Beyond the budget, and beyond what the ring keeps of one time.
         budget.lines = 4;
         deny(10);
-        let looked = log_new(&shared, &rules, next + 2, &mut budget);
-        assert_eq!((looked.next, looked.unlogged), (next + 12, 6));
+        let scan = log_new(&shared, &rules, next + 2, &mut budget);
+        assert_eq!((scan.next, scan.unlogged), (next + 12, 6));
         deny(5000);
-        let looked = log_new(&shared, &rules, next + 12, &mut budget);
+        let scan = log_new(&shared, &rules, next + 12, &mut budget);
         let kept = MOST_DENIED_KEPT as u64;
-        assert_eq!((looked.next, looked.unlogged), (kept, kept - next - 12));
+        assert_eq!((scan.next, scan.unlogged), (kept, kept - next - 12));
     }
 }

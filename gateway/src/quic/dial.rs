@@ -152,7 +152,7 @@ impl Dial<'_> {
                     }
                     Err(error) => {
                         self.results.failed(self.peer, &self.targets[index], &error);
-                        failures.note(error);
+                        failures.record(error);
                     }
                 },
                 Some((index, attempt)) = attempts.next() => match attempt {
@@ -164,7 +164,7 @@ impl Dial<'_> {
                     Err(error) => {
                         let error = self.explain(index, error);
                         self.results.failed(self.peer, &self.targets[index], &error);
-                        failures.note(error);
+                        failures.record(error);
                         // The next address may start now.
                         race.failed(Instant::now());
                     }
@@ -235,7 +235,7 @@ async fn begin(at: Option<Instant>) {
 struct Failures(Option<DialError>);
 
 impl Failures {
-    fn note(&mut self, error: DialError) {
+    fn record(&mut self, error: DialError) {
         if self
             .0
             .as_ref()
@@ -399,11 +399,11 @@ mod tests {
             reason: ExternalText::new("expired"),
         };
         let mut failures = Failures::default();
-        failures.note(ConnectionError::TimedOut { remote }.into());
-        failures.note(resolve());
+        failures.record(ConnectionError::TimedOut { remote }.into());
+        failures.record(resolve());
         assert!(matches!(failures.0, Some(DialError::Handshake(_))));
-        failures.note(refused.clone());
-        failures.note(ConnectionError::Reset.into());
+        failures.record(refused.clone());
+        failures.record(ConnectionError::Reset.into());
         assert_eq!(failures.result(&[]), refused);
     }
 

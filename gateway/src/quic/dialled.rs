@@ -37,14 +37,14 @@ impl Dialled {
             known.is_none_or(|known| [CONNECTED, OUTRUN, NOT_NEEDED].contains(&&*known.text));
 
         if is_stale {
-            self.note(peer, endpoint, NO_ANSWER.to_owned());
+            self.record(peer, endpoint, NO_ANSWER.to_owned());
         }
     }
 
     /// Records a completed handshake with `endpoint`. Attempts with the peer's other endpoints are
     /// cancelled.
     pub(super) fn connected(&self, peer: &GatewayId, endpoint: &Endpoint) {
-        self.note(peer, endpoint, CONNECTED.to_owned());
+        self.record(peer, endpoint, CONNECTED.to_owned());
 
         // Only one was needed; the others have not failed.
         self.set_unanswered(peer, OUTRUN);
@@ -67,10 +67,10 @@ impl Dialled {
 
     /// Records the failure of an address of `endpoint`.
     pub(super) fn failed(&self, peer: &GatewayId, endpoint: &Endpoint, error: &DialError) {
-        self.note(peer, endpoint, error.to_string());
+        self.record(peer, endpoint, error.to_string());
     }
 
-    fn note(&self, peer: &GatewayId, endpoint: &Endpoint, text: String) {
+    fn record(&self, peer: &GatewayId, endpoint: &Endpoint, text: String) {
         let mut results = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let result = DialResult {
             at: SystemTime::now(),

@@ -198,7 +198,7 @@ impl EndpointKeys {
     /// damaged or exposed. Also returns whether they are stored for the next start. Blocks.
     pub fn load_or_make(dir: &Path) -> anyhow::Result<(EndpointKeys, io::Result<()>)> {
         if let Some(fault) = Self::exposed(dir) {
-            tracing::warn!(reason = %fault, "The keys of the QUIC endpoint are made again");
+            tracing::warn!(reason = %fault, "The keys of the QUIC endpoint are replaced");
             return Self::make(dir);
         }
         let bytes = fs::read(Self::file(dir)).ok();

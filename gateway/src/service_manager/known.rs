@@ -7,7 +7,7 @@ use sd_notify::NotifyState;
 
 use super::state::{Phase, State};
 
-/// How much longer a start may take that waits for something: it says so every five seconds.
+/// By how much a waiting start extends its timeout; it repeats that every five seconds.
 const EXTENSION: Duration = Duration::from_secs(30);
 
 /// See the head of this file.
@@ -75,7 +75,7 @@ impl Known {
 
     fn send_reload(&mut self, state: &State) -> io::Result<()> {
         if self.reloads != state.reloads {
-            // The time tells this reload from one before the manager's signal.
+            // The time distinguishes this reload from one before the manager's signal.
             let now = NotifyState::monotonic_usec_now()?;
             sd_notify::notify(&[NotifyState::Reloading, now])?;
             self.reloads = state.reloads;

@@ -64,7 +64,7 @@ impl RecordsFile {
 
     /// Records that `config` is in force; `read` are the records known when its files were read.
     /// Blocks.
-    pub fn follow(&self, config: &Config, read: Option<Newest>) {
+    pub fn update(&self, config: &Config, read: Option<Newest>) {
         let mut known = self.lock();
 
         if let Some(read) = read {
@@ -225,7 +225,7 @@ mod tests {
         fs::remove_file(dir.join("records")).unwrap();
         for known in [Some(Newest::default()), None] {
             let file = RecordsFile::new(dir.clone(), Attention::default(), known);
-            file.follow(&config, Some(read.clone()));
+            file.update(&config, Some(read.clone()));
             let newest = file.newest().expect("it is known now");
             assert_eq!(serial(&newest, config.own.org.as_str()), ours);
             assert_eq!(
@@ -240,7 +240,7 @@ mod tests {
 
         // Without known records, what is in force says nothing about the others.
         let file = RecordsFile::new(dir.clone(), Attention::default(), None);
-        file.follow(&config, None);
+        file.update(&config, None);
         assert_eq!(file.newest(), None);
         assert!(!dir.join("records").exists());
         fs::remove_dir_all(&dir).unwrap();
@@ -254,7 +254,7 @@ mod tests {
         // A file is in the place of the directory.
         fs::write(&dir, b"").unwrap();
         let config = example();
-        file.follow(&config, None);
+        file.update(&config, None);
         assert!(!file.lock().is_stored);
         assert_eq!(attention.names(NAME), [NAME]);
 

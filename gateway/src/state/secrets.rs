@@ -68,7 +68,7 @@ impl SiblingSecrets {
             Ok(secrets) if secrets.starts > 0 && !is_exposed(dir) => secrets,
             loaded => {
                 if let Some(reason) = refusal(&loaded) {
-                    tracing::warn!(%reason, "The secrets of this site's gateways are made again");
+                    tracing::warn!(%reason, "The secrets of this site's gateways are replaced");
                 }
                 SiblingSecrets {
                     own: Secret(random),

@@ -166,7 +166,7 @@ impl Replicator {
             held.is_expired = is_expired;
             changed = true;
             if is_expired {
-                tracing::warn!(gateway = %id, elapsed = ?silence, "Names too old: they fail");
+                tracing::warn!(gateway = %id, elapsed = ?silence, "Names are too old and fail");
             } else {
                 tracing::info!(gateway = %id, "Names answered again");
             }

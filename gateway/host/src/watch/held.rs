@@ -1,5 +1,5 @@
-//! [`Held`]: MTU, interface group and queue of the TUN device, and the kernel settings that the
-//! daemon needs: compared, and restored.
+//! [`Held`]: compares and restores the TUN device's MTU, interface group and queue length, and the
+//! kernel settings that the daemon needs.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,7 +17,7 @@ use crate::sysctl::{self, Setting};
 use crate::tun::{self, TUN_GROUP};
 use crate::virtual_address;
 
-/// The smallest MTU with which the kernel keeps IPv6 on a device (RFC 8200, section 5).
+/// The smallest MTU at which the kernel keeps IPv6 on a device (RFC 8200, section 5).
 const LEAST_MTU_V6: u32 = 1280;
 
 /// See the head of this file.
@@ -28,21 +28,21 @@ pub struct Held {
     tun: Arc<AtomicU32>,
     name: String,
     mtu: u32,
-    /// The device's queue, as long as it was at any time: the data plane may have made it longer.
+    /// The greatest length of the device's queue so far: the data plane may have increased it.
     queue: Queue,
-    /// Addresses of an attached node, which the device has.
+    /// Addresses that the device must have, on an attached node.
     addresses: Vec<IpAddr>,
-    /// The device's.
+    /// The device's settings.
     settings: Vec<Setting>,
     forwarding: Vec<Setting>,
-    /// Settings that were once as needed. Where `/proc/sys` is read-only, those of the device may
-    /// never be: the start has warned of them, and the gateway works without.
+    /// Settings that were right at some time. With a read-only `/proc/sys`, the device's settings
+    /// may never be: the start has warned about these, and the gateway works without them.
     right: BTreeSet<String>,
-    /// Forwarding is off, on purpose.
+    /// Forwarding is switched off on purpose.
     is_closed: bool,
 }
 
-/// The queue of one device.
+/// The queue of a device.
 #[derive(Debug, Default)]
 struct Queue {
     /// The device's interface index.
@@ -50,7 +50,7 @@ struct Queue {
     length: u32,
 }
 
-/// The device as it is.
+/// The current state of the device.
 struct Link {
     mtu: u32,
     group: u32,
@@ -58,7 +58,7 @@ struct Link {
 }
 
 impl Held {
-    /// Compares the device with interface index `tun` and these settings. Needs a tokio runtime.
+    /// Watches the device with interface index `tun`, and these settings. Needs a tokio runtime.
     pub fn open(
         name: &str,
         tun: Arc<AtomicU32>,
@@ -79,13 +79,12 @@ impl Held {
         })
     }
 
-    /// The device is to have these addresses.
+    /// Sets the addresses that the device must have.
     pub fn set_addresses(&mut self, addresses: Vec<IpAddr>) {
         self.addresses = addresses;
     }
 
-    /// Gives the device the addresses that it lacks. What the kernel refuses is tried again by
-    /// [`Held::check`].
+    /// Adds missing addresses to the device. [`Held::check`] retries those that the kernel refuses.
     pub async fn give_addresses(&self) -> io::Result<()> {
         let index = self.tun.load(Relaxed);
         for address in self.missing_addresses(index).await? {
@@ -94,15 +93,15 @@ impl Held {
         Ok(())
     }
 
-    /// The settings that forwarding needs now.
+    /// Sets the settings that forwarding needs now.
     pub fn set_forwarding(&mut self, settings: Vec<Setting>) {
         self.forwarding = settings;
     }
 
-    /// Compares everything, and restores what differs but for what is in `leave`.
+    /// Compares everything, and restores what differs, except things in `leave`.
     pub async fn check(&mut self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
         checked.forwards_for_us = self.forwarding.iter().any(|setting| setting.is_closable);
-        // First: with a small MTU, the kernel has no IPv6 settings for the device.
+        // First, because with a small MTU the kernel has no IPv6 settings for the device.
         self.check_device(leave, checked).await;
 
         self.check_addresses(leave, checked).await;
@@ -117,7 +116,7 @@ impl Held {
         }
     }
 
-    /// Switches off, or on again, the forwarding that these settings switch on.
+    /// Switches forwarding that these settings enable off, or on again.
     pub fn switch_forwarding(&mut self, on: bool) {
         self.is_closed = !on;
 
@@ -131,7 +130,7 @@ impl Held {
 
     async fn check_device(&mut self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
         let index = self.tun.load(Relaxed);
-        // A device that is gone is re-created as it must be.
+        // If the device is gone, it is re-created with the right values.
         let Ok(Some(link)) = self.read_link(index).await else {
             return;
         };
@@ -162,7 +161,7 @@ impl Held {
         }
 
         let length = self.queue.longest(index, link.queue);
-        // A longer one is left: the data plane may have made it so.
+        // A longer queue is left alone, since the data plane may have increased it.
         if link.queue < length {
             let name = format!("queue of {length} packets of {device}");
             let wanted = LinkAttribute::TxQueueLen(length);
@@ -177,7 +176,7 @@ impl Held {
         }
     }
 
-    /// Also after the device was re-created, which has none.
+    /// Also for a re-created device, which has no addresses.
     async fn check_addresses(&self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
         let index = self.tun.load(Relaxed);
         let Ok(missing) = self.missing_addresses(index).await else {
@@ -214,7 +213,7 @@ impl Held {
         let length = if address.is_ipv4() { 32 } else { 128 };
         let addresses = self.netlink.handle().address();
         let mut request = addresses.add(index, address, length);
-        // RFC 4862, section 5.4: nobody else is on this link who could have it.
+        // RFC 4862, section 5.4: no other host on this link could have the address.
         let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
         let attributes = &mut request.message_mut().attributes;
         attributes.push(AddressAttribute::Flags(flags));
@@ -229,7 +228,7 @@ impl Held {
         Ok(links.first().map(|link| Link::read(&link.attributes)))
     }
 
-    /// Sets `wanted` on the device, unless `thing` is to be left as it is.
+    /// Sets `wanted` on the device, unless `thing` is in `leave`.
     async fn restore(
         &self,
         thing: &Thing,
@@ -250,7 +249,7 @@ impl Held {
     }
 
     fn check_setting(&mut self, setting: &Setting, leave: &BTreeSet<Thing>, checked: &mut Checked) {
-        // This kernel may lack it, and interfaces come and go with their settings.
+        // This kernel may lack the setting, and an interface's settings come and go with it.
         let Ok(found) = sysctl::read(&setting.key) else {
             return;
         };
@@ -259,7 +258,7 @@ impl Held {
             return;
         }
         let is_needed = self.forwarding.contains(setting);
-        // The start has warned of these, and the gateway works without them.
+        // The start has warned about these, and the gateway works without them.
         if !is_needed && !self.right.contains(&setting.key) {
             return;
         }
@@ -278,7 +277,7 @@ impl Held {
 }
 
 impl Queue {
-    /// The greatest length that device `index` has had.
+    /// The greatest queue length that device `index` has had.
     fn longest(&mut self, index: u32, now: u32) -> u32 {
         if self.index != index {
             self.index = index;

@@ -1,9 +1,9 @@
-//! [`TableDigest`]: one number for the content of an nftables table, without what changes by itself
-//! (counters) and without names that the kernel gives (handles). It is read directly over netlink:
-//! starting `nft` each second would cost ten milliseconds each time.
+//! [`TableDigest`]: a digest of an nftables table's content, without counters and without handles,
+//! which the kernel assigns. Reads the table directly over netlink: starting `nft` would cost ten
+//! milliseconds each second.
 //!
-//! The generation of the whole ruleset, which every transaction increases, tells first whether
-//! anything changed at all.
+//! Every transaction increments the generation of the whole ruleset, so the generation shows first
+//! whether anything has changed.
 
 use std::io;
 
@@ -26,22 +26,22 @@ const GET_GENERATION: u16 = NFTABLES | 16;
 /// linux/netfilter.h: `NFPROTO_INET`, the family of our table.
 const INET: u8 = 1;
 
-/// The attribute that names the table, in messages of every kind.
+/// The attribute with the table's name, in all messages.
 const TABLE: u16 = 1;
 
 /// Length of `struct nfgenmsg`, before the attributes.
 const HEADER: usize = 4;
 
-/// How often a content that is being changed is read again.
+/// Maximum number of attempts to read a table that is changing.
 const ATTEMPTS: u32 = 5;
 
-/// One kind of object, and the attributes that are its content (linux/netfilter/nf_tables.h).
+/// A kind of object, with the attributes of its content (linux/netfilter/nf_tables.h).
 struct Kind {
     request: u16,
     content: &'static [u16],
 }
 
-/// Name and flags: a table may be set dormant.
+/// Name and flags, because a table may be set dormant.
 const TABLES: Kind = Kind {
     request: GET_TABLE,
     content: &[1, 2],
@@ -51,12 +51,12 @@ const CHAINS: Kind = Kind {
     request: GET_CHAIN,
     content: &[1, 3, 4, 5, 7, 10],
 };
-/// Table and chain; the expressions are added one by one.
+/// Table and chain; expressions are added separately.
 const RULES: Kind = Kind {
     request: GET_RULE,
     content: &[1, 2],
 };
-/// Everything but the transaction's id and the handle.
+/// Everything except the transaction's id and the handle.
 const SETS: Kind = Kind {
     request: GET_SET,
     content: &[1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15],
@@ -69,7 +69,7 @@ const EXPRESSION_NAME: u16 = 1;
 const EXPRESSION_DATA: u16 = 2;
 const GENERATION_ID: u16 = 1;
 
-/// Expressions that keep a count, which is no content.
+/// Expressions with a counter, which is not content.
 const COUNTING: [&[u8]; 4] = [b"counter\0", b"quota\0", b"last\0", b"limit\0"];
 
 /// Reads tables of the family `inet` in the network namespace of the thread that opened it.
@@ -96,7 +96,7 @@ impl TableDigest {
         generation.ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    /// The number for the table `name`; `None` if there is no such table.
+    /// The digest of the table `name`; `None` if it does not exist.
     pub(crate) fn read(&mut self, name: &str) -> io::Result<Option<u64>> {
         for _ in 0..ATTEMPTS {
             let (answer, digest) = self.read_once(name)?;
@@ -121,20 +121,20 @@ impl TableDigest {
             let mut sum: u64 = 0;
             let answer = self.list(&kind, name, |message| {
                 exists = true;
-                // These come in no particular order.
+                // Added up, because these have no defined order.
                 sum = sum.wrapping_add(content(message, kind.content));
                 if kind.request == GET_SET {
                     sets.extend(attribute(message, SET_NAME));
                 }
             })?;
             is_whole &= answer == Answer::Whole;
-            // Rotated, so that it matters which kind of object a content belongs to.
+            // Rotated, so that the kind of an object matters.
             digest = digest.rotate_left(7).wrapping_add(sum);
         }
 
         is_whole &= self.list(&RULES, name, |message| {
             let sum = content(message, RULES.content).wrapping_add(expressions(message));
-            // The order of rules is content.
+            // The order of rules is part of the content.
             digest = digest.rotate_left(7).wrapping_add(sum);
         })? == Answer::Whole;
 
@@ -160,8 +160,8 @@ impl TableDigest {
         let answer = self
             .socket
             .ask(kind.request, NLM_F_DUMP, &request, |_, message| {
-                // Kernels filter some kinds only, and the names of other families' tables may be
-                // the same.
+                // Kernels filter only some kinds, and a table of another family may have the same
+                // name.
                 let is_ours = message.first() == Some(&INET)
                     && attribute(message, TABLE).is_some_and(|found| found == table);
                 if is_ours {
@@ -180,7 +180,7 @@ impl TableDigest {
             .ask(GET_ELEMENTS, NLM_F_DUMP, &request, |_, message| {
                 let elements = attribute(message, ELEMENTS).unwrap_or_default();
                 for element in NlasIterator::new(elements.as_slice()).flatten() {
-                    // Elements come in no particular order.
+                    // Added up, because elements have no defined order.
                     sum = sum.wrapping_add(digest_of(element.value()));
                 }
             });
@@ -188,7 +188,7 @@ impl TableDigest {
     }
 }
 
-/// What is not there has no content.
+/// A missing object has no content.
 fn or_missing(answer: io::Result<Answer>) -> io::Result<Answer> {
     match answer {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(Answer::Whole),
@@ -201,7 +201,7 @@ fn request(attributes: &[(u16, &[u8])]) -> Vec<u8> {
     let mut bytes = vec![INET, 0, 0, 0];
 
     for (kind, value) in attributes {
-        // Names are short: nftables allows 256 bytes.
+        // Fits: nftables allows names of 256 bytes.
         let length = (4 + value.len()) as u16;
         bytes.extend(length.to_ne_bytes());
         bytes.extend(kind.to_ne_bytes());
@@ -229,7 +229,7 @@ fn number(bytes: &[u8]) -> Option<u32> {
     bytes.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
 }
 
-/// A number for the attributes of `kinds`.
+/// The digest of the attributes in `kinds`.
 fn content(message: &[u8], kinds: &[u16]) -> u64 {
     let attributes = message.get(HEADER..).unwrap_or_default();
     let mut sum: u64 = 0;
@@ -243,7 +243,7 @@ fn content(message: &[u8], kinds: &[u16]) -> u64 {
     sum
 }
 
-/// A number for what a rule does, without what it has counted.
+/// The digest of a rule's expressions without their counters.
 fn expressions(message: &[u8]) -> u64 {
     let list = attribute(message, RULE_EXPRESSIONS).unwrap_or_default();
     let mut sum: u64 = 0;
@@ -253,7 +253,7 @@ fn expressions(message: &[u8]) -> u64 {
         let mut counts = false;
 
         for part in NlasIterator::new(parts).flatten() {
-            // The kernel writes an expression's name before its data.
+            // An expression's name precedes its data.
             counts |= part.kind() == EXPRESSION_NAME && COUNTING.contains(&part.value());
             if part.kind() == EXPRESSION_NAME || (part.kind() == EXPRESSION_DATA && !counts) {
                 sum = sum.rotate_left(7).wrapping_add(digest_of(part.value()));

@@ -61,7 +61,7 @@ pub(super) fn state_dir(config: &Config) -> Option<Finding> {
     Some(Finding {
         name: "state directory".to_owned(),
         what: format!(
-            "there can be no state directory {}: {reason}",
+            "the state directory {} cannot be created: {reason}",
             dir.display()
         ),
         remedy: Remedy::command(format!(

@@ -94,7 +94,7 @@ impl Report {
             rulings.map(|ruling| PrefixReport::of(ruling, &prepared.config))
         });
         let certificates = prepared.into_iter().flat_map(Prepared::certificates);
-        let hints = prepared.map(Prepared::said).unwrap_or_default();
+        let hints = prepared.map(Prepared::notes).unwrap_or_default();
 
         Report {
             ok: faults.is_empty() && obstacles.is_empty(),

@@ -75,14 +75,14 @@ impl Place {
     ];
 
     /// Runs the checks of this group.
-    pub(super) fn look(self, subject: &Subject<'_>) -> Result<Vec<Found>, Failure> {
+    pub(super) fn run(self, subject: &Subject<'_>) -> Result<Vec<Found>, Failure> {
         let config = &subject.prepared.config;
 
         let findings = match self {
             Place::Start => host::obstacles(config).iter().map(start).collect(),
             Place::Rights => host::unchecked().map(rights).into_iter().collect(),
             Place::Host => block_on(host::findings(subject.prepared))?,
-            Place::Gateway => return Ok(said(subject)),
+            Place::Gateway => return Ok(reported(subject)),
             Place::Disk => space::find(&config.state_dir).into_iter().collect(),
             Place::Masquerade => masquerade::find(config, &subject.ruleset),
             Place::Tracking => tracking::find(config, &subject.ruleset),
@@ -118,7 +118,7 @@ pub(super) fn rights(what: &str) -> Finding {
 }
 
 /// The findings of the running gateway.
-fn said(subject: &Subject<'_>) -> Vec<Found> {
+fn reported(subject: &Subject<'_>) -> Vec<Found> {
     let items = subject.running.iter().flat_map(|report| &report.attention);
 
     items

@@ -71,7 +71,7 @@ impl Table {
         Some(Finding {
             name: "tracking tunnel".to_owned(),
             what: format!(
-                "a firewall of this host looks at connections, so that each packet of the tunnel \
+                "a firewall of this host uses connection tracking, so each packet of the tunnel \
                  (UDP port {port}) costs a look-up, and is dropped when the table is full"
             ),
             remedy: Remedy::command(remedy(ruleset, tun, port)),

@@ -61,13 +61,13 @@ impl Remembered {
     /// Rules that were in force until `now`.
     pub(super) fn ended(rules: &[Allow], now: u64) -> Remembered {
         let mut remembered = Remembered::default();
-        remembered.forget(rules, now);
+        remembered.replace_former(rules, now);
         remembered
     }
 
     /// Replaces the rules in force by `current` at `now`. Other rules end now, or have ended
     /// already; those that ended more than `keep` seconds ago are dropped.
-    pub(super) fn follow(&mut self, current: Vec<StoredRule>, now: u64, keep: u64) {
+    pub(super) fn set_current(&mut self, current: Vec<StoredRule>, now: u64, keep: u64) {
         self.rules.retain_mut(|entry| {
             let ended = *entry.ended.get_or_insert(now);
             // If the clock was set back, the end seems later, which admits less.
@@ -78,7 +78,7 @@ impl Remembered {
     }
 
     /// Replaces all ended rules by `rules`.
-    pub(super) fn forget(&mut self, rules: &[Allow], now: u64) {
+    pub(super) fn replace_former(&mut self, rules: &[Allow], now: u64) {
         self.rules.retain(|entry| entry.ended.is_none());
         self.rules.extend(rules.iter().map(|rule| Entry {
             rule: StoredRule::of(rule),

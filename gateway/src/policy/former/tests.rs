@@ -43,7 +43,7 @@ impl Scratch {
     }
 
     fn start(&self, spec: &RulesSpec, now: u64) -> Vec<Policy> {
-        let (former, stored) = succeed(&self.0, spec, now);
+        let (former, stored) = replace_stored(&self.0, spec, now);
         stored.unwrap();
         former
     }
