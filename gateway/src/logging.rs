@@ -48,8 +48,9 @@ impl FromStr for Level {
 }
 
 /// These libraries log warnings about input from others, so that a flood of forged answers would
-/// flood the log. To see them, set a level for the library: `info,hickory_net=warn`.
-const QUIET: &str = "hickory_net=error,hickory_proto=error,hickory_resolver=error";
+/// flood the log; quinn_udp in Rust's notation about a missing route, which needs attention under
+/// its own name. To see them, set a level for the library: `info,hickory_net=warn`.
+const QUIET: &str = "hickory_net=error,hickory_proto=error,hickory_resolver=error,quinn_udp=error";
 
 /// Starts logging. Further calls have no effect.
 pub fn start(form: Form, level: &Level) {
@@ -300,6 +301,7 @@ mod tests {
         for general in ["info", "debug"] {
             let filter = EnvFilter::new(format!("{QUIET},{general}")).to_string();
             assert!(filter.contains("hickory_net=error"), "{filter}");
+            assert!(filter.contains("quinn_udp=error"), "{filter}");
         }
 
         let named = EnvFilter::new(format!("{QUIET},info,hickory_net=debug")).to_string();

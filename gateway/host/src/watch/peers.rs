@@ -1,7 +1,6 @@
 //! [`find`]: other gateways to which no route of this host leads. Their tunnels have no answer,
 //! which looks as if the far end were down.
 
-use std::io;
 use std::net::IpAddr;
 
 use ringway_config::Routes as Numbers;
@@ -16,23 +15,23 @@ pub(super) async fn find(
     netlink: &Netlink,
     numbers: &Numbers,
     inquiry: &Inquiry,
-) -> io::Result<Option<Finding>> {
+) -> Option<Finding> {
     let mut unreached = Vec::new();
 
     for (gateway, addresses) in &inquiry.peers {
         let mut has_route = addresses.is_empty();
         for address in addresses {
-            has_route = has_route || leads(netlink, numbers, *address).await?;
+            has_route = has_route || leads(netlink, numbers, *address).await;
         }
         if !has_route {
             unreached.push((gateway, addresses));
         }
     }
-    Ok(finding(numbers, &unreached))
+    finding(numbers, &unreached)
 }
 
 /// True if a route leads to `address`, or if that cannot be told.
-async fn leads(netlink: &Netlink, numbers: &Numbers, address: IpAddr) -> io::Result<bool> {
+async fn leads(netlink: &Netlink, numbers: &Numbers, address: IpAddr) -> bool {
     let mut message = RouteMessage::default();
     let (family, length) = match address {
         IpAddr::V4(_) => (AddressFamily::Inet, 32),
@@ -46,19 +45,19 @@ async fn leads(netlink: &Netlink, numbers: &Numbers, address: IpAddr) -> io::Res
     ]);
 
     match netlink::dump(netlink.handle().route().get(message).execute()).await {
-        Ok(routes) => Ok(!routes.first().is_some_and(leads_nowhere)),
+        Ok(routes) => !routes.first().is_some_and(leads_nowhere),
         // EINVAL: a blackhole has no error of its own. EAFNOSUPPORT and the like: no IPv6 here.
-        Err(error) => match error.raw_os_error() {
+        Err(error) => !matches!(
+            error.raw_os_error(),
             Some(
                 libc::EHOSTUNREACH
-                | libc::ENETUNREACH
-                | libc::EACCES
-                | libc::EINVAL
-                | libc::EAFNOSUPPORT
-                | libc::EOPNOTSUPP,
-            ) => Ok(false),
-            _ => Err(error),
-        },
+                    | libc::ENETUNREACH
+                    | libc::EACCES
+                    | libc::EINVAL
+                    | libc::EAFNOSUPPORT
+                    | libc::EOPNOTSUPP
+            )
+        ),
     }
 }
 
