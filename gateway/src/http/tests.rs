@@ -110,7 +110,7 @@ async fn nothing_can_be_changed() {
         let response = ask(answers.clone(), &request).await;
         assert_eq!(status(&response), "405", "{response}");
     }
-    let request = "MAX_HEAD /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n";
+    let request = "HEAD /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n";
     let response = ask(answers, request).await;
     assert!(response.ends_with("\r\n\r\n"), "{response}");
 }
