@@ -174,10 +174,9 @@ impl AttachedNode {
 
     /// Listens at all of its addresses.
     pub fn serve(&mut self, port: u16) {
-        let number = port.to_string();
         let server = self
             .command("python3")
-            .args(["-m", "http.server", &number, "--bind", "::"])
+            .args(["-c", &crate::listener(port)])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();

@@ -65,10 +65,9 @@ impl DataCentre {
 
     /// Listens at all addresses of its host.
     pub fn serve(&mut self, port: u16) {
-        let number = port.to_string();
         let server = self
             .command("python3")
-            .args(["-m", "http.server", &number])
+            .args(["-c", &crate::listener(port)])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();

@@ -43,3 +43,14 @@ pub use notify_socket::NotifySocket;
 pub use pushed::Pushed;
 pub use scene::Scene;
 pub use sequence::Sequence;
+
+/// A Python program that accepts TCP connections at all addresses. `http.server` would look up the
+/// name of its address first, with queries that count as leaks or time out.
+pub(crate) fn listener(port: u16) -> String {
+    format!(
+        "import socket\n\
+         s = socket.create_server((\"::\", {port}), family=socket.AF_INET6, dualstack_ipv6=True)\n\
+         held = []\n\
+         while True: held.append(s.accept())\n"
+    )
+}
