@@ -83,6 +83,15 @@ fn a_wireguard_client_reaches_every_member_and_is_reached_under_policy() {
     }
     let first = file(add);
     scene.reload(GATEWAY);
+    // Until it is there, senders get ICMP errors.
+    scene.ping_until(HOST, ADDRESS, Family::V4, &Outcome::Unreachable, LIMIT);
+    scene.ping_until(
+        "peer0.org1",
+        ADDRESS_V6,
+        Family::V6,
+        &Outcome::Unreachable,
+        LIMIT,
+    );
     let mut client = WireGuardClient::create(&scene, RINGWAY, "db1");
     client.up("wgdb1", &first);
 
@@ -110,10 +119,26 @@ fn a_wireguard_client_reaches_every_member_and_is_reached_under_policy() {
     assert_eq!(scene.drops(GATEWAY, "source"), 4);
     assert_eq!(state(&scene), "up");
 
+    meddle(&scene, &client);
     replace_key(&scene, &mut client, &first);
     scene.assert_no_leaks();
     drop(client);
     scene.close();
+}
+
+/// Another program changes, and removes, the device of clients.
+fn meddle(scene: &Scene, client: &WireGuardClient) {
+    scene.sh(GATEWAY, "ip link set ringway-wg0 mtu 1300");
+    eventually("the MTU", 10, || {
+        scene
+            .sh(GATEWAY, "ip link show ringway-wg0")
+            .contains("mtu 1420")
+    });
+
+    scene.sh(GATEWAY, "ip link delete ringway-wg0");
+    eventually("the way to a member", 10, || client.pings("10.10.0.11"));
+    scene.ping_until(HOST, ADDRESS, Family::V4, &Outcome::Reply, LIMIT);
+    scene.ping_until(HOST, ADDRESS_V6, Family::V6, &Outcome::Reply, LIMIT);
 }
 
 /// The former key is refused at once; the private keys are in no file of the gateway.

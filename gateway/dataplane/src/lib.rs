@@ -78,6 +78,7 @@ mod udp;
 mod unrouted;
 
 pub use admit::{admit, admit_from_node};
+pub use answers::Unreachable;
 pub use counters::{Counters, Counts, DropReason};
 pub use dataplane::{Dataplane, Shared};
 pub use egress::{route, route_to_node};

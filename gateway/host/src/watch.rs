@@ -8,6 +8,7 @@
 
 mod asked;
 mod authors;
+mod device;
 mod events;
 mod foreign;
 mod held;

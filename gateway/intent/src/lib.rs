@@ -29,4 +29,4 @@ pub use remedy::Remedy;
 pub use routes::{RoutePlan, RouteState, Tunnelled, plan_closed_routes, plan_routes, tunnelled};
 pub use scope::Scope;
 pub use situation::{Situation, held};
-pub use thing::{Checked, Finding, Missing, Restoration, Thing};
+pub use thing::{Checked, Finding, Missing, Restoration, Thing, TunDevice};

@@ -16,16 +16,34 @@ pub enum Thing {
     Rule,
     /// The routes of our routing table.
     Routes,
-    /// The MTU of the TUN device.
-    Mtu,
-    /// The interface group of the TUN device.
-    Group,
-    /// The length of the TUN device's queue.
-    Queue,
+    /// The MTU of a TUN device.
+    Mtu(TunDevice),
+    /// The interface group of a TUN device.
+    Group(TunDevice),
+    /// The length of a TUN device's queue.
+    Queue(TunDevice),
     /// An address of the TUN device.
     Address(IpAddr),
     /// A kernel setting, with dots.
     Setting(String),
+}
+
+/// One of the daemon's TUN devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TunDevice {
+    /// That of the tunnels.
+    Tunnels,
+    /// That of WireGuard clients.
+    Clients,
+}
+
+impl fmt::Display for TunDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TunDevice::Tunnels => "the TUN device",
+            TunDevice::Clients => "the device of WireGuard clients",
+        })
+    }
 }
 
 impl Thing {
@@ -35,9 +53,9 @@ impl Thing {
             Thing::Table => "table",
             Thing::Rule => "rule",
             Thing::Routes => "routes",
-            Thing::Mtu => "mtu",
-            Thing::Group => "group",
-            Thing::Queue => "queue",
+            Thing::Mtu(_) => "mtu",
+            Thing::Group(_) => "group",
+            Thing::Queue(_) => "queue",
             Thing::Address(_) => "address",
             Thing::Setting(_) => "setting",
         }
@@ -50,9 +68,9 @@ impl fmt::Display for Thing {
             Thing::Table => f.write_str("nftables table"),
             Thing::Rule => f.write_str("ip rule"),
             Thing::Routes => f.write_str("routes"),
-            Thing::Mtu => f.write_str("MTU of the TUN device"),
-            Thing::Group => f.write_str("group of the TUN device"),
-            Thing::Queue => f.write_str("queue of the TUN device"),
+            Thing::Mtu(device) => write!(f, "MTU of {device}"),
+            Thing::Group(device) => write!(f, "group of {device}"),
+            Thing::Queue(device) => write!(f, "queue of {device}"),
             Thing::Address(address) => write!(f, "address {address} of the TUN device"),
             Thing::Setting(key) => f.write_str(key),
         }

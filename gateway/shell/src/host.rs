@@ -288,7 +288,7 @@ fn remedy(missing: &Missing) -> Remedy {
         Thing::Address(_) => {
             Remedy::command("ip address   # what the device has; it is tried again every second")
         }
-        Thing::Mtu | Thing::Group | Thing::Queue => Remedy::command(
+        Thing::Mtu(_) | Thing::Group(_) | Thing::Queue(_) => Remedy::command(
             "ip -details link   # what the device has; it is tried again every second",
         ),
     }

@@ -220,6 +220,9 @@ pub struct DaemonReport {
     pub endpoints: Vec<String>,
     /// Addresses of its DNS server.
     pub dns: Vec<String>,
+    /// What the host of an attached node asks for the consortium's names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<String>,
 }
 
 /// The result of a reload.
@@ -324,6 +327,9 @@ pub struct TunnelReport {
     pub tx_bytes: u64,
     /// Opened bytes received, including headers.
     pub rx_bytes: u64,
+    /// When a WireGuard client was heard of last, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<String>,
     /// Packets from it that belong to no flow known here, and that were handed over to a sibling.
     #[serde(default)]
     pub handed_over: u64,

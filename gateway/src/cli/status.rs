@@ -4,7 +4,7 @@ mod drops;
 mod grid;
 mod natural;
 mod screen;
-mod sections;
+pub(super) mod sections;
 mod text;
 mod tunnels;
 

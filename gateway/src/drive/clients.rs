@@ -39,12 +39,15 @@ impl Drive {
             |since| Instant::now().saturating_duration_since(since),
         );
         let is_up = status.is_some_and(|status| status.is_up);
+        let heard = status.and_then(|status| status.last_received);
+        let heard = heard.map(|heard| Instant::now().saturating_duration_since(heard));
         let remote = status.and_then(|status| status.remote);
 
         TunnelReport {
             peer: ringway_config::GatewayId::of_node(name, org).to_string(),
             org: org.to_string(),
             wireguard: true,
+            heard: heard.map(|ago| rfc3339(SystemTime::now() - ago)),
             address: remote.map(|remote| remote.to_string()),
             age_s: age.as_secs(),
             state: if is_up { "up" } else { "down" }.into(),

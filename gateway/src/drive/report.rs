@@ -51,7 +51,10 @@ impl Drive {
             gateway: self.in_force.config().id.to_string(),
             state: String::new(),
             site,
-            daemon: DaemonReport::of(self.in_force.config(), self.started),
+            daemon: DaemonReport {
+                resolver: self.in_force.resolver_line(),
+                ..DaemonReport::of(self.in_force.config(), self.started)
+            },
             role: Some(self.ha.report()),
             last_reload: self.reloads.last().cloned(),
             tunnels,
@@ -123,6 +126,7 @@ impl Drive {
         let expires = tunnel.conn.and_then(|conn| self.shell.expires(conn));
 
         TunnelReport {
+            heard: None,
             org: tunnel.peer.org.to_string(),
             address: address.map(|address| address.to_string()),
             endpoints,

@@ -91,7 +91,7 @@ impl Kernel {
         }
         let plan = answers.plan(&situation);
         let clients_index = clients.as_ref().map(|clients| clients.index.clone());
-        let indices = (index.clone(), clients_index);
+        let indices = (index.clone(), clients_index.clone());
         let routes = install_routes(prepared, &plan, indices, files).await?;
         let device = Device {
             name: config.tun.clone(),
@@ -105,6 +105,15 @@ impl Kernel {
             TUNNEL_MTU,
             tun::settings(&config.tun),
         )?;
+        if let (Some(wireguard), Some(index)) = (&config.wireguard, clients_index) {
+            let settings = tun::settings(&wireguard.tun);
+            held.add_clients(
+                wireguard.tun.as_str(),
+                index,
+                ringway_wireguard::MTU,
+                settings,
+            );
+        }
         if let Some(attach) = &config.attach {
             held.set_addresses(attach.addresses.clone());
             held.give_addresses().await?;

@@ -15,6 +15,25 @@ use crate::counts::Counts;
 /// Reject-After-Time).
 pub(crate) const SESSION_LIFETIME: Duration = Duration::from_secs(180);
 
+/// A client that is there answers a handshake within this time (the WireGuard paper, section 6.1:
+/// Rekey-Timeout).
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// After a restart of the gateway, a client's keep-alives bring it back within this time. Until
+/// then its connections may go on.
+const RETURN: Duration = Duration::from_secs(60);
+
+/// Whether a client is absent.
+pub(crate) enum Absence {
+    /// It is here, or that is not known yet.
+    None,
+    /// It is absent.
+    Known {
+        /// For so long that its connections are over.
+        is_long: bool,
+    },
+}
+
 pub(crate) struct Client {
     pub(crate) key: WireGuardKey,
     pub(crate) tunn: Tunn,
@@ -22,6 +41,8 @@ pub(crate) struct Client {
     path: Option<Path>,
     /// When that packet arrived.
     last_received: Option<Instant>,
+    /// While it is down: when the first packet was to go to it.
+    missed: Option<Instant>,
     /// When it last sent anything other than a keep-alive.
     last_used: Option<Instant>,
     /// When it came up.
@@ -58,6 +79,7 @@ impl Client {
             key,
             tunn,
             path: None,
+            missed: None,
             last_received: None,
             last_used: None,
             since: None,
@@ -69,6 +91,7 @@ impl Client {
 
     /// Records an authenticated datagram of `len` bytes that arrived along `path`.
     pub(crate) fn on_received(&mut self, path: Path, len: usize, now: Instant) {
+        self.missed = None;
         if !self.is_up(now) {
             self.since = Some(now);
             self.last_used = Some(now);
@@ -91,6 +114,23 @@ impl Client {
     pub(crate) fn is_up(&self, now: Instant) -> bool {
         self.last_received
             .is_some_and(|heard| now < heard + SESSION_LIFETIME)
+    }
+
+    /// Whether it is absent. Called for each packet to it.
+    pub(crate) fn absence(&mut self, now: Instant) -> Absence {
+        if self.is_up(now) {
+            return Absence::None;
+        }
+
+        let since = *self.missed.get_or_insert(now);
+        let patience = if self.path.is_some() { ANSWER } else { RETURN };
+        let is_long = since + patience <= now;
+        // Where its endpoint is known, a handshake finds out first.
+        if self.path.is_some() && !is_long {
+            Absence::None
+        } else {
+            Absence::Known { is_long }
+        }
     }
 
     /// The path to its current endpoint; none before its first packet.

@@ -12,9 +12,9 @@ use gotatun::packet::{Packet, WgKind};
 use gotatun::tun::MtuWatcher;
 use gotatun::x25519::PublicKey;
 use ringway_config::{Node, NodeName, Prefix, WireGuardKey};
-use ringway_dataplane::{Path, Snapshot, admit_from_node, route_to_node};
+use ringway_dataplane::{Path, Snapshot, Unreachable, admit_from_node, route_to_node};
 
-use crate::client::{Client, ClientStatus};
+use crate::client::{Absence, Client, ClientStatus};
 use crate::counts::Counts;
 use crate::handshakes::{Handshakes, Verdict};
 use crate::key::PrivateKey;
@@ -44,6 +44,7 @@ pub struct Engine {
     handshakes: Handshakes,
     /// Drops that belong to no client.
     counts: Counts,
+    unreachable: Unreachable,
     mtu: MtuWatcher,
 }
 
@@ -63,6 +64,7 @@ impl Engine {
             sources: Sources::default(),
             indices: IndexTable::from_os_rng(),
             counts: Counts::default(),
+            unreachable: Unreachable::new(),
             mtu: MtuWatcher::new(MTU),
         }
     }
@@ -200,8 +202,15 @@ impl Engine {
         }
     }
 
-    /// Handles a packet from the TUN device, which the kernel has routed to a client.
-    pub fn handle_packet(&mut self, tables: &Snapshot, packet: &[u8], output: &mut impl Output) {
+    /// Handles a packet from the TUN device, which the kernel has routed to a client. Answers its
+    /// sender while the client is absent.
+    pub fn handle_packet(
+        &mut self,
+        tables: &Snapshot,
+        packet: &[u8],
+        now: Instant,
+        output: &mut impl Output,
+    ) {
         let destination = match route_to_node(tables, packet) {
             Ok(destination) => destination,
             Err(reason) => return self.counts.add(reason.name()),
@@ -211,6 +220,11 @@ impl Engine {
         let (Some(name), Some(client)) = (name, client) else {
             return self.counts.add("no_route");
         };
+        if let Absence::Known { is_long } = client.absence(now)
+            && let Some(answer) = self.unreachable.answer(packet, is_long, now)
+        {
+            output.write(&answer);
+        }
         // The client's endpoint is unknown until its first packet: it has to start the session.
         if client.path().is_none() {
             return client.counts.add("no_session");

@@ -261,9 +261,11 @@ impl Worker {
                 return;
             };
             match device.recv(buffer) {
-                Ok(len) => self
-                    .engine
-                    .handle_packet(&tables, &buffer[..len], &mut self.kernel),
+                Ok(len) => {
+                    let packet = &buffer[..len];
+                    self.engine
+                        .handle_packet(&tables, packet, Instant::now(), &mut self.kernel);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {

@@ -1,38 +1,30 @@
-//! [`Held`]: compares and restores the TUN device's MTU, interface group and queue length, and the
-//! kernel settings that the daemon needs.
+//! [`Held`]: the TUN devices, their addresses, and the kernel settings that the daemon needs:
+//! compared, and restored.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::AtomicU32;
 
-use ringway_intent::{Checked, Missing, Restoration, Thing};
-use rtnetlink::LinkUnspec;
+use ringway_intent::{Checked, Missing, Restoration, Thing, TunDevice};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
-use rtnetlink::packet_route::link::LinkAttribute;
 
+use super::device::Device;
 use crate::netlink::{self, Netlink};
 use crate::sysctl::{self, Setting};
-use crate::tun::{self, TUN_GROUP};
 use crate::virtual_address;
-
-/// The smallest MTU at which the kernel keeps IPv6 on a device (RFC 8200, section 5).
-const LEAST_MTU_V6: u32 = 1280;
 
 /// See the head of this file.
 #[derive(Debug)]
 pub struct Held {
     netlink: Netlink,
-    /// The TUN's interface index, which changes when the device is re-created.
-    tun: Arc<AtomicU32>,
-    name: String,
-    mtu: u32,
-    /// The greatest length of the device's queue so far: the data plane may have increased it.
-    queue: Queue,
-    /// Addresses that the device must have, on an attached node.
+    tun: Device,
+    /// That of WireGuard clients.
+    clients: Option<Device>,
+    /// Addresses of an attached node, which the TUN device has.
     addresses: Vec<IpAddr>,
-    /// The device's settings.
+    /// The devices'.
     settings: Vec<Setting>,
     forwarding: Vec<Setting>,
     /// Settings that were right at some time. With a read-only `/proc/sys`, the device's settings
@@ -40,21 +32,6 @@ pub struct Held {
     right: BTreeSet<String>,
     /// Forwarding is switched off on purpose.
     is_closed: bool,
-}
-
-/// The queue of a device.
-#[derive(Debug, Default)]
-struct Queue {
-    /// The device's interface index.
-    index: u32,
-    length: u32,
-}
-
-/// The current state of the device.
-struct Link {
-    mtu: u32,
-    group: u32,
-    queue: u32,
 }
 
 impl Held {
@@ -67,10 +44,8 @@ impl Held {
     ) -> io::Result<Held> {
         Ok(Held {
             netlink: Netlink::open()?,
-            tun,
-            name: name.to_owned(),
-            mtu: mtu.into(),
-            queue: Queue::default(),
+            tun: Device::new(TunDevice::Tunnels, name, tun, mtu),
+            clients: None,
             addresses: Vec::new(),
             settings,
             forwarding: Vec::new(),
@@ -79,14 +54,26 @@ impl Held {
         })
     }
 
-    /// Sets the addresses that the device must have.
+    /// Compares the device of WireGuard clients, too.
+    pub fn add_clients(
+        &mut self,
+        name: &str,
+        index: Arc<AtomicU32>,
+        mtu: u16,
+        settings: Vec<Setting>,
+    ) {
+        self.clients = Some(Device::new(TunDevice::Clients, name, index, mtu));
+        self.settings.extend(settings);
+    }
+
+    /// The device is to have these addresses.
     pub fn set_addresses(&mut self, addresses: Vec<IpAddr>) {
         self.addresses = addresses;
     }
 
     /// Adds missing addresses to the device. [`Held::check`] retries those that the kernel refuses.
     pub async fn give_addresses(&self) -> io::Result<()> {
-        let index = self.tun.load(Relaxed);
+        let index = self.tun.index();
         for address in self.missing_addresses(index).await? {
             self.add_address(index, address).await?;
         }
@@ -101,8 +88,10 @@ impl Held {
     /// Compares everything, and restores what differs, except things in `leave`.
     pub async fn check(&mut self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
         checked.forwards_for_us = self.forwarding.iter().any(|setting| setting.is_closable);
-        // First, because with a small MTU the kernel has no IPv6 settings for the device.
-        self.check_device(leave, checked).await;
+        // First: with a small MTU, the kernel has no IPv6 settings for the device.
+        for device in [&mut self.tun].into_iter().chain(&mut self.clients) {
+            device.check(&self.netlink, leave, checked).await;
+        }
 
         self.check_addresses(leave, checked).await;
 
@@ -128,57 +117,9 @@ impl Held {
         }
     }
 
-    async fn check_device(&mut self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
-        let index = self.tun.load(Relaxed);
-        // If the device is gone, it is re-created with the right values.
-        let Ok(Some(link)) = self.read_link(index).await else {
-            return;
-        };
-
-        let device = &self.name;
-        if link.mtu != self.mtu {
-            let found = if link.mtu < LEAST_MTU_V6 {
-                format!("{}, which ends IPv6 on it", link.mtu)
-            } else {
-                link.mtu.to_string()
-            };
-            let name = format!("MTU {} of {device}", self.mtu);
-            let wanted = LinkAttribute::Mtu(self.mtu);
-            let restored = self.restore(&Thing::Mtu, index, wanted, leave).await;
-            note(Thing::Mtu, name, found, restored, checked);
-        }
-        if link.group != TUN_GROUP {
-            let name = format!("group {TUN_GROUP} of {device}");
-            let wanted = LinkAttribute::Group(TUN_GROUP);
-            let restored = self.restore(&Thing::Group, index, wanted, leave).await;
-            note(
-                Thing::Group,
-                name,
-                link.group.to_string(),
-                restored,
-                checked,
-            );
-        }
-
-        let length = self.queue.longest(index, link.queue);
-        // A longer queue is left alone, since the data plane may have increased it.
-        if link.queue < length {
-            let name = format!("queue of {length} packets of {device}");
-            let wanted = LinkAttribute::TxQueueLen(length);
-            let restored = self.restore(&Thing::Queue, index, wanted, leave).await;
-            note(
-                Thing::Queue,
-                name,
-                link.queue.to_string(),
-                restored,
-                checked,
-            );
-        }
-    }
-
-    /// Also for a re-created device, which has no addresses.
+    /// Also after the device was re-created, which has none.
     async fn check_addresses(&self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
-        let index = self.tun.load(Relaxed);
+        let index = self.tun.index();
         let Ok(missing) = self.missing_addresses(index).await else {
             return;
         };
@@ -191,7 +132,7 @@ impl Held {
                 let added = self.add_address(index, address).await;
                 added.map_err(|error| error.to_string())
             };
-            let name = format!("address {address} of {}", self.name);
+            let name = format!("address {address} of {}", self.tun.name());
             note(thing, name, "gone".to_owned(), restored, checked);
         }
     }
@@ -219,33 +160,6 @@ impl Held {
         attributes.push(AddressAttribute::Flags(flags));
 
         netlink::answer(request.execute()).await
-    }
-
-    async fn read_link(&self, index: u32) -> io::Result<Option<Link>> {
-        let request = self.netlink.handle().link().get().match_index(index);
-        let links = netlink::dump(request.execute()).await?;
-
-        Ok(links.first().map(|link| Link::read(&link.attributes)))
-    }
-
-    /// Sets `wanted` on the device, unless `thing` is in `leave`.
-    async fn restore(
-        &self,
-        thing: &Thing,
-        index: u32,
-        wanted: LinkAttribute,
-        leave: &BTreeSet<Thing>,
-    ) -> Result<(), String> {
-        if leave.contains(thing) {
-            return Err("it is changed again and again".to_owned());
-        }
-
-        let link = LinkUnspec::new_with_index(index)
-            .append_extra_attribute(wanted)
-            .build();
-        netlink::answer(self.netlink.handle().link().set(link).execute())
-            .await
-            .map_err(|error| error.to_string())
     }
 
     fn check_setting(&mut self, setting: &Setting, leave: &BTreeSet<Thing>, checked: &mut Checked) {
@@ -276,40 +190,7 @@ impl Held {
     }
 }
 
-impl Queue {
-    /// The greatest queue length that device `index` has had.
-    fn longest(&mut self, index: u32, now: u32) -> u32 {
-        if self.index != index {
-            self.index = index;
-            self.length = tun::QUEUE;
-        }
-
-        self.length = self.length.max(now);
-        self.length
-    }
-}
-
-impl Link {
-    fn read(attributes: &[LinkAttribute]) -> Link {
-        let mut link = Link {
-            mtu: 0,
-            group: 0,
-            queue: 0,
-        };
-
-        for attribute in attributes {
-            match attribute {
-                LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
-                LinkAttribute::Group(group) => link.group = *group,
-                LinkAttribute::TxQueueLen(length) => link.queue = *length,
-                _ => {}
-            }
-        }
-        link
-    }
-}
-
-fn note(
+pub(super) fn note(
     thing: Thing,
     name: String,
     found: String,

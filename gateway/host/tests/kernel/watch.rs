@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use ringway_config::Routes as Numbers;
 use ringway_host::sysctl::Setting;
-use ringway_host::tun::open_tun;
+use ringway_host::tun::{self, create_plain_tun, open_tun, raise_tun};
 use ringway_host::watch::Held;
-use ringway_intent::{Checked, Thing};
+use ringway_intent::{Checked, Thing, TunDevice};
 
 use crate::namespace::Namespace;
 use crate::tun_name;
 
 const FORWARDING: &str = "net/ipv4/conf/eth0/forwarding";
+
+const MTU: Thing = Thing::Mtu(TunDevice::Tunnels);
 
 pub(crate) const NUMBERS: Numbers = Numbers {
     table: 4600,
@@ -96,20 +98,61 @@ fn device_and_settings_are_restored_and_what_is_left_is_reported() {
         }
 
         meddle();
-        let checked = check(&mut held, &[Thing::Mtu]).await;
-        assert_eq!(checked.missing[0].thing, Thing::Mtu);
+        let checked = check(&mut held, &[MTU]).await;
+        assert_eq!(checked.missing[0].thing, MTU);
         assert_eq!(checked.restored.len(), 3);
         set("0");
         let left = Thing::Setting(FORWARDING.replace('/', "."));
-        let checked = check(&mut held, &[Thing::Mtu, left]).await;
+        let checked = check(&mut held, &[MTU, left]).await;
         assert_eq!(checked.missing.len(), 2);
         assert!(!forwards());
 
         // Closed on purpose: no look opens it.
         held.switch_forwarding(false);
-        assert!(check(&mut held, &[Thing::Mtu]).await.restored.is_empty());
+        assert!(check(&mut held, &[MTU]).await.restored.is_empty());
         assert!(!forwards());
         held.switch_forwarding(true);
         assert!(forwards());
+    });
+}
+
+#[test]
+fn the_device_of_wireguard_clients_is_restored_like_the_other() {
+    let namespace = gateway();
+    let name = "ringway-wg0".parse().unwrap();
+    let devices = || {
+        let (tun, index) = open_tun(&tun_name(), 1440, 1).unwrap();
+        let clients = create_plain_tun(&name, 1420).unwrap();
+        let clients_index = raise_tun(&name, &clients).unwrap();
+        (tun, index, clients, clients_index)
+    };
+    let (_tun, index, _clients, clients_index) = namespace.enter(devices);
+    const DISABLED: &str = "/proc/sys/net/ipv6/conf/ringway-wg0/disable_ipv6";
+
+    namespace.wait(|| async {
+        let mut held = Held::open("ringway0", Arc::new(index.into()), 1440, Vec::new()).unwrap();
+        let settings = tun::settings(&name);
+        held.add_clients(
+            name.as_str(),
+            Arc::new(clients_index.into()),
+            1420,
+            settings,
+        );
+        assert_eq!(check(&mut held, &[]).await, Checked::default());
+
+        namespace.ip("link set ringway-wg0 mtu 1300 group 0");
+        fs::write(DISABLED, "1").unwrap();
+        let names: Vec<_> = check(&mut held, &[]).await.restored;
+        let names: Vec<_> = names.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "MTU 1420 of ringway-wg0",
+                "group 1381450073 of ringway-wg0",
+                "net.ipv6.conf.ringway-wg0.disable_ipv6 = 0",
+            ]
+        );
+        assert_eq!(fs::read_to_string(DISABLED).unwrap(), "0\n");
+        assert!(namespace.ip("link show ringway-wg0").contains("mtu 1420"));
     });
 }

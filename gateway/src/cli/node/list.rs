@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::add::gateway;
 use crate::admin::report::TunnelReport;
 use crate::admin::{Report, socket};
+use crate::cli::status::sections::bytes;
 use crate::cli::table::Table;
 use crate::cli::{Failure, Shown, answer, answer_json};
 
@@ -30,6 +31,14 @@ struct NodeReport {
     since: Option<String>,
     /// The node's current endpoint.
     address: Option<String>,
+    /// When a WireGuard client was heard of last, RFC 3339.
+    heard: Option<String>,
+    /// Sent to it since the gateway started, on the wire.
+    sent_bytes: Option<u64>,
+    /// Received from it.
+    received_bytes: Option<u64>,
+    /// Prefixes that it claims and that are not its own, and why they are refused.
+    refused: Vec<(String, String)>,
 }
 
 /// Runs `ringway node list`, or `show` for the node `only`.
@@ -62,6 +71,10 @@ pub(super) fn run(shown: &Shown, only: Option<&NodeName>) -> Result<ExitCode, Fa
         return answer("No node is attached here; add one with ringway node add\n");
     }
 
+    if only.is_some() {
+        return answer(reports.iter().map(shown_alone).collect::<String>());
+    }
+
     let mut table = Table::new(["NODE", "KIND", "PREFIXES", "STATE", "SINCE", "ADDRESS"]);
     for node in nodes {
         table.row([
@@ -74,6 +87,32 @@ pub(super) fn run(shown: &Shown, only: Option<&NodeName>) -> Result<ExitCode, Fa
         ]);
     }
     answer(table)
+}
+
+/// Everything about one node.
+fn shown_alone(node: &NodeReport) -> String {
+    let state = match &node.since {
+        Some(since) => format!("{} since {since}", node.state),
+        None => node.state.clone(),
+    };
+    let moved = node.sent_bytes.zip(node.received_bytes);
+    let moved =
+        moved.map(|(sent, received)| format!("{} sent, {} received", bytes(sent), bytes(received)));
+    let refused = node.refused.iter();
+    let refused = refused.map(|(prefix, why)| ("refused", Some(format!("{prefix}: {why}"))));
+
+    let facts = [
+        ("node", Some(format!("{} ({})", node.name, node.kind))),
+        ("prefixes", Some(node.prefixes.join(", "))),
+        ("state", Some(state)),
+        ("address", node.address.clone()),
+        ("heard", node.heard.clone()),
+        ("packets", moved),
+    ];
+    let facts = facts.into_iter().chain(refused);
+    facts
+        .filter_map(|(name, value)| Some(format!("{name:<10}{}\n", value?)))
+        .collect()
 }
 
 fn describe(node: &Node, id: &str, report: Option<&Report>) -> NodeReport {
@@ -91,5 +130,14 @@ fn describe(node: &Node, id: &str, report: Option<&Report>) -> NodeReport {
         state: tunnel.map_or_else(|| "unknown".to_owned(), |tunnel| tunnel.state.clone()),
         since: tunnel.map(|tunnel| tunnel.since.clone()),
         address: tunnel.and_then(|tunnel| tunnel.address.clone()),
+        heard: tunnel.and_then(|tunnel| tunnel.heard.clone()),
+        sent_bytes: tunnel.map(|tunnel| tunnel.tx_bytes),
+        received_bytes: tunnel.map(|tunnel| tunnel.rx_bytes),
+        refused: tunnel.map_or_else(Vec::new, |tunnel| {
+            let refused = tunnel.refused.iter();
+            refused
+                .map(|(prefix, why)| (prefix.clone(), why.clone()))
+                .collect()
+        }),
     }
 }

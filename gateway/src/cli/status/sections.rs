@@ -310,7 +310,7 @@ pub(super) fn counted(counts: &BTreeMap<String, u64>) -> String {
 }
 
 /// In units of 1000, as usual for networks.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(in crate::cli) fn bytes(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
         1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),

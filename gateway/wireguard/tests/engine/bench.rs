@@ -146,10 +146,16 @@ impl Bench {
 
     /// The datagrams that leave when the kernel routes this packet to the device.
     pub(crate) fn route(&mut self, packet: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.route_and_answer(packet).datagrams
+    }
+
+    /// Likewise, with the answers to its sender.
+    pub(crate) fn route_and_answer(&mut self, packet: &[u8]) -> Left {
         let mut left = Left::default();
 
-        self.engine.handle_packet(&self.tables, packet, &mut left);
-        left.datagrams
+        self.engine
+            .handle_packet(&self.tables, packet, self.now, &mut left);
+        left
     }
 
     /// How often a packet of node `name` was dropped for this reason.

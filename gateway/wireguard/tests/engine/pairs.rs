@@ -1,5 +1,7 @@
 //! Who reaches whom, and for how long.
 
+use std::time::Duration;
+
 use gotatun::packet::{Packet, WgKind};
 
 use crate::bench::{Bench, key, node, packet};
@@ -74,6 +76,69 @@ fn packets_leave_to_the_client_that_has_the_address_and_wait_for_its_session() {
     assert!(bench.route(&packet(DAEMON, PHONE)).is_empty());
     assert!(bench.route(&packet(MEMBER, DAEMON)).is_empty());
     assert!(bench.route(&packet(MEMBER, HERE)).is_empty());
+}
+
+/// A TCP segment of a member's host to the phone.
+fn segment(flags: u8) -> Vec<u8> {
+    let mut segment = packet(MEMBER, PHONE);
+    segment[3] = 40;
+    segment[9] = 6;
+    segment.resize(20, 0);
+    segment.extend([0x9c, 0x40, 0x1b, 0x8b, 0, 0, 0, 1, 0, 0, 0, 0]);
+    segment.extend([0x50, flags, 0, 0, 0, 0, 0, 0]);
+    segment
+}
+
+/// Protocol, type and code of the answer to the sender; for TCP, its flags.
+fn answer(bench: &mut Bench, packet: &[u8]) -> Option<[u8; 3]> {
+    let answer = bench.route_and_answer(packet).packets;
+    let answer = answer.first()?;
+    assert_eq!(answer[12..16], packet[16..20], "as from the phone");
+    assert_eq!(answer[16..20], packet[12..16]);
+
+    Some(match answer[9] {
+        6 => [6, 0, answer[33]],
+        protocol => [protocol, answer[20], answer[21]],
+    })
+}
+
+#[test]
+fn the_sender_to_an_absent_client_is_answered() {
+    const UNREACHABLE: Option<[u8; 3]> = Some([1, 3, 1]);
+    const SYN: u8 = 2;
+    const RST: u8 = 4;
+    const ACK: u8 = 16;
+    let mut bench = Bench::new(&nodes());
+
+    // It has not been heard of since the start, and may have connections.
+    let start = bench.now;
+    assert_eq!(answer(&mut bench, &packet(MEMBER, PHONE)), UNREACHABLE);
+    assert_eq!(answer(&mut bench, &packet(HERE, PHONE)), UNREACHABLE);
+    assert_eq!(answer(&mut bench, &segment(SYN)), Some([6, 0, RST | ACK]));
+    assert_eq!(answer(&mut bench, &segment(ACK)), None);
+    bench.now = start + Duration::from_secs(60);
+    assert_eq!(answer(&mut bench, &segment(ACK)), Some([6, 0, RST]));
+    // What may not reach it is not answered.
+    assert_eq!(answer(&mut bench, &packet(DAEMON, PHONE)), None);
+
+    bench.client(&key(1), 1);
+    assert_eq!(answer(&mut bench, &packet(MEMBER, PHONE)), None);
+
+    // It falls silent: a handshake finds out whether it is there.
+    bench.now += Duration::from_secs(180);
+    assert_eq!(answer(&mut bench, &packet(MEMBER, PHONE)), None);
+    bench.now += Duration::from_secs(5);
+    assert_eq!(answer(&mut bench, &packet(MEMBER, PHONE)), UNREACHABLE);
+    assert_eq!(answer(&mut bench, &segment(ACK)), Some([6, 0, RST]));
+    bench.client(&key(1), 2);
+    assert_eq!(answer(&mut bench, &packet(MEMBER, PHONE)), None);
+
+    let mut given = 0;
+    let mut bench = Bench::new(&nodes());
+    for _ in 0..2000 {
+        given += usize::from(answer(&mut bench, &packet(MEMBER, PHONE)).is_some());
+    }
+    assert_eq!(given, 500, "so many in a second");
 }
 
 #[test]
