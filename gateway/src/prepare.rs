@@ -28,7 +28,7 @@ use crate::names::lint::lint;
 use crate::policy::{Judge, TestResults};
 use crate::quic::endpoint::EndpointKeys;
 use crate::state::{NewestLists, modes};
-use crate::wireguard;
+use crate::{resolver, wireguard};
 
 /// The result: a gateway's files, read and checked.
 #[derive(Debug)]
@@ -157,6 +157,8 @@ pub async fn prepare_at(path: &Path, mut known: Known, now: UnixTime) -> Result<
     hints.extend(config.never_met());
     hints.extend(config.unused_transit());
     hints.extend(config.lonely_ha());
+    hints.extend(config.not_accepted());
+    hints.extend(resolver::doubtful(&config));
     hints.extend(EndpointKeys::exposed(&config.state_dir));
     hints.extend(wireguard::exposed(&config.state_dir));
     hints.extend(modes::exposed(&config.state_dir));

@@ -9,31 +9,33 @@
 //!
 //! Servers of gateways with a tunnel come first, and of these the ones that most gateways offer,
 //! such as a virtual address. A server that does not answer costs each query a second or more.
+//!
+//! Changes by other programs are restored within a second, like those of kernel settings: a DHCP
+//! client writes the file with each lease.
+
+mod file;
+mod pace;
+mod resolved;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::net::IpAddr;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use anyhow::{Context as _, bail};
-use ringway_config::{Config, GatewayName, NodeResolver};
+use ringway_config::{Config, Fault, GatewayName, NodeResolver, Place};
 
 use crate::attention::Attention;
+use pace::Pace;
+use resolved::Mark;
 
 /// The name of the finding.
 const NAME: &str = "resolver";
 const REMEDY: &str = "correct [dns] resolver in node.toml, or write resolver = \"none\"";
-
-/// The lines before and after ours in a file.
-const BEGIN: &str = "# ringway: the next lines are those of the consortium's gateways";
-const END: &str = "# ringway: end";
-
-/// Number of our servers in a file. glibc uses three at most (resolv.conf(5), MAXNS); the last one
-/// is left to a server that the host used before, which knows all other names.
-const IN_A_FILE: usize = 2;
+const FIGHT: &str = "resolver fight";
+const PEACE: &str = "have the other program leave it alone, or write resolver = \"none\" in \
+                     node.toml and have that program ask the gateways";
 
 /// The servers that gateways offer this host. Clones share it, because changes block and run off
 /// the loop, one at a time.
@@ -49,6 +51,18 @@ struct Known {
     offered: BTreeMap<GatewayName, BTreeSet<IpAddr>>,
     /// Gateways without a tunnel.
     lost: BTreeSet<GatewayName>,
+    /// The settings applied last.
+    applied: Option<Applied>,
+    pace: Pace,
+}
+
+/// The settings that the host has.
+#[derive(Clone)]
+struct Applied {
+    config: Arc<Config>,
+    servers: Vec<IpAddr>,
+    /// Detects changes at systemd-resolved.
+    mark: Option<Mark>,
 }
 
 /// How many gateways offer a server.
@@ -76,8 +90,14 @@ impl Resolver {
     }
 
     /// Configures the host to ask the gateways of `config`. Blocks.
-    pub fn apply(&self, config: &Config, attention: &Attention) {
+    pub fn apply(&self, config: &Arc<Config>, attention: &Attention) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+
+        // If the file of before is another one, restore it.
+        let former = self.known().applied.take();
+        if let Some(former) = former.filter(|former| former.resolver() != resolver_of(config)) {
+            set(&former.config, &[], attention);
+        }
 
         let gateways = &config.own.gateways;
         let servers = self.known().servers(
@@ -86,13 +106,60 @@ impl Resolver {
             |server| is_taken(config, server),
         );
         set(config, &servers, attention);
+        self.known().applied = Some(Applied::now(config, servers));
+    }
+
+    /// Restores the settings if another program has changed them. Blocks.
+    pub fn restore(&self, attention: &Attention, now: Instant) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(applied) = self.known().applied.clone() else {
+            return;
+        };
+        if applied.stands() {
+            if self.known().pace.is_calm(now) {
+                attention.clear(FIGHT);
+            }
+            return;
+        }
+        if !self.known().pace.may_restore(now) {
+            return;
+        }
+
+        let what = applied.what();
+        tracing::warn!(
+            reason = what,
+            "Another program changed the resolver; restored"
+        );
+        set(&applied.config, &applied.servers, attention);
+        if !self.known().pace.is_calm(now) {
+            let text = format!("another program changes {what} again and again");
+            attention.raise(FIGHT, &text, PEACE);
+        }
+        self.known().applied = Some(Applied::now(&applied.config, applied.servers));
     }
 
     /// Restores the host's former configuration. Blocks.
     pub fn withdraw(&self, config: &Config, attention: &Attention) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
 
+        self.known().applied = None;
         set(config, &[], attention);
+    }
+
+    /// The servers that the host asks, for an operator; `None` at a gateway.
+    pub fn line(&self, config: &Config) -> Option<String> {
+        config.attach.as_ref()?;
+        let known = self.known();
+        let Some(applied) = &known.applied else {
+            return Some("not set yet".to_owned());
+        };
+
+        let servers: Vec<String> = applied.servers.iter().map(IpAddr::to_string).collect();
+        Some(match (applied.resolver(), servers.as_slice()) {
+            (NodeResolver::None, _) => "left as it is".to_owned(),
+            (_, []) => "no gateway has offered a server yet".to_owned(),
+            (_, servers) => format!("{} in {}", servers.join(", "), applied.what()),
+        })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -124,15 +191,59 @@ impl Known {
     }
 }
 
-fn set(config: &Config, servers: &[IpAddr], attention: &Attention) {
-    let Some(attach) = &config.attach else {
-        return;
-    };
+impl Applied {
+    fn now(config: &Arc<Config>, servers: Vec<IpAddr>) -> Applied {
+        let is_resolved = *resolver_of(config) == NodeResolver::SystemdResolved;
 
-    let result = match &attach.resolver {
+        Applied {
+            config: config.clone(),
+            servers,
+            mark: is_resolved.then(|| Mark::of(config.tun.as_str())),
+        }
+    }
+
+    fn resolver(&self) -> &NodeResolver {
+        resolver_of(&self.config)
+    }
+
+    /// True if no other program has changed the settings.
+    fn stands(&self) -> bool {
+        match self.resolver() {
+            NodeResolver::None => true,
+            NodeResolver::File(path) => file::stands(path, &self.servers),
+            NodeResolver::SystemdResolved => {
+                let mark = Mark::of(self.config.tun.as_str());
+                // A missing device is configured once it is re-created.
+                !mark.has_device() || self.mark == Some(mark)
+            }
+        }
+    }
+
+    fn what(&self) -> String {
+        match self.resolver() {
+            NodeResolver::None => "nothing".to_owned(),
+            NodeResolver::SystemdResolved => {
+                format!("the settings of {} in systemd-resolved", self.config.tun)
+            }
+            NodeResolver::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+fn resolver_of(config: &Config) -> &NodeResolver {
+    const NONE: &NodeResolver = &NodeResolver::None;
+
+    config
+        .attach
+        .as_ref()
+        .map_or(NONE, |attach| &attach.resolver)
+}
+
+fn set(config: &Config, servers: &[IpAddr], attention: &Attention) {
+    let result = match resolver_of(config) {
         NodeResolver::None => Ok(()),
-        NodeResolver::SystemdResolved => configure_resolved(config, servers),
-        NodeResolver::File(path) => write(path, &servers[..servers.len().min(IN_A_FILE)]),
+        NodeResolver::SystemdResolved => resolved::configure(config, servers),
+        NodeResolver::File(path) => file::write(path, servers).map(drop),
     };
     match result {
         Ok(()) => attention.clear(NAME),
@@ -141,6 +252,37 @@ fn set(config: &Config, servers: &[IpAddr], attention: &Attention) {
             attention.raise(NAME, &what, REMEDY);
         }
     }
+}
+
+/// Removes our lines from the resolver's file, which a killed daemon has left there. Returns the
+/// file if it had any.
+pub fn purge(config: &Config) -> anyhow::Result<Option<PathBuf>> {
+    match resolver_of(config) {
+        NodeResolver::File(path) if path.exists() => {
+            Ok(file::write(path, &[])?.then(|| path.clone()))
+        }
+        // The settings of a device go with it.
+        _ => Ok(None),
+    }
+}
+
+/// Why the resolver that node.toml names cannot be configured.
+pub fn doubtful(config: &Config) -> Option<Fault> {
+    let message = match resolver_of(config) {
+        NodeResolver::None => return None,
+        NodeResolver::SystemdResolved if resolved::is_installed() => return None,
+        NodeResolver::SystemdResolved => {
+            "[dns] resolver is systemd-resolved, and this host does not have it (no resolvectl); \
+             install it, or write resolver = \"/etc/resolv.conf\" or \"none\""
+                .to_owned()
+        }
+        NodeResolver::File(path) => format!("[dns] resolver: {:#}", file::usable(path).err()?),
+    };
+
+    Some(Fault {
+        place: Place::whole(&config.path),
+        message,
+    })
 }
 
 fn is_taken(config: &Config, server: IpAddr) -> bool {
@@ -152,101 +294,9 @@ fn is_taken(config: &Config, server: IpAddr) -> bool {
     })
 }
 
-/// resolvectl(1): the settings of a link.
-fn configure_resolved(config: &Config, servers: &[IpAddr]) -> anyhow::Result<()> {
-    let device = config.tun.as_str();
-    if servers.is_empty() {
-        return resolvectl(&["revert", device]);
-    }
-
-    let servers: Vec<String> = servers.iter().map(IpAddr::to_string).collect();
-    let servers = servers.iter().map(String::as_str);
-    resolvectl(
-        &["dns", device]
-            .into_iter()
-            .chain(servers)
-            .collect::<Vec<_>>(),
-    )?;
-    // The tilde makes it a routing domain, not a search domain.
-    resolvectl(&["domain", device, &format!("~{}", config.own.domain)])
-}
-
-fn resolvectl(arguments: &[&str]) -> anyhow::Result<()> {
-    let output = Command::new("resolvectl")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run resolvectl")?;
-    if output.status.success() {
-        return Ok(());
-    }
-
-    let said = String::from_utf8_lossy(&output.stderr);
-    bail!("resolvectl {}: {}", arguments.join(" "), said.trim())
-}
-
-/// In place, because the file may be a mount of its own, as in a container.
-fn write(path: &Path, servers: &[IpAddr]) -> anyhow::Result<()> {
-    let shown = path.display();
-    // Another program owns the target of a link and would overwrite it.
-    if path.is_symlink() {
-        bail!("{shown} is a link, the file of another program (systemd-resolved?)");
-    }
-    let before = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-    let after = with_servers(&before, servers);
-    if after == before {
-        return Ok(());
-    }
-
-    fs::write(path, after).with_context(|| format!("cannot write {shown}"))
-}
-
-/// `text` with these servers before all others (resolv.conf(5) uses them in order).
-fn with_servers(text: &str, servers: &[IpAddr]) -> String {
-    let mut rest = String::new();
-    let mut is_ours = false;
-    for line in text.lines() {
-        match line {
-            BEGIN => is_ours = true,
-            END if is_ours => is_ours = false,
-            _ if is_ours => {}
-            _ => rest.extend([line, "\n"]),
-        }
-    }
-    if servers.is_empty() {
-        return rest;
-    }
-
-    let servers: String = servers
-        .iter()
-        .map(|server| format!("nameserver {server}\n"))
-        .collect();
-    format!("{BEGIN}\n{servers}{END}\n{rest}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_servers_stand_before_all_others_and_are_taken_out_again() {
-        let text = "search corp.example\nnameserver 192.0.2.53\n";
-        let servers = |texts: &[&str]| -> Vec<IpAddr> {
-            texts.iter().map(|text| text.parse().unwrap()).collect()
-        };
-        let one = with_servers(text, &servers(&["10.1.0.1", "fd00:1::1"]));
-        assert_eq!(
-            one,
-            format!("{BEGIN}\nnameserver 10.1.0.1\nnameserver fd00:1::1\n{END}\n{text}")
-        );
-
-        let other = with_servers(&one, &servers(&["10.1.0.2"]));
-        assert_eq!(
-            other,
-            format!("{BEGIN}\nnameserver 10.1.0.2\n{END}\n{text}")
-        );
-        assert_eq!(with_servers(&other, &servers(&[])), text);
-    }
 
     #[test]
     fn the_first_servers_are_those_that_a_tunnel_leads_to_and_most_gateways_have() {
@@ -271,20 +321,5 @@ mod tests {
         let known = resolver.known();
         let counted = known.servers(|name| *name == second, |server| server != virtual_address);
         assert_eq!(counted, ["10.1.0.2".parse::<IpAddr>().unwrap()]);
-    }
-
-    #[test]
-    fn a_link_is_left_alone() {
-        let dir = std::env::temp_dir().join(format!("ringway-resolver-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        let (target, link) = (dir.join("stub"), dir.join("resolv.conf"));
-        fs::write(&target, "nameserver 127.0.0.53\n").unwrap();
-        std::os::unix::fs::symlink(&target, &link).unwrap();
-        let refused = write(&link, &["10.1.0.1".parse().unwrap()]);
-        let text = fs::read_to_string(&target).unwrap();
-        fs::remove_dir_all(&dir).unwrap();
-
-        assert!(refused.unwrap_err().to_string().contains("is a link"));
-        assert_eq!(text, "nameserver 127.0.0.53\n");
     }
 }

@@ -67,6 +67,13 @@ fn a_host_behind_nat_reaches_every_member_and_is_reached_under_policy() {
         resolvers.contains("nameserver 10.10.1.1\n") && resolvers.ends_with("192.0.2.53\n"),
         "{resolvers}"
     );
+    // As a DHCP client does with a new lease.
+    let lease = "nameserver 192.0.2.54\n";
+    std::fs::write(node.dir().join("resolv.conf"), lease).expect("it is writable");
+    eventually("the servers again", 10, || {
+        let resolvers = node.resolvers();
+        resolvers.contains("nameserver 10.10.1.1\n") && resolvers.ends_with(lease)
+    });
     let answer = node.sh("dig +short +time=2 orderer0.org0.consortium.example @10.10.1.1");
     assert_eq!(answer, "10.10.0.11\n");
     let status = node.status();

@@ -27,6 +27,7 @@
 //! | `address-missing` | this host lacks an address of ours, or another program has its port |
 //! | `kubernetes` | names of Kubernetes Services that are not answered, or may be out of date |
 //! | `http` | metrics and health are not served |
+//! | `resolver` | this node's host does not ask for the consortium's names |
 //! | `clock` | the certificate is not valid by this clock |
 //! | `grace` | packets pass without a known connection |
 //! | `other` | see its text |

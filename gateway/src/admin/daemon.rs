@@ -32,6 +32,7 @@ impl DaemonReport {
             listen: config.listen.to_string(),
             endpoints: endpoints.map(ToString::to_string).collect(),
             dns: config.dns.listen.iter().map(ToString::to_string).collect(),
+            resolver: None,
         }
     }
 }

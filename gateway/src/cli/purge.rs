@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -15,6 +15,7 @@ use ringway_host::virtual_address::VirtualAddresses;
 use ringway_host::{routes, traces, tun};
 
 use super::{ConfigFile, Failure, answer, block_on};
+use crate::resolver;
 use traces::Traces;
 
 /// Arguments of `ringway purge`.
@@ -29,8 +30,11 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let path = &args.config.path;
     let mut ha = Ha::default();
+    let mut resolver = None;
     let (state_dir, current) = match Config::load(path) {
         Ok(config) => {
+            // Its lines are taken out once the device has proved that no daemon runs.
+            resolver = config.attach.is_some().then(|| config.clone());
             let current = Traces::of(&config, &BTreeSet::new());
             ha = config.ha;
             (config.state_dir, Some(current))
@@ -46,6 +50,9 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         let mut removed = Removed::default();
         removed.kernel(&state_dir, current).await?;
         removed.addresses(&ha).await?;
+        if let Some(config) = &resolver {
+            removed.resolver = resolver::purge(config)?;
+        }
         anyhow::Ok(removed)
     })??;
     answer(removed.to_string())
@@ -61,6 +68,8 @@ struct Removed {
     rules: usize,
     routes: usize,
     addresses: Vec<String>,
+    /// The file of an attached node's resolver, without our servers now.
+    resolver: Option<PathBuf>,
 }
 
 impl fmt::Display for Removed {
@@ -73,7 +82,9 @@ impl fmt::Display for Removed {
             .chain(self.addresses.iter().map(|one| format!("address {one}")));
         let parts: Vec<String> = parts.collect();
 
-        if parts.is_empty() && self.settings.is_empty() {
+        if let Some(path) = &self.resolver {
+            writeln!(f, "taken out of {}: the gateways' servers", path.display())?;
+        } else if parts.is_empty() && self.settings.is_empty() {
             return f.write_str("nothing of this gateway is in the kernel\n");
         }
         if !parts.is_empty() {

@@ -49,7 +49,10 @@ impl Drive {
             Effect::ApplyGuard { change, spec } => {
                 self.kernel.apply_guard(change, *spec, &self.jobs);
             }
-            Effect::CheckKernel { leave } => self.kernel.check(leave, &self.jobs),
+            Effect::CheckKernel { leave } => {
+                self.kernel.check(leave, &self.jobs);
+                self.in_force.restore_resolver(&self.jobs);
+            }
             Effect::AskKernel(inquiry) => {
                 self.kernel
                     .ask(self.in_force.config(), *inquiry, &self.jobs);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use ringway_config::{
@@ -364,6 +365,21 @@ impl InForce {
         let files = self.stored.files.clone();
 
         jobs.run_silently(move || resolver.apply(&config, files.attention()));
+    }
+
+    /// Restores what another program has changed of the host's resolver.
+    pub(super) fn restore_resolver(&self, jobs: &Jobs) {
+        if self.config.attach.is_some() {
+            let resolver = self.resolver.clone();
+            let files = self.stored.files.clone();
+
+            jobs.run_silently(move || resolver.restore(files.attention(), Instant::now()));
+        }
+    }
+
+    /// The servers that the host asks, for an operator.
+    pub(super) fn resolver_line(&self) -> Option<String> {
+        self.resolver.line(&self.config)
     }
 
     /// Restores the host's resolver before the daemon ends. Blocks for a moment.

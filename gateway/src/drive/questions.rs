@@ -139,6 +139,10 @@ impl Drive {
             return answer(reply, report, PeerVerdict::NoTunnel);
         };
         let session = self.shell.peer_session(conn);
+        // A gateway answers no question of a node.
+        if self.in_force.config().attach.is_some() {
+            return answer(reply, report, PeerVerdict::NotTold);
+        }
         if session.is_none_or(|session| session.features & POLICY_QUESTIONS == 0) {
             return answer(reply, report, PeerVerdict::Older);
         }

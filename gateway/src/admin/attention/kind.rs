@@ -57,6 +57,7 @@ kinds! {
     AddressMissing = "address-missing",
     Kubernetes = "kubernetes",
     Http = "http",
+    Resolver = "resolver",
     Grace = "grace",
     Other = "other",
 }
@@ -88,6 +89,7 @@ impl Kind {
             ("site network", Kind::SiteNetwork),
             ("kubernetes", Kind::Kubernetes),
             ("http", Kind::Http),
+            ("resolver", Kind::Resolver),
             (UNANNOUNCED, Kind::NotAnnounced),
             (ADDRESS_MISSING, Kind::AddressMissing),
         ];

@@ -75,6 +75,10 @@ impl Fix {
                 finding,
                 "the cluster's Services, or this gateway's rights there, must be corrected",
             ),
+            Kind::Resolver => no_command(
+                finding,
+                "[dns] resolver in node.toml must name what this host's programs ask",
+            ),
             Kind::Http => no_command(
                 finding,
                 "[http] listen must name a free address, or the other program be stopped",

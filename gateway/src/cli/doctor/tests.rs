@@ -146,6 +146,7 @@ fn expected(kind: Kind) -> Expected {
         | Kind::RecordsDiffer
         // The operator decides which of two programs goes.
         | Kind::Http
+        | Kind::Resolver
         // What must be done, is done in the cluster.
         | Kind::Kubernetes
         // What must be done, is done elsewhere in the site.

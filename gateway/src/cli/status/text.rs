@@ -150,9 +150,10 @@ fn head(report: &Report, screen: &Screen) -> String {
     );
 
     let uptime = tunnels::ago(daemon.uptime_s);
-    let dns = match daemon.dns.as_slice() {
-        [] => "no DNS".to_owned(),
-        dns => format!("DNS {}", dns.join(", ")),
+    let dns = match (&daemon.resolver, daemon.dns.as_slice()) {
+        (Some(resolver), _) => format!("resolver: {resolver}"),
+        (None, []) => "no DNS".to_owned(),
+        (None, dns) => format!("DNS {}", dns.join(", ")),
     };
     let dialled = match daemon.endpoints.as_slice() {
         [] => "only dials".to_owned(),
