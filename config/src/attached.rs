@@ -59,19 +59,32 @@ impl Attached<'_> {
         }
     }
 
-    fn taken(&self) -> Vec<PlacedPrefix> {
+    /// What is offered and not taken because of `accept`.
+    pub(crate) fn left_out(&self) -> Vec<Prefix> {
+        let accept = &self.attach.accept;
+        let mut left_out: Vec<Prefix> = self.offered().copied().collect();
+        left_out.retain(|offered| !accept.iter().any(|range| range.covers(offered)));
+        left_out.sort();
+        left_out.dedup();
+        left_out
+    }
+
+    /// What the gateways that count offer.
+    fn offered(&self) -> impl Iterator<Item = &Prefix> {
         let known = |name: &GatewayName| self.gateways.iter().any(|known| known.name == *name);
-        let offered = self.offers.iter().filter(|(gateway, _)| known(gateway));
+        let offers = self
+            .offers
+            .iter()
+            .filter(move |(gateway, _)| known(gateway));
+
+        offers.flat_map(|(_, prefixes)| prefixes)
+    }
+
+    fn taken(&self) -> Vec<PlacedPrefix> {
+        let accept = &self.attach.accept;
         let mut taken: Vec<Prefix> = Vec::new();
-        for (_, prefixes) in offered {
-            for offered in prefixes {
-                taken.extend(
-                    self.attach
-                        .accept
-                        .iter()
-                        .filter_map(|range| inside(*offered, range)),
-                );
-            }
+        for offered in self.offered() {
+            taken.extend(accept.iter().filter_map(|range| inside(*offered, range)));
         }
 
         let own = self.prefixes.iter().chain(self.reserved);
@@ -200,6 +213,7 @@ mod tests {
                 site: "east".parse().unwrap(),
                 addresses: vec!["10.77.0.3".parse().unwrap()],
                 accept: prefixes(accept),
+                left_out: Vec::new(),
                 resolver: crate::NodeResolver::None,
             },
             gateways: vec![gateway("gw1", "10.3.0.1:4600")],

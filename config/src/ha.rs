@@ -114,7 +114,8 @@ impl FromStr for VirtualAddress {
     }
 }
 
-fn can_be_a_host(address: IpAddr) -> bool {
+/// True if one host among others can have this address.
+pub(crate) fn can_be_a_host(address: IpAddr) -> bool {
     let is_special = match address {
         IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
         IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.to_ipv4_mapped().is_some(),

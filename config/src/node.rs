@@ -15,6 +15,9 @@ use crate::{
     WireGuardKey,
 };
 
+/// Offers that are shown of those that are not accepted.
+const SHOWN: usize = 8;
+
 /// The nodes that a gateway serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Nodes {
@@ -58,6 +61,28 @@ impl Config {
         attach.is_some_and(|attach| attach.has(prefix))
     }
 
+    /// What the gateways of an attached node offer, and the file does not accept.
+    pub fn not_accepted(&self) -> Option<Fault> {
+        let left_out = &self.attach.as_ref()?.left_out;
+        let shown: Vec<String> = left_out.iter().take(SHOWN).map(Prefix::to_string).collect();
+        if shown.is_empty() {
+            return None;
+        }
+
+        let more = match left_out.len() - shown.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Some(Fault {
+            place: Place::whole(&self.path),
+            message: format!(
+                "the gateways offer {}{more}, which accept leaves out, so that this node does not \
+                 reach it through them; extend accept if it is to",
+                shown.join(", ")
+            ),
+        })
+    }
+
     /// Nodes whose addresses lie in networks that the host is connected to: its neighbours there
     /// would look for them on the link.
     pub fn nodes_on_links(&self, connected: &[Connected]) -> Vec<Fault> {
@@ -90,6 +115,8 @@ pub struct Attach {
     pub addresses: Vec<IpAddr>,
     /// What the gateways offer is taken inside these ranges only.
     pub accept: Vec<Prefix>,
+    /// What they offer outside of these ranges, or wider than one of them.
+    pub left_out: Vec<Prefix>,
     /// How this host gets to know the consortium's names.
     pub resolver: NodeResolver,
 }

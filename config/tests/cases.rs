@@ -1,4 +1,5 @@
 //! Each directory under tests/cases is a configuration and the exact text that it must produce:
+//! The file is gateway.toml, or node.toml of an attached node.
 //! `expected` holds the faults of loading it, or else the notes, the overlaps and the verdict on
 //! each prefix.
 //! `connected` (prefix and interface a line) and `accepted` (an organization a line) are optional.
@@ -43,7 +44,13 @@ fn every_case_produces_its_text() {
 }
 
 fn produce(dir: &Path) -> String {
-    match Config::load(&dir.join("gateway.toml")) {
+    let node = dir.join("node.toml");
+    let file = if node.exists() {
+        node
+    } else {
+        dir.join("gateway.toml")
+    };
+    match Config::load(&file) {
         Err(faults) => format!("{faults}\n"),
         Ok(config) => verdicts(&config, &connected(dir), &accepted(dir, &config)),
     }
@@ -54,7 +61,11 @@ fn verdicts(config: &Config, connected: &[Connected], accepted: &BTreeSet<Digest
     for note in &config.notes.0 {
         writeln!(text, "{note}").unwrap();
     }
-    for fault in config.unserved().into_iter().chain(config.unused_transit()) {
+    let unserved = config.unserved().into_iter();
+    for fault in unserved
+        .chain(config.unused_transit())
+        .chain(config.not_accepted())
+    {
         writeln!(text, "{fault}").unwrap();
     }
     for fault in conflicts(config, connected, accepted).0 {

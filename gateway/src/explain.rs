@@ -278,6 +278,14 @@ impl Diagnosis<'_> {
                 format!("{peer} does not let it in"),
                 format!("{org}'s operator can add a rule: ringway policy allow"),
             ),
+            PeerVerdict::NotTold if self.report.gateway.starts_with("node:") => Step::unknown(
+                NAME,
+                format!("{peer} judges for this node, and tells it nothing"),
+                format!(
+                    "at {peer}: ringway explain {} {}",
+                    self.opening.source, self.opening.destination
+                ),
+            ),
             PeerVerdict::NotTold => Step::unknown(NAME, format!("{peer} does not tell"), ""),
             PeerVerdict::NoTunnel if route.served_here => {
                 Step::good(NAME, "its site has no gateway of its own")

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use ringway_config::disk::create_private;
-use ringway_config::{Config, Faults, accepted};
+use ringway_config::{Config, Fault, Faults, Place, accepted};
 use ringway_intent::absent_listen;
 use tokio::task::spawn_blocking;
 
@@ -65,6 +65,8 @@ pub struct Options {
     pub pid_file: Option<PathBuf>,
     /// Reload after a change of the files.
     pub watches_files: bool,
+    /// The file must be that of an attached node.
+    pub must_be_node: bool,
 }
 
 /// Runs the gateway of the file `path` until SIGTERM or SIGINT.
@@ -77,6 +79,10 @@ pub async fn run(path: &Path, options: Options) -> Result<(), RunError> {
         prepared = prepare_in_time(path, &service) => prepared?,
         () = signals.ended() => return Ok(()),
     };
+
+    if options.must_be_node && prepared.config.attach.is_none() {
+        return Err(RunError::Faults(gateway_file(path)));
+    }
 
     for warning in prepared.warnings.0.iter().chain(&prepared.conflicts.0) {
         tracing::warn!(reason = %warning, "A file needs attention");
@@ -93,6 +99,18 @@ pub async fn run(path: &Path, options: Options) -> Result<(), RunError> {
         changes: options.watches_files.then_some(begin),
     };
     Ok(run_prepared(prepared, outside, service, options.pid_file.as_deref()).await?)
+}
+
+fn gateway_file(path: &Path) -> Faults {
+    let shown = path.display();
+
+    Faults::from(vec![Fault {
+        place: Place::whole(path),
+        message: format!(
+            "is the file of a gateway; ringway run -c {shown} runs it, and ringway attach init \
+             makes the file of an attached node"
+        ),
+    }])
 }
 
 async fn run_prepared(

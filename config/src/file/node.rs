@@ -3,41 +3,57 @@
 //! The daemon of a node is that of a gateway. The mesh that it works with has one organization of
 //! two sites: the node's, and that of the gateways which it is attached to ([`crate::attached`]).
 
+mod ranges;
+mod serving;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::gateway::{
     read_identity, read_lanes, read_listen, read_record, read_reserved, read_routes, read_socket,
     read_socket_group, read_state_dir, read_tun_name,
 };
 use super::home::Home;
-use super::item::{Item, Placed};
+use super::item::Placed;
 use super::local_gateway::LocalGateway;
-use super::nearest::did_you_mean;
 use super::report::Report;
 use super::source::Source;
 use super::table::{Table, Versions};
 use super::{crl, http, read_member, tunnel};
 use crate::attached::{Attached, allow_everything};
-use crate::keys::{self, node as node_keys};
+use crate::keys::{self, Key, node as node_keys};
 use crate::offers::{self, Offers};
 use crate::{
-    Attach, Config, Dns, Gateway, GatewayId, GatewayName, Ha, Host, Member, NodeName, NodeResolver,
-    Nodes, Place, PlacedPrefix, Prefix, SiteId, defaults, limits,
+    Attach, Config, Dns, GatewayId, GatewayName, Ha, Host, Member, NodeName, NodeResolver, Nodes,
+    Place, PlacedPrefix, Prefix, SiteId, defaults,
 };
+use serving::{Serving, read_serving};
 
 /// The versions of the format.
 const VERSIONS: &Versions = &[(1, &node_keys::SCHEMA)];
 
-/// True for the file of an attached node: there `node` is a name, while the file of a gateway has
-/// tables of that name.
+/// True for the file of an attached node, wrong values included: there `node` is a name, while the
+/// file of a gateway has tables of that name, and the name of the gateway.
 pub(super) fn is_node(document: &DeTable<'_>) -> bool {
-    document
-        .get(node_keys::NODE.name)
-        .is_some_and(|value| value.get_ref().is_str())
+    let value = |key: &Key| document.get(key.name).map(|value| value.get_ref());
+    if value(&keys::gateway::GATEWAY).is_some_and(DeValue::is_str) {
+        return value(&node_keys::NODE).is_some_and(DeValue::is_str);
+    }
+
+    match value(&node_keys::NODE) {
+        Some(node) => !node.is_array(),
+        None => [
+            node_keys::ADDRESSES,
+            node_keys::PREFIXES,
+            node_keys::ACCEPT,
+            node_keys::GATEWAY,
+        ]
+        .iter()
+        .any(|key| value(key).is_some()),
+    }
 }
 
 /// Where its admin socket is. `None` only if faults were reported.
@@ -141,11 +157,11 @@ struct Ranges {
 
 impl Ranges {
     fn read(table: &Table<'_>) -> Ranges {
-        let addresses = read_addresses(table);
+        let addresses = ranges::read_addresses(table);
 
         Ranges {
-            prefixes: read_prefixes(table, &addresses),
-            accept: read_accept(table),
+            prefixes: ranges::read_prefixes(table, &addresses),
+            accept: ranges::read_accept(table),
             reserved: read_reserved(table),
             resolver: read_resolver(table).unwrap_or_default(),
             addresses,
@@ -161,12 +177,15 @@ impl Ranges {
         state_dir: &Path,
         report: &Report,
     ) -> (Attach, Member) {
-        let attached = Attached {
+        ranges::note_outside(&self.prefixes, &serving.site, &member, report);
+
+        let mut attached = Attached {
             attach: Attach {
                 node,
                 site: serving.site,
                 addresses: self.addresses,
                 accept: self.accept,
+                left_out: Vec::new(),
                 resolver: self.resolver,
             },
             gateways: serving.gateways,
@@ -175,6 +194,7 @@ impl Ranges {
             offers: &read_offers(state_dir, report),
             offers_place: Place::whole(&offers::path(state_dir)),
         };
+        attached.attach.left_out = attached.left_out();
         let record = attached.record(member);
 
         (attached.attach, record)
@@ -224,156 +244,6 @@ fn places(table: &Table<'_>, device: Option<&Table<'_>>) -> BTreeMap<String, Pla
             Some((name.to_string(), place))
         })
         .collect()
-}
-
-/// The site that serves the node, and its gateways that can be dialled.
-struct Serving {
-    site: SiteId,
-    gateways: Vec<Gateway>,
-}
-
-fn read_serving(table: &Table<'_>, local: &LocalGateway, member: &Member) -> Option<Serving> {
-    let org = local.org.as_ref()?;
-    if org.value != member.org {
-        let message = format!(
-            "org {} has the record of org {}; write org = \"{}\"",
-            org.value, member.org, member.org
-        );
-        table.fault_at(&org.place, message);
-    }
-
-    let item = table.required(&node_keys::SITE)?;
-    let site: SiteId = item.parse()?;
-    let dialled = read_gateways(table, member);
-    let gateways: Vec<Gateway> = member
-        .gateways
-        .iter()
-        .filter(|gateway| gateway.site == site && !member.revoked.gateways.contains(&gateway.name))
-        .cloned()
-        .map(
-            |gateway| match dialled.iter().find(|own| own.name == gateway.name) {
-                Some(own) => Gateway {
-                    endpoints: own.endpoints.clone(),
-                    ..gateway
-                },
-                None => gateway,
-            },
-        )
-        .filter(|gateway| !gateway.endpoints.is_empty())
-        .collect();
-    if !gateways.is_empty() {
-        return Some(Serving { site, gateways });
-    }
-
-    if member.gateways.iter().any(|gateway| gateway.site == site) {
-        return item.refuse(format!(
-            "no gateway of site {site} has an endpoint in {}; add one there, with ringway gateway \
-             set NAME --endpoint HOST:PORT, or a [[gateway]] with name and endpoints here",
-            member.place
-        ));
-    }
-    let known = member.gateways.iter().map(|gateway| gateway.site.as_str());
-    let remedy = did_you_mean(site.as_str(), known, || "take the newest record".to_owned());
-    item.refuse(format!(
-        "site {site} has no gateways in {}; {remedy}",
-        member.place
-    ))
-}
-
-/// Gateways that the node dials at other endpoints than the record has.
-fn read_gateways(table: &Table<'_>, member: &Member) -> Vec<Gateway> {
-    let mut gateways: Vec<Gateway> = Vec::new();
-    let most = limits::GATEWAYS_OF_A_SITE;
-    for block in table.tables(&node_keys::GATEWAY, most, &keys::node_gateway::SCHEMA) {
-        let endpoints = block
-            .required(&keys::node_gateway::ENDPOINTS)
-            .map(|item| item.list(limits::ENDPOINTS))
-            .unwrap_or_default();
-        let endpoints: Vec<_> = endpoints.iter().filter_map(Item::parse).collect();
-        let Some(item) = block.required(&keys::node_gateway::NAME) else {
-            continue;
-        };
-        let Some(name) = item.parse::<GatewayName>() else {
-            continue;
-        };
-
-        match member.gateway(&name) {
-            Some(known) => gateways.push(Gateway {
-                endpoints,
-                ..known.clone()
-            }),
-            None => item.fault(format!(
-                "gateway {name} is not in {}; remove the block, or take the newest record",
-                member.place
-            )),
-        }
-    }
-    gateways
-}
-
-fn read_addresses(table: &Table<'_>) -> Vec<IpAddr> {
-    let items = table.list(&node_keys::ADDRESSES, limits::NODE_PREFIXES);
-
-    items.iter().filter_map(Item::parse).collect()
-}
-
-/// The node's prefixes: its addresses, and the networks behind it.
-fn read_prefixes(table: &Table<'_>, addresses: &[IpAddr]) -> Vec<PlacedPrefix> {
-    let place = table
-        .optional(&node_keys::ADDRESSES)
-        .map_or_else(|| table.place().clone(), |item| item.place());
-    let mut prefixes: Vec<PlacedPrefix> = Vec::new();
-
-    for item in table.list(&node_keys::PREFIXES, limits::NODE_PREFIXES) {
-        let Some(prefix) = item.parse::<Prefix>() else {
-            continue;
-        };
-        if prefix.len() == 0 {
-            item.fault(format!("{prefix} leaves no range for anybody else"));
-            continue;
-        }
-        prefixes.push(PlacedPrefix {
-            prefix,
-            place: item.place(),
-        });
-    }
-    for address in addresses.iter().copied().map(Prefix::host) {
-        if !prefixes.iter().any(|known| known.prefix.covers(&address)) {
-            prefixes.push(PlacedPrefix {
-                prefix: address,
-                place: place.clone(),
-            });
-        }
-    }
-
-    if prefixes.is_empty() {
-        table.fault(format!(
-            "a node has addresses or prefixes, as in its [[node]] on the gateways; write {}",
-            node_keys::ADDRESSES.form
-        ));
-    }
-    prefixes
-}
-
-/// What is taken of the gateways' offers.
-fn read_accept(table: &Table<'_>) -> Vec<Prefix> {
-    let Some(item) = table.optional(&node_keys::ACCEPT) else {
-        return defaults::accept();
-    };
-
-    let mut accept = Vec::new();
-    for item in item.list(limits::PREFIXES) {
-        match item.parse::<Prefix>() {
-            Some(prefix) if prefix.len() == 0 => {
-                item.fault(format!(
-                    "{prefix} is the default route, which no gateway may give"
-                ));
-            }
-            Some(prefix) => accept.push(prefix),
-            None => {}
-        }
-    }
-    accept
 }
 
 /// `None` for a value with faults, and without any.

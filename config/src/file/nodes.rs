@@ -111,14 +111,20 @@ fn read_prefix(
         ));
     }
 
-    let taken = nodes.iter().flat_map(|node| &node.prefixes).chain(beside);
-    for other in taken {
-        if other.prefix.overlaps(&prefix) {
+    for node in nodes {
+        let mut theirs = node.prefixes.iter();
+        if let Some(other) = theirs.find(|other| other.prefix.overlaps(&prefix)) {
             return item.refuse(format!(
-                "{prefix} overlaps {} in {}",
-                other.prefix, other.place
+                "{prefix} overlaps {} of node {} in {}; each node has addresses of its own",
+                other.prefix, node.name, other.place
             ));
         }
+    }
+    if let Some(other) = beside.iter().find(|other| other.prefix.overlaps(&prefix)) {
+        return item.refuse(format!(
+            "{prefix} overlaps {} in {}; write the wider one alone",
+            other.prefix, other.place
+        ));
     }
 
     Some(PlacedPrefix {

@@ -90,7 +90,9 @@ impl Identity {
         now: UnixTime,
     ) -> Result<Identity, Faults> {
         // Read both files before judging them, so that one attempt reports every fault.
-        let (chain, key) = both(read_chain(&paths.certificate), read_key(&paths.key))?;
+        let origin = origin(id);
+        let chain = read_chain(&paths.certificate, origin);
+        let (chain, key) = both(chain, read_key(&paths.key, origin))?;
 
         let checked = check(&paths.certificate, &chain, id, trust, now);
         let certified = pair(paths, chain, key);
@@ -153,7 +155,7 @@ impl Identity {
 /// The validity period of the chain in `file`: from the latest start to the earliest end of its
 /// certificates. `None` if it cannot be read.
 pub fn validity(file: &Path) -> Option<(UnixTime, UnixTime)> {
-    let chain = read_chain(file).ok()?;
+    let chain = read_chain(file, "").ok()?;
     let certificates: Vec<Certificate> = chain
         .iter()
         .map(|der| Certificate::read(der))
@@ -180,13 +182,20 @@ fn both<A, B>(one: Result<A, Fault>, other: Result<B, Fault>) -> Result<(A, B), 
     }
 }
 
-fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
+/// The command that makes certificate and key.
+fn origin(id: &GatewayId) -> &'static str {
+    if id.is_node() {
+        "ringway attach init makes it, or a request that ringway cert sign answers"
+    } else {
+        "ringway org init makes it"
+    }
+}
+
+/// `origin` says where the file comes from.
+fn read_chain(file: &Path, origin: &str) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let pem = reading::read(file).map_err(|error| {
-        unreadable(
-            file,
-            &error,
-            "ringway org init makes it, or set [identity] certificate",
-        )
+        let remedy = format!("{origin}; or set [identity] certificate");
+        unreadable(file, &error, &remedy)
     })?;
 
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
@@ -203,9 +212,9 @@ fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
     }
 }
 
-fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
-    let remedy = "ringway org init makes it, or set [identity] key";
-    let metadata = std::fs::metadata(file).map_err(|error| unreadable(file, &error, remedy))?;
+fn read_key(file: &Path, origin: &str) -> Result<PrivateKeyDer<'static>, Fault> {
+    let remedy = format!("{origin}; or set [identity] key");
+    let metadata = std::fs::metadata(file).map_err(|error| unreadable(file, &error, &remedy))?;
 
     // As ssh does: other users may have copied a key that they can read. This process's group may
     // read it: where an orchestrator mounts the key, only this group has access.
@@ -221,7 +230,7 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, Fault> {
         io::ErrorKind::PermissionDenied => {
             unreadable(file, &error, "chown it to the user that runs the gateway")
         }
-        _ => unreadable(file, &error, remedy),
+        _ => unreadable(file, &error, &remedy),
     })?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
         fault(
@@ -295,9 +304,10 @@ fn check(
     // Peers would take this chain for another gateway's, and refuse it when they dial us.
     if verified.id != *id {
         let found = verified.id;
+        let kind = if id.is_node() { "node" } else { "gateway" };
         return Err(fault(
             file,
-            format!("is the certificate of {found}; this gateway is {id}"),
+            format!("is the certificate of {found}; this {kind} is {id}"),
         ));
     }
 
@@ -326,6 +336,10 @@ fn remedy(refusal: &Refusal, id: &GatewayId, trust: &Trust) -> String {
         Code::CaDates => "renew the CA certificate, and check this host's clock".into(),
         Code::PathLength => "issue it with fewer intermediate CAs".into(),
         Code::Issuer => "the ca of our record must be the CA that issued it".into(),
+        // The only node that is known to a node is itself.
+        Code::UnknownGateway if id.is_node() => {
+            format!("have the CA sign one for {id}, or correct node")
+        }
         Code::UnknownGateway => format!("add it to our record, or issue one for {id}"),
         Code::RevokedGateway | Code::RevokedKey => {
             "take a new name or key, or correct [revoked]".into()

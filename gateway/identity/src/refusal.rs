@@ -90,8 +90,8 @@ pub enum Refusal {
         /// Intermediate CAs in the path.
         found: usize,
     },
-    /// The member record has no such gateway.
-    #[error("the record of {} has no gateway {}", .0.org, .0.name)]
+    /// The member record has no such gateway, or our file no such node.
+    #[error("{}", unknown(.0))]
     UnknownGateway(GatewayId),
     /// The organization revoked the gateway's name.
     #[error("{} is revoked by its organization", .0)]
@@ -298,13 +298,23 @@ pub fn said_by_peer(alert: AlertDescription) -> &'static str {
             "our certificate is expired or not yet valid by the peer's clock"
         }
         AlertDescription::UnknownCA => "peer does not know our org, or its record has another CA",
-        AlertDescription::AccessDenied => "peer's record of our org does not have this gateway",
+        AlertDescription::AccessDenied => {
+            "peer does not know us: its record of our org has no such gateway, or its file no such \
+             [[node]]"
+        }
         AlertDescription::CertificateRequired => "peer received no certificate from us",
         AlertDescription::NoApplicationProtocol => "peer speaks no protocol version of ours",
         AlertDescription::HandshakeFailure => "peer shares no key exchange or cipher with us",
         AlertDescription::ProtocolVersion => "peer does not speak TLS 1.3",
         AlertDescription::DecryptError => "peer could not verify our signature",
         _ => "peer broke off the TLS handshake",
+    }
+}
+
+fn unknown(id: &GatewayId) -> String {
+    match id.name.node() {
+        Some(node) => format!("there is no [[node]] {node} here"),
+        None => format!("the record of {} has no gateway {}", id.org, id.name),
     }
 }
 

@@ -38,6 +38,26 @@ impl Alarms {
     }
 }
 
+/// What to do about one identity at two places.
+fn apart(alarm: &Alarm) -> Remedy {
+    let node = match alarm {
+        Alarm::DuplicateIdentity { peer } => peer.name.node(),
+        _ => None,
+    };
+
+    Remedy::ringway(match node {
+        Some(node) => format!(
+            "node remove {node}   # and ringway revoke key …, if its key is in wrong hands; else \
+             stop one of the two: a machine that was copied is a node of its own"
+        ),
+        None => {
+            "gateway add …   # a name and a key for a machine that was copied (attach init for \
+                 a node); else stop one of the two"
+                .to_owned()
+        }
+    })
+}
+
 fn finding(alarm: &Alarm) -> Option<Finding> {
     let (name, what) = match alarm {
         Alarm::DuplicateIdentity { peer } => (
@@ -58,10 +78,7 @@ fn finding(alarm: &Alarm) -> Option<Finding> {
     Some(Finding {
         name,
         what,
-        remedy: Remedy::ringway(
-            "gateway add …   # a name and a key for a machine that was copied; else stop one of \
-             the two",
-        ),
+        remedy: apart(alarm),
     })
 }
 

@@ -62,6 +62,6 @@ pub struct Init {
 pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Init(args) => init::run(&args),
-        Verb::Run(args) => super::run::run(args),
+        Verb::Run(args) => super::run::run_as(args, true),
     }
 }

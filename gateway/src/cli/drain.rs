@@ -43,7 +43,7 @@ pub fn run(args: Drain) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     if report.site.siblings.is_empty() {
-        answer("no other gateway serves this site: nobody can take over\n")?;
+        answer(alone(&report))?;
         return Ok(ExitCode::FAILURE);
     }
 
@@ -69,6 +69,16 @@ pub fn run(args: Drain) -> Result<ExitCode, Failure> {
         Quiet::Reached => ExitCode::SUCCESS,
         Quiet::PacketsCome | Quiet::ActiveAgain { .. } => ExitCode::FAILURE,
     })
+}
+
+/// Why nobody can take over.
+fn alone(report: &Report) -> &'static str {
+    if report.gateway.starts_with("node:") {
+        "this is an attached node: nobody has its addresses when it is stopped, and there is \
+         nothing to hand over\n"
+    } else {
+        "no other gateway serves this site: nobody can take over\n"
+    }
 }
 
 /// Result of the wait for quiet tunnels.

@@ -53,6 +53,15 @@ fn gateway(name: &GatewayName, record: &RecordFile) -> Result<ExitCode, Failure>
     }
     // A mistyped name would not revoke the gateway, and nobody would notice.
     if own.member.gateway(name).is_none() {
+        if let Some(config) = own.config()
+            && config
+                .nodes
+                .list
+                .iter()
+                .any(|node| node.name.as_str() == name.as_str())
+        {
+            return Err(Failure::Usage(of_node(name)));
+        }
         let gateways = own.member.gateways.iter();
         let known: Vec<&str> = gateways.map(|gateway| gateway.name.as_str()).collect();
         return Err(Failure::Usage(format!(
@@ -73,6 +82,15 @@ fn gateway(name: &GatewayName, record: &RecordFile) -> Result<ExitCode, Failure>
         text.push_str("It is the gateway here: stop it, since nobody accepts it any more.\n");
     }
     answer(text)
+}
+
+fn of_node(name: &GatewayName) -> String {
+    format!(
+        "nothing was revoked: {name} is an attached node, and no record has it; ringway node \
+         remove {name} at each gateway of its site, then ringway reload, ends its session, and for \
+         good if its key is revoked as well: ringway revoke key sha256:…, as ringway cert show \
+         node.crt prints it"
+    )
 }
 
 fn key(digest: &Digest, record: &RecordFile) -> Result<ExitCode, Failure> {

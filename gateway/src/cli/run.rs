@@ -22,6 +22,11 @@ pub struct Args {
 
 /// Runs the gateway until SIGTERM or SIGINT.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    run_as(args, false)
+}
+
+/// Likewise; `must_be_node`: the file of a gateway is refused.
+pub fn run_as(args: Args, must_be_node: bool) -> Result<ExitCode, Failure> {
     // The data plane has its own threads; the rest of the daemon needs little.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -31,6 +36,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let options = Options {
         pid_file: args.pid_file,
         watches_files: args.watch,
+        must_be_node,
     };
     match runtime.block_on(crate::run::run(&args.config.path, options)) {
         Ok(()) => Ok(ExitCode::SUCCESS),

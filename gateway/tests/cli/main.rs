@@ -8,6 +8,7 @@
     reason = "a test that cannot be set up has failed"
 )]
 
+mod attach;
 mod cert;
 mod cert_keys;
 mod changes;

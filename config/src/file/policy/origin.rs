@@ -69,18 +69,21 @@ fn read_prefix(item: &Item<'_>, scope: &Scope<'_>) -> Option<Origin> {
     Some(Origin::Prefix(prefix))
 }
 
-/// Only the gateways that a node is attached to know it, and they judge it as a host of their site.
+/// Only the gateways that a node is attached to know it, and what it sends there to their hosts is
+/// not judged, like what a host of their site sends. Elsewhere its name proves nothing: the packet
+/// comes from a gateway, and its source is all that is checked.
 fn refuse_node(item: &Item<'_>, org: &str, scope: &Scope<'_>) -> Option<Origin> {
     let text = item.text()?;
     item.refuse(if scope.is_this_org(org) {
         format!(
-            "{text} is an attached node: the gateways of its site judge it as one of their hosts, \
-             and no other gateway knows it; where it comes from another site, write its addresses"
+            "{text} is an attached node: at the gateways of its site it is one of their hosts, \
+             which need no rule, and other nodes are reached by [nodes] isolation = false alone; \
+             at another site write its addresses, as from = \"10.77.5.9\""
         )
     } else {
         format!(
             "only the gateways of {org} know its attached nodes; write the node's addresses, which \
-             lie in a site of {org}"
+             lie in a site of {org}, as from = \"10.77.5.9\""
         )
     })
 }

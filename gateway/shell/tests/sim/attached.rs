@@ -147,6 +147,7 @@ pub(crate) fn attach(me: &GatewayId, records: &Records) -> Option<Attach> {
             .map(Prefix::address)
             .collect::<Vec<IpAddr>>(),
         accept: Vec::new(),
+        left_out: Vec::new(),
         resolver: NodeResolver::None,
     })
 }
