@@ -72,7 +72,7 @@ pub(super) fn run(shown: &Shown, only: Option<&NodeName>) -> Result<ExitCode, Fa
     }
 
     if only.is_some() {
-        return answer(reports.iter().map(shown_alone).collect::<String>());
+        return answer(nodes.iter().map(shown_alone).collect::<String>());
     }
 
     let mut table = Table::new(["NODE", "KIND", "PREFIXES", "STATE", "SINCE", "ADDRESS"]);
