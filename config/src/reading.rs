@@ -47,6 +47,13 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The bytes of a file that the daemon has written itself, however many.
+pub fn read_own(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// [`read`], of a file that is text.
 pub fn read_text(path: &Path) -> io::Result<String> {
     let text = String::from_utf8(read(path)?);
@@ -94,6 +101,7 @@ mod tests {
             crate::socket_of(&path).unwrap_err(),
         ];
         let text = read_text(&path).unwrap_err();
+        let own = read_own(&path).unwrap_err();
         fs::remove_file(&path).unwrap();
 
         for fault in faults {
@@ -101,6 +109,7 @@ mod tests {
             assert!(fault.contains("it is a named pipe"), "{fault}");
         }
         assert_eq!(text.to_string(), "it is a named pipe, which may never end");
+        assert_eq!(own.to_string(), text.to_string());
     }
 
     #[test]

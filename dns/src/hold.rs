@@ -13,13 +13,12 @@
 //! The file has one line for each gateway: its name, and the last contact in seconds since 1970.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ringway_config::GatewayId;
 use ringway_config::disk::{self, Access};
+use ringway_config::{GatewayId, reading};
 
 /// The two clocks, read together.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +49,7 @@ pub struct Hold {
 impl Hold {
     /// Reads `path`. Gateways without a readable line there start with a silence of zero. Blocks.
     pub fn open(path: &Path, now: Moment) -> io::Result<Hold> {
-        let text = match fs::read_to_string(path) {
+        let text = match reading::open(path).and_then(io::read_to_string) {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             text => text?,
         };
@@ -137,6 +136,7 @@ impl HoldFile {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::sync::OnceLock;
 
     use super::*;

@@ -1,13 +1,12 @@
 //! Serials of zones: how two compare (RFC 1982), and how the serial that this gateway gives to a
 //! zone grows with every change, across restarts and clock steps.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ringway_config::Digest;
 use ringway_config::disk::{self, Access};
+use ringway_config::{Digest, reading};
 
 /// True if serial `a` is newer than `b`. False for two serials 2^31 apart, whose order RFC 1982,
 /// section 3.2, leaves undefined.
@@ -29,7 +28,7 @@ impl SerialStore {
     /// Reads `path`. Without the file, the next serial is the clock's; so it is with a damaged
     /// file, after a warning.
     pub fn open(path: &Path) -> io::Result<SerialStore> {
-        let last = match fs::read_to_string(path) {
+        let last = match reading::open(path).and_then(io::read_to_string) {
             Ok(text) => parse(&text).or_else(|| {
                 let path = path.display();
                 tracing::warn!(%path, "Serial file is damaged; serials start from the clock");
@@ -104,6 +103,7 @@ fn parse(text: &str) -> Option<(u32, Digest)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::time::Duration;
 
     use super::*;

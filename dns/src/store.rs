@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ringway_config::disk::{self, Access};
-use ringway_config::{Digest, GatewayId, ZoneName};
+use ringway_config::{Digest, GatewayId, ZoneName, reading};
 
 use crate::replica::{MAX_SIZE, ReplicaError};
 use crate::zone::Zone;
@@ -167,7 +167,7 @@ fn read(path: &Path, apex: &ZoneName) -> Result<Stored, StoreFault> {
         return Err(StoreFault::Checksum);
     }
 
-    let bytes = fs::read(path)?;
+    let bytes = reading::read_own(path)?;
     let (checksum, rest) = bytes.split_first_chunk().ok_or(StoreFault::Checksum)?;
     if Digest::of(rest) != Digest(*checksum) {
         return Err(StoreFault::Checksum);

@@ -3,7 +3,6 @@
 
 mod clients;
 
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use ringway_config::disk::{self, Access, create_private, open_to_others};
-use ringway_config::{Config, Fault, Place, TunName, WireGuard};
+use ringway_config::{Config, Fault, Place, TunName, WireGuard, reading};
 use ringway_dataplane::{Snapshot, TunnelSocket};
 use ringway_host::tun::{create_plain_tun, raise_tun};
 use ringway_wireguard::{MTU, Parts, PrivateKey};
@@ -41,7 +40,7 @@ pub(crate) fn load_or_make_key(state_dir: &Path) -> anyhow::Result<PrivateKey> {
     let path = key_path(state_dir);
     let named = format!("the key of WireGuard clients, {}", path.display());
 
-    match fs::read_to_string(&path) {
+    match reading::read_text(&path) {
         Ok(text) => PrivateKey::parse(&text).context(named),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let key = new_key()?;

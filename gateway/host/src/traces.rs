@@ -3,12 +3,11 @@
 //! and prefixes of removed members stay unreachable.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use ringway_config::disk::{self, Access};
-use ringway_config::{Config, Prefix, Routes, TunName};
+use ringway_config::{Config, Prefix, Routes, TunName, reading};
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
@@ -58,7 +57,7 @@ impl Traces {
     /// file cannot be read, logs a warning; it counts as absent.
     pub fn load(state_dir: &Path) -> Option<Traces> {
         let path = path(state_dir);
-        let bytes = match fs::read(&path) {
+        let bytes = match reading::read_own(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => {
@@ -144,6 +143,8 @@ fn path(state_dir: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn traces() -> Traces {

@@ -8,14 +8,13 @@
 
 mod stored;
 
-use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use ringway_config::disk::{self, Access};
-use ringway_config::{Allow, Config, Policy, PortRange, Prefix, Service};
+use ringway_config::{Allow, Config, Policy, PortRange, Prefix, Service, reading};
 use ringway_filter::{Rules, RulesSpec, TCP_IDLE};
 use ringway_shell::everything;
 
@@ -151,7 +150,7 @@ fn unknown(spec: &RulesSpec) -> Vec<Allow> {
 }
 
 fn load(state_dir: &Path) -> io::Result<Option<Remembered>> {
-    let file = match File::open(path(state_dir)) {
+    let file = match reading::open(&path(state_dir)) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

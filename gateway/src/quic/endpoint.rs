@@ -5,7 +5,6 @@
 //! quinn's defaults suit a web server. One control stream per peer needs far less, and a stranger
 //! could fill every larger buffer.
 
-use std::fs;
 use std::io;
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -23,7 +22,7 @@ use quinn::{
 };
 use quinn_proto::HashedConnectionIdGenerator;
 use ringway_config::disk::{self, Access, open_to_others};
-use ringway_config::{Digest, Fault, GatewayId, Place};
+use ringway_config::{Digest, Fault, GatewayId, Place, reading};
 use ringway_identity::tls::{self, LastRefusal};
 use ringway_identity::{Identity, Trust};
 
@@ -201,7 +200,7 @@ impl EndpointKeys {
             tracing::warn!(reason = %fault, "The keys of the QUIC endpoint are replaced");
             return Self::make(dir);
         }
-        let bytes = fs::read(Self::file(dir)).ok();
+        let bytes = reading::read_own(&Self::file(dir)).ok();
 
         match bytes.and_then(|bytes| bytes.try_into().ok()) {
             Some(keys) => Ok((EndpointKeys(keys), Ok(()))),
@@ -262,6 +261,7 @@ impl EndpointKeys {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use ringway_config::disk::{self, Access};
+use ringway_config::reading;
 use serde::{Deserialize, Serialize};
 
 use super::Change;
@@ -40,7 +41,7 @@ impl Place {
 
 /// The changes recorded here and not yet restored. A file that cannot be read counts as absent.
 pub(super) fn load(path: &Path) -> Vec<Change> {
-    let Ok(bytes) = fs::read(path) else {
+    let Ok(bytes) = reading::read_own(path) else {
         return Vec::new();
     };
     // Without a record, the present values count as the host's own and stay.
