@@ -25,6 +25,7 @@ pub(crate) struct Context {
     /// The settings of tunnels to siblings, and of the others if there are siblings.
     sibling_pace: Settings,
     uplink_pace: Settings,
+    many_nodes_pace: Settings,
     /// Our record lists other gateways at our site.
     pub(crate) has_siblings: bool,
     /// At most [`FEW_NODES`](crate::mesh::FEW_NODES) nodes may be attached to this gateway.
@@ -74,6 +75,7 @@ impl Context {
             membership,
             sibling_pace: settings.for_siblings(),
             uplink_pace: settings.for_uplinks(),
+            many_nodes_pace: settings.for_many_nodes(),
             has_siblings: false,
             has_few_nodes: true,
             siblings_stale: true,
@@ -114,12 +116,17 @@ impl Context {
     }
 
     /// How fast a tunnel to an attached node is probed. Only a gateway with siblings has another
-    /// way to a node, and one with many nodes cannot look after each of them all the time.
-    pub(crate) fn pace_for_node(&self) -> &Settings {
-        if self.has_siblings && self.has_few_nodes {
-            &self.uplink_pace
-        } else {
+    /// way to a node, and one with many nodes cannot look after each of them all the time. Once
+    /// the silence of one of many is detected, there is no hurry: all of them may be silent.
+    pub(crate) fn pace_for_node(&self, is_silent: bool) -> &Settings {
+        if !self.has_siblings {
             &self.settings
+        } else if self.has_few_nodes {
+            &self.uplink_pace
+        } else if is_silent {
+            &self.settings
+        } else {
+            &self.many_nodes_pace
         }
     }
 

@@ -44,9 +44,6 @@ const ENOUGH_PROBES: u32 = 8;
 /// Probes without an echo after which peers are asked about a sibling.
 const OVERDUE_PROBES: u32 = 3;
 
-/// Probes in the time of one while an echo is overdue.
-const HURRY: u32 = 5;
-
 #[derive(Debug)]
 pub(crate) struct Liveness {
     /// The round trip of the handshake: the first echo takes as long.
@@ -231,7 +228,7 @@ impl Liveness {
             return *last + pace.min(settings.probe_interval);
         }
 
-        let hurried = *last + settings.probe_interval / HURRY;
+        let hurried = *last + settings.probe_interval / settings.hurry;
         self.next.min(self.late_at(settings).max(hurried))
     }
 

@@ -55,7 +55,7 @@ impl Tunnel {
     /// The settings that give the pace of this tunnel's probes.
     pub(super) fn pace<'c>(&self, context: &'c Context) -> &'c Settings {
         if self.is_to_node() {
-            return context.pace_for_node();
+            return context.pace_for_node(self.is_silent);
         }
         context.pace(self.is_sibling(context))
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ringway_config::{GatewayId, SiteId};
+use ringway_config::{GatewayId, NodeName, SiteId};
 use ringway_core::message::{ATTACH, Answer, SIBLINGS, SiblingState};
 use ringway_core::{
     Action, ByeCode, ConnId, GatewayInfo, Membership, Message, Offer, PolicyMessage, PolicyVerdict,
@@ -29,7 +29,21 @@ fn node_site() -> SiteId {
 
 /// `gw.m` with the node `db1`, whose address lies in its site.
 fn gateway() -> Bench {
+    gateway_with(0)
+}
+
+/// Likewise, with so many nodes more, which are not attached.
+fn gateway_with(more: usize) -> Bench {
     let mut membership = membership();
+    for number in 0..more {
+        let node: NodeName = format!("n{number}").parse().unwrap();
+        let info = GatewayInfo {
+            site: SiteId::of_node(&node),
+            endpoints: Vec::new(),
+        };
+        let id = GatewayId::of_node(&node, &membership.me.org);
+        membership.gateways.insert(id, info);
+    }
     let info = GatewayInfo {
         site: node_site(),
         endpoints: Vec::new(),
@@ -363,6 +377,31 @@ fn a_silent_node_is_reached_through_the_sibling() {
         .into_iter()
         .any(|sent| matches!(sent, Message::Withdraw { .. }));
     assert!(withdrawn, "or they would send its packets to each other");
+}
+
+#[test]
+fn a_silent_node_of_many_is_reached_through_the_sibling_within_half_a_second() {
+    let mut probes = 0;
+    // Its way may end at any time between two probes.
+    for late in (0..250).step_by(10) {
+        let mut bench = gateway_with(199);
+        let sibling = bench.connect("gw2.m", Role::Accepter);
+        bench.receive(sibling, hello_with(2, 0, FEATURES));
+        announce(&mut bench, sibling, &["10.1.77.5/32"]);
+        let conn = attach(&mut bench, &["10.1.77.5/32"]);
+        bench.pass(Duration::from_millis(1000 + late), &[conn, sibling]);
+        assert_eq!(bench.route("10.1.77.5/32"), Some(conn));
+
+        bench.actions.clear();
+        bench.pass(Duration::from_millis(500), &[sibling]);
+        assert_eq!(bench.route("10.1.77.5/32"), Some(sibling), "{late} ms");
+        let actions = bench.actions.iter();
+        let sent = actions
+            .filter(|action| matches!(action, Action::Probe { conn: to, .. } if *to == conn));
+        probes = probes.max(sent.count());
+    }
+    // All of them may fall silent at once.
+    assert!(probes <= 12, "{probes} probes to one of them");
 }
 
 /// The prefixes that the sibling was told last; none if it was told that there are none.
