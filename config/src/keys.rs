@@ -32,6 +32,44 @@ impl fmt::Display for Key {
     }
 }
 
+/// True if some table of `gateway.toml` or `node.toml` may have a key with this name.
+pub fn is_known(name: &str) -> bool {
+    let tables = [
+        &gateway::SCHEMA,
+        &node::SCHEMA,
+        &node_dns::SCHEMA,
+        &node_gateway::SCHEMA,
+        &node_block::SCHEMA,
+        &node_wireguard::SCHEMA,
+        &wireguard::SCHEMA,
+        &nodes::SCHEMA,
+        &http::SCHEMA,
+        &plan::SCHEMA,
+        &ha::SCHEMA,
+        &announce::SCHEMA,
+        &crl::SCHEMA,
+        &identity::SCHEMA,
+        &tun::SCHEMA,
+        &routes::SCHEMA,
+        &dns::SCHEMA,
+        &query_log::SCHEMA,
+        &rate_limit::SCHEMA,
+        &host::SCHEMA,
+        &record::SCHEMA,
+        &ptr::SCHEMA,
+        &forward::SCHEMA,
+        &policy::SCHEMA,
+        &allow::SCHEMA,
+        &allow_egress::SCHEMA,
+        &service::SCHEMA,
+        &policy_test::SCHEMA,
+        &tunnel::SCHEMA,
+    ];
+
+    let mut keys = tables.iter().flat_map(|table| table.keys);
+    keys.any(|key| key.name == name)
+}
+
 /// Declares the schema of a table and a constant for each of its keys.
 macro_rules! table {
     ($table:literal, $header:literal;

@@ -1,16 +1,19 @@
 //! `ringway gather`: collects the status of this gateway and its host in one text without keys and
-//! passwords (`redact`), for a request for help. It runs the commands that an operator would run;
-//! if one fails, the text says so.
+//! passwords (`redact`, `scrub`), for a request for help. It runs the commands that an operator
+//! would run; if one fails, the text says so.
 
 mod redact;
+mod scrub;
 
-use std::env::current_exe;
+use std::env::{self, current_exe};
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use ringway_config::reading;
 
+use self::scrub::Secrets;
 use super::{ConfigFile, Failure, answer};
 
 /// Maximum length of a command's output, so that the text fits into a mail.
@@ -50,6 +53,11 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let program = current_exe()?;
     let path = &args.config.path;
+    let variables = env::vars_os().map(|(name, value)| {
+        let text = |text: OsString| text.to_string_lossy().into_owned();
+        (text(name), text(value))
+    });
+    let mut secrets = Secrets::of_environment(variables);
     let mut text = String::from(
         "This is for those who help with a gateway. It has no keys and no passwords, but names,\n\
          addresses and rules: read it before you hand it out.\n",
@@ -66,14 +74,15 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
         "ringway metrics",
         &asked_about(&program, "metrics", path),
     );
-    section(&mut text, &path.display().to_string(), &file(path));
+    let settings = file(path, &mut secrets);
+    section(&mut text, &path.display().to_string(), &settings);
     for command in PROGRAMS {
         let (program, arguments) = command.split_once(' ').unwrap_or((command, ""));
         section(&mut text, command, &asked(Path::new(program), arguments));
     }
 
-    // Redact the whole text: no part of it is trusted to be free of secrets.
-    answer(redact::text(&text))
+    // Whatever of it has come from where: no answer is trusted to have no secret.
+    answer(scrub::text(&text, &secrets))
 }
 
 fn section(text: &mut String, heading: &str, body: &str) {
@@ -117,9 +126,9 @@ fn output(mut command: Command) -> String {
 }
 
 /// The gateway's file as JSON, without comments.
-fn file(path: &Path) -> String {
+fn file(path: &Path, secrets: &mut Secrets) -> String {
     match reading::read_text(path) {
-        Ok(text) => redact::file(&text).unwrap_or_else(|| "(it is no TOML)\n".to_owned()),
+        Ok(text) => redact::file(&text, secrets).unwrap_or_else(|| "(it is no TOML)\n".to_owned()),
         Err(error) => format!("(could not be read: {error})\n"),
     }
 }

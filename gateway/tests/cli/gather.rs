@@ -50,6 +50,38 @@ fn what_is_gathered_helps_and_has_no_secret() {
     }
 }
 
+/// Planted where an operator may leave them: settings that there are not, whose names and values
+/// the faults quote, and the parts of URIs.
+#[test]
+fn no_secret_leaves_from_a_setting_that_is_wrong() {
+    let workspace = Workspace::with_acme_and_beta();
+    let file = workspace.read("acme/gateway.toml");
+    for planted in [
+        "psk = \"hunter2hunter2\"",
+        "wireguard-private-key = \"hunter2hunter2=\"",
+        "[proxy]\nurl = \"https://acme:hunter2hunter2@proxy.example/\"",
+        "[cloud]\nlogin = { user = \"acme\", credentials = [\"hunter2hunter2\"] }",
+        "[http]\nlisten = \"https://acme:hunter2hunter2@10.1.0.1:9460\"",
+        "[ha]\non-active = \"/usr/bin/aws --key=hunter2hunter2\"",
+    ] {
+        let (head, rest) = file.split_once("[identity]").unwrap();
+        let changed = format!("{head}{planted}\n[identity]{rest}");
+        workspace.write("acme/gateway.toml", &changed);
+        let gather = workspace.ringway("gather -c acme/gateway.toml");
+        let gathered = gather.succeeds().out;
+        assert!(!gathered.contains("hunter2"), "{planted}: {gathered}");
+    }
+
+    let key = "key = \"pkcs11:token=a;object=gateway;pin-value=hunter2 hunter2\"";
+    let pin = file.replace("key = \"gateway.key\"", key);
+    assert_ne!(pin, file);
+    workspace.write("acme/gateway.toml", &pin);
+    let gather = workspace.ringway("gather -c acme/gateway.toml");
+    let gathered = gather.succeeds().out;
+    assert!(!gathered.contains("hunter2"), "{gathered}");
+    assert!(gathered.contains("pin-value=(removed)"), "{gathered}");
+}
+
 #[test]
 fn a_file_that_is_wrong_is_gathered_around() {
     let workspace = Workspace::with_acme_and_beta();
