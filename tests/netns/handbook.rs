@@ -85,6 +85,54 @@ fn no_page_of_the_handbook_is_left_out() {
     }
 }
 
+/// Whatever is a command is in a block that says so. A page of a directory below, which the tests
+/// named there follow, says what was tried.
+#[test]
+fn no_block_of_commands_hides_behind_another_name() {
+    for planted in ["```bash\nringway run\n```\n", "```\nringway run\n```\n"] {
+        assert_eq!(unknown_blocks(planted).len(), 1, "{planted}");
+    }
+    assert_eq!(unknown_blocks("```sh\nls\n```\n\n```toml\n```\n"), [""; 0]);
+
+    for page in pages_below(Path::new(PAGES)) {
+        let text = fs::read_to_string(&page).expect("it is there");
+        assert_eq!(unknown_blocks(&text), [""; 0], "{}", page.display());
+        let is_of_handbook = page.parent() == Some(Path::new(PAGES));
+        let says_so = text.contains("tried") || text.contains("tests/");
+        assert!(
+            is_of_handbook || blocks(&text).is_empty() || says_so,
+            "{}",
+            page.display()
+        );
+    }
+}
+
+fn pages_below(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).expect("it is there");
+    let paths = entries.map(|entry| entry.expect("it can be read").path());
+
+    paths
+        .flat_map(|path| {
+            let is_page = path.extension().is_some_and(|end| end == "md");
+            if path.is_dir() {
+                pages_below(&path)
+            } else {
+                Vec::from_iter(is_page.then_some(path))
+            }
+        })
+        .collect()
+}
+
+/// The first lines of blocks that are neither commands nor in the language of a file.
+fn unknown_blocks(text: &str) -> Vec<&str> {
+    let fences = text.lines().filter(|line| line.starts_with("```"));
+    let begins = fences.step_by(2);
+
+    begins
+        .filter(|fence| !["```sh", "```toml", "```ini", "```yaml"].contains(fence))
+        .collect()
+}
+
 /// Runs a block in `dir`; each command of it must succeed.
 fn follow(scene: &Scene, node: &str, dir: &Path, log: &Path, block: &str) {
     let printed = "$(grep -E 'fingerprint|revoke key' \"$LOG\" | grep -oE 'sha256:[0-9a-f]{64}' \

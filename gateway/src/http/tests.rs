@@ -78,11 +78,26 @@ async fn each_path_says_what_it_is_for() {
         ..Report::default()
     };
 
+    let without_carrier = || {
+        let mut report = Report::default();
+        report.site.no_carrier = Some("lan0".to_owned());
+        report
+    };
+    // Something else needs attention, such as DNS: tunnels serve all the same.
+    let attentive = || Report {
+        state: "attention".to_owned(),
+        ..Report::default()
+    };
+
     for (path, role, report, expected) in [
         ("/healthz", "standby", down(), "200"),
         ("/readyz", "standby", Report::default(), "200"),
         ("/readyz", "active", down(), "503"),
         ("/readyz", "active", handing_over(), "503"),
+        ("/readyz", "active", without_carrier(), "503"),
+        ("/readyz", "active", attentive(), "200"),
+        ("/readyz", "active", Report::default(), "200"),
+        ("/healthz", "active", handing_over(), "200"),
         ("/active", "active", down(), "200"),
         ("/active", "standby", Report::default(), "503"),
         ("/", "active", Report::default(), "404"),
