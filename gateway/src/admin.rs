@@ -3,6 +3,7 @@
 //! line renders it.
 
 pub mod announcement;
+pub mod answers;
 pub mod attention;
 pub mod daemon;
 pub mod metrics;
@@ -15,6 +16,7 @@ pub mod socket;
 use ringway_config::Opening;
 use tokio::sync::oneshot;
 
+pub use answers::AnswersReport;
 pub use metrics::Metrics;
 pub use report::{ReloadReport, Report, RoleReport};
 pub use requests::Requests;
@@ -36,6 +38,8 @@ pub enum Request {
         /// Takes the answer.
         reply: oneshot::Sender<RulesReport>,
     },
+    /// Which hosts of the site answer what members open towards them.
+    Answers(oneshot::Sender<AnswersReport>),
     /// Hands the site over to a sibling, or takes it back; answered with a report.
     Drain {
         /// True to hand over.

@@ -55,7 +55,7 @@ pub use questions::Questions;
 pub use queues::{Queues, Senders, queues};
 pub use reloads::Reloads;
 
-use crate::admin::Request;
+use crate::admin::{AnswersReport, Request};
 use crate::attention::Attention;
 use crate::ha::Ha;
 use crate::health::Health;
@@ -234,6 +234,11 @@ impl Drive {
             Request::Drain { on, reply } => {
                 self.handle(Input::Drain { on });
                 let _ = reply.send(self.report());
+            }
+            Request::Answers(reply) => {
+                let answers = self.packets.filter().host_answers(Instant::now());
+                // The client may have given up.
+                let _ = reply.send(AnswersReport::of(&answers));
             }
             Request::Rules { opening, reply } => self.ask_rules(&opening, reply),
             Request::Reload(reply) => {

@@ -7,51 +7,24 @@
 //! Only evaluates its inputs; it asks and tries nothing. A step that fails is a cause. Steps that
 //! depend on it and cannot be judged are left out.
 
+mod host;
 mod probe;
+mod step;
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use ringway_config::{Asked, Opening, Prefix};
 
-use ringway_intent::Remedy;
-use serde::Serialize;
+use ringway_intent::{Finding, Remedy};
 
 use crate::admin::Report;
-use crate::admin::attention::Kind;
 use crate::admin::report::{RouteReport, TunnelReport};
 use crate::admin::rules::{PeerVerdict, RulesReport};
 
 pub use probe::Probe;
-
-/// The result of one step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Step {
-    /// Name of the step.
-    pub name: &'static str,
-    /// Result.
-    pub state: State,
-    /// The result as a sentence, for an operator.
-    pub text: String,
-    /// How to fix it, usually a command; empty if nothing is wrong.
-    pub remedy: String,
-    /// `remedy` in parts.
-    #[serde(skip)]
-    pub fix: Remedy,
-}
-
-/// Result of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// The step does not prevent the connection.
-    Good,
-    /// The step prevents the connection.
-    Bad,
-    /// Not enough is known to judge the step.
-    Unknown,
-}
+pub use step::{State, Step};
 
 /// What is known about the path of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -64,39 +37,14 @@ pub struct Diagnosis<'a> {
     pub report: &'a Report,
     /// What the rules of both ends say.
     pub rules: &'a RulesReport,
-}
-
-impl Step {
-    /// A step that passes.
-    pub fn good(name: &'static str, text: impl Into<String>) -> Step {
-        Step {
-            name,
-            state: State::Good,
-            text: text.into(),
-            remedy: String::new(),
-            fix: Remedy::None,
-        }
-    }
-
-    /// A step that prevents the connection.
-    pub fn bad(name: &'static str, text: impl Into<String>, fix: impl Into<Remedy>) -> Step {
-        let fix = fix.into();
-        Step {
-            name,
-            state: State::Bad,
-            text: text.into(),
-            remedy: fix.to_string(),
-            fix,
-        }
-    }
-
-    /// A step that cannot be judged.
-    pub fn unknown(name: &'static str, text: impl Into<String>, fix: impl Into<Remedy>) -> Step {
-        Step {
-            state: State::Unknown,
-            ..Step::bad(name, text, fix)
-        }
-    }
+    /// Where the prefix of the far end is written.
+    pub prefix_place: Option<&'a str>,
+    /// Where the rules of this end are written, for what no single rule decides.
+    pub policy_place: &'a str,
+    /// What of this host stops just this connection; none if that could not be looked at.
+    pub obstructions: Option<&'a [Finding]>,
+    /// The attached node that has the near end.
+    pub node: Option<&'a str>,
 }
 
 impl Diagnosis<'_> {
@@ -104,14 +52,15 @@ impl Diagnosis<'_> {
     pub fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         steps.extend(self.role());
-        match self.route() {
+        steps.extend(self.node());
+        match route_to(self.report, self.far()) {
             None => steps.push(Step::bad(
                 "prefix",
                 format!("no member's site has {}", self.far()),
                 Remedy::ringway("member list"),
             )),
             Some(route) => {
-                let prefix = prefix(route);
+                let prefix = self.prefix(route);
                 let is_usable = prefix.state == State::Good;
                 steps.push(prefix);
                 if is_usable {
@@ -135,16 +84,34 @@ impl Diagnosis<'_> {
         }
     }
 
-    /// The most specific prefix that contains the far end.
-    fn route(&self) -> Option<&RouteReport> {
-        let routes = self.report.routes.iter();
-        let parsed = routes.filter_map(|route| Some((route.prefix.parse::<Prefix>().ok()?, route)));
-        let holding = parsed.filter(|(prefix, _)| prefix.contains(self.far()));
+    fn prefix(&self, route: &RouteReport) -> Step {
+        let mut place = format!("{} of {}/{}", route.prefix, route.org, route.site);
+        if let Some(written) = self.prefix_place {
+            place.push_str(&format!(" ({written})"));
+        }
 
-        holding
-            // If two records list the same prefix, use the one whose claim is admitted.
-            .max_by_key(|(prefix, route)| (prefix.len(), route.verdict == "available"))
-            .map(|(_, route)| route)
+        match route.verdict.as_str() {
+            "available" => match &route.via {
+                Some(via) => Step::good("prefix", format!("{place}, served via {via}")),
+                None => Step::good("prefix", place),
+            },
+            "conflicted" => Step::bad(
+                "prefix",
+                format!(
+                    "{place} is not used: it overlaps {}",
+                    route.conflict_with.as_deref().unwrap_or("another one")
+                ),
+                Remedy::ringway("check"),
+            ),
+            _ => Step::bad(
+                "prefix",
+                format!(
+                    "{place} is not used: {}",
+                    route.refused.as_deref().unwrap_or("its site is refused")
+                ),
+                Remedy::ringway("check"),
+            ),
+        }
     }
 
     /// On a standby, points to the active gateway: the site's hosts use that one.
@@ -190,7 +157,23 @@ impl Diagnosis<'_> {
         }
     }
 
-    /// Why no gateway serves a prefix.
+    /// The same question, at the gateway of the other end.
+    pub fn ask_there(&self, peer: &str) -> String {
+        let Opening {
+            source,
+            destination,
+            service,
+        } = self.opening;
+        let port = match service {
+            Asked::Tcp(port) => format!(" --port {port}"),
+            Asked::Udp(port) => format!(" --port {port}/udp"),
+            Asked::Echo | Asked::Protocol(_) => String::new(),
+        };
+
+        format!("at {peer}: ringway explain {source} {destination}{port}")
+    }
+
+    /// Why nobody serves a prefix.
     fn no_route(&self, route: &RouteReport) -> Step {
         let org = serving_org(route);
         let tunnels = self.report.tunnels.iter();
@@ -232,7 +215,9 @@ impl Diagnosis<'_> {
 
     fn our_rules(&self, route: &RouteReport) -> Step {
         let rules = self.rules;
-        let text = match &rules.rule {
+        let is_by_policy = !rules.is_allowed || rules.reason.contains("[policy]");
+        let policy = is_by_policy.then_some(self.policy_place);
+        let text = match rules.rule.as_deref().or(policy) {
             Some(place) => format!("{} ({place})", rules.reason),
             None => rules.reason.clone(),
         };
@@ -281,12 +266,11 @@ impl Diagnosis<'_> {
             PeerVerdict::NotTold if self.report.gateway.starts_with("node:") => Step::unknown(
                 NAME,
                 format!("{peer} judges for this node, and tells it nothing"),
-                format!(
-                    "at {peer}: ringway explain {} {}",
-                    self.opening.source, self.opening.destination
-                ),
+                self.ask_there(peer),
             ),
-            PeerVerdict::NotTold => Step::unknown(NAME, format!("{peer} does not tell"), ""),
+            PeerVerdict::NotTold => {
+                Step::unknown(NAME, format!("{peer} does not tell"), self.ask_there(peer))
+            }
             PeerVerdict::NoTunnel if route.served_here => {
                 Step::good(NAME, "its site has no gateway of its own")
             }
@@ -296,82 +280,25 @@ impl Diagnosis<'_> {
                 format!("{peer} runs a version that answers no such questions"),
                 format!("{org}'s operator can ask: ringway policy test"),
             ),
-            PeerVerdict::NoAnswer => {
-                Step::unknown(NAME, format!("{peer} did not answer in 2 s"), "")
-            }
-        }
-    }
-
-    /// What other programs on this host do to packets.
-    fn host(&self, route: &RouteReport) -> Vec<Step> {
-        let kinds = [
-            Kind::KernelState,
-            Kind::ForeignFirewall,
-            Kind::ForeignRoute,
-            Kind::Takeover,
-            Kind::SiteNetwork,
-        ];
-        let items = self.report.attention.iter();
-        let ours = items.filter(|item| kinds.contains(&Kind::named(&item.kind)));
-
-        ours.map(|item| {
-            // A finding that names our prefix is about this path. Another one may not be.
-            let step = if item.what.contains(&route.prefix) {
-                Step::bad
-            } else {
-                Step::unknown
-            };
-            step("host", item.what.clone(), item.fix())
-        })
-        .collect()
-    }
-
-    /// The failed check of the host at this end, if its name has a check.
-    fn check(&self) -> Option<Step> {
-        let Asked::Tcp(port) = self.opening.service else {
-            return None;
-        };
-        let socket = SocketAddr::new(self.opening.destination, port).to_string();
-        let mut checks = self.report.checks.iter();
-        let failed = checks.find(|it| it.address == socket && it.state == "failed")?;
-
-        Some(Step::bad(
-            "host",
-            format!(
-                "{}'s check of {socket} fails: {}",
-                failed.host,
-                failed.error.as_deref().unwrap_or("no connection")
+            PeerVerdict::NoAnswer => Step::unknown(
+                NAME,
+                format!("{peer} did not answer in 2 s"),
+                self.ask_there(peer),
             ),
-            "start the service there",
-        ))
+        }
     }
 }
 
-fn prefix(route: &RouteReport) -> Step {
-    let place = format!("{} of {}/{}", route.prefix, route.org, route.site);
+/// The most specific prefix of `report` that has the address `far`.
+pub fn route_to(report: &Report, far: IpAddr) -> Option<&RouteReport> {
+    let routes = report.routes.iter();
+    let parsed = routes.filter_map(|route| Some((route.prefix.parse::<Prefix>().ok()?, route)));
+    let holding = parsed.filter(|(prefix, _)| prefix.contains(far));
 
-    match route.verdict.as_str() {
-        "available" => match &route.via {
-            Some(via) => Step::good("prefix", format!("{place}, served via {via}")),
-            None => Step::good("prefix", place),
-        },
-        "conflicted" => Step::bad(
-            "prefix",
-            format!(
-                "{place} is not used: it overlaps {}",
-                route.conflict_with.as_deref().unwrap_or("another one")
-            ),
-            Remedy::ringway("check"),
-        ),
-        _ => Step::bad(
-            "prefix",
-            format!(
-                "{place} is not used: {}",
-                route.refused.as_deref().unwrap_or("its site is refused")
-            ),
-            Remedy::ringway("check"),
-        ),
-    }
+    holding
+        // Of two records with one prefix, the one whose claim stands counts.
+        .max_by_key(|(prefix, route)| (prefix.len(), route.verdict == "available"))
+        .map(|(_, route)| route)
 }
 
 /// The organization whose gateways serve the prefix: that of `via`, if there is one.

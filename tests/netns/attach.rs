@@ -102,7 +102,28 @@ fn a_host_behind_nat_reaches_every_member_and_is_reached_under_policy() {
     );
     scene.assert_no_leaks();
 
+    // It asks no gateway about rules: that would end the session.
+    let since = scene.status("gw.org1")["nodes"][0]["since"].clone();
+    let explained = node.sh(&format!(
+        "{RINGWAY} explain {ADDRESS} 10.10.0.11 --port 8080 -c {} || true",
+        node.config().display()
+    ));
+    assert!(
+        explained.contains("?   their rules  gw.org1 judges for this node"),
+        "{explained}"
+    );
+    assert_eq!(scene.status("gw.org1")["nodes"][0]["since"], since);
+
     drop(node);
+    let explain = ["explain", "orderer0.org0", ADDRESS, "--port", "9001"];
+    eventually("the cause to be named", 10, || {
+        let output = scene
+            .ringway("gw.org1", &explain)
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.contains("NO  node         node:db1.org1 is down") && said.ends_with("work: node.\n")
+    });
     scene.close();
 }
 

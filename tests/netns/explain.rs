@@ -48,9 +48,12 @@ fn each_cause_is_named_and_nothing_else_is() {
         explain(&scene, HERE, FROM, TO, CLOSED).1,
         ["their rules: gw.org1 does not let it in"]
     );
-    assert_eq!(
-        explain(&scene, THERE, FROM, TO, CLOSED).1,
-        ["our rules: no rule allows it"]
+    let rules = scene.config(THERE).display().to_string();
+    let (_, denied) = explain(&scene, THERE, FROM, TO, CLOSED);
+    let place = format!("our rules: no rule allows it ({rules}:");
+    assert!(
+        denied.len() == 1 && denied[0].starts_with(&place),
+        "{denied:?}"
     );
 
     // Nobody listens yet.
@@ -74,6 +77,27 @@ fn each_cause_is_named_and_nothing_else_is() {
         shown.contains("  ok  their rules  gw.org1 allows it\n"),
         "{shown}"
     );
+    for step in [
+        "  ok  name         peer0.org1.consortium.example is 10.10.1.11, by zone \
+         org1.consortium.example of gw.org1, serial ",
+        "  ok  prefix       10.10.1.0/24 of org1/vpc (",
+        "  ok  our rules    [policy] egress lets it leave (",
+    ] {
+        assert!(shown.contains(step), "{step}: {shown}");
+    }
+    // As the hosts write it, whose search domain is the consortium's.
+    assert!(explain(&scene, HERE, FROM, "peer0.org1", OPEN).0);
+
+    for (more, reason) in [(None, "only TCP"), (Some("--no-probe"), "--no-probe")] {
+        let arguments: Vec<&str> = ["explain", FROM, TO].into_iter().chain(more).collect();
+        let shown = scene.ringway(HERE, &arguments).output().expect("it runs");
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        let tried = format!("?   connection   not tried: {reason}");
+        assert!(shown.contains(&tried), "{shown}");
+    }
+
+    filters_of_this_host_are_named_for_what_they_drop(&scene);
+    what_the_far_host_does_is_told_apart(&scene);
     drop(server);
 
     let nobody = "peer9.org1.consortium.example";
@@ -118,4 +142,81 @@ fn each_cause_is_named_and_nothing_else_is() {
     assert_eq!(causes.len(), 1, "{causes:?}");
     assert!(causes[0].starts_with("gateway: "), "{causes:?}");
     scene.close();
+}
+
+/// Each is asked about the connection that is meant, and no other one is blamed for it.
+fn filters_of_this_host_are_named_for_what_they_drop(scene: &Scene) {
+    let chain = |hook: &str, rule: &str| {
+        let table =
+            format!("table inet f {{ chain c {{ type filter hook {hook} priority 0; {rule} }}; }}");
+        scene.sh(HERE, &format!("nft '{table}'"));
+    };
+    let dropped = |from: &str, to: &str| {
+        let by = format!("host: nftables chain inet f c drops packets from {from} to {to}");
+        move |causes: &[String]| causes.len() == 1 && causes[0].starts_with(&by)
+    };
+
+    for (hook, rule, from, to) in [
+        ("forward", "tcp dport 8080 drop;", "lan0", "ringway0"),
+        ("forward", "ip saddr 10.10.1.11 drop;", "ringway0", "lan0"),
+    ] {
+        chain(hook, rule);
+        let (works, causes) = explain(scene, HERE, FROM, TO, OPEN);
+        assert!(!works && dropped(from, to)(&causes), "{rule} {causes:?}");
+        let (_, other) = explain(scene, HERE, FROM, "peer0.org2", OPEN);
+        let is_blamed = other.iter().any(|cause| cause.starts_with("host: "));
+        assert_eq!(is_blamed, rule.starts_with("tcp"), "{rule} {other:?}");
+        // The other end sees what it is about there, too.
+        assert!(explain(scene, THERE, FROM, TO, OPEN).0, "{rule}");
+        scene.sh(HERE, "nft delete table inet f");
+    }
+
+    // What stops this host's own packets only keeps it from trying.
+    chain("output", "oifname ringway0 drop;");
+    assert_eq!(explain(scene, HERE, FROM, TO, OPEN), (true, vec![]));
+    scene.sh(HERE, "nft delete table inet f");
+
+    scene.sh(
+        HERE,
+        "iptables-legacy -I FORWARD -p tcp --dport 8080 -j DROP",
+    );
+    let (_, causes) = explain(scene, HERE, FROM, TO, OPEN);
+    let by = "host: chain iptables-legacy FORWARD drops packets from lan0 to ringway0";
+    assert!(causes.len() == 1 && causes[0].starts_with(by), "{causes:?}");
+    scene.sh(
+        HERE,
+        "iptables-legacy -D FORWARD -p tcp --dport 8080 -j DROP",
+    );
+}
+
+/// It rejects, or is silent: then the other gateway can look further.
+fn what_the_far_host_does_is_told_apart(scene: &Scene) {
+    let host = "peer0.org1";
+    let filter = |verdict: &str| {
+        let chain = "chain c { type filter hook input priority 0; tcp dport 8080";
+        scene.sh(
+            host,
+            &format!("nft 'table inet f {{ {chain} {verdict}; }}; }}'"),
+        );
+    };
+    let end = || scene.sh(host, "nft delete table inet f");
+
+    filter("reject with icmpx admin-prohibited");
+    let (_, causes) = explain(scene, HERE, FROM, TO, OPEN);
+    let by = "connection: 10.10.1.11:8080: No route to host";
+    assert!(causes.len() == 1 && causes[0].starts_with(by), "{causes:?}");
+    end();
+
+    filter("drop");
+    let shown = scene
+        .ringway(HERE, &["explain", FROM, TO, "--port", OPEN])
+        .output();
+    let shown = String::from_utf8_lossy(&shown.expect("it runs").stdout).into_owned();
+    assert!(
+        shown.contains("NO  connection   10.10.1.11:8080 does not answer"),
+        "{shown}"
+    );
+    let further = "→ at gw.org1: ringway explain 10.10.0.11 10.10.1.11 --port 8080,";
+    assert!(shown.contains(further), "{shown}");
+    end();
 }

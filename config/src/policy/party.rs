@@ -66,8 +66,16 @@ fn is_mistyped_address(text: &str) -> bool {
 }
 
 impl Config {
-    /// Reads one end of a connection, as [`Party`] is written in a `[[policy.test]]`.
+    /// Reads one end of a connection, as [`Party`] is written in a `[[policy.test]]`; or a name
+    /// that ends with an organization, as hosts write it whose search domain is the consortium's.
     pub fn party(&self, text: &str) -> Result<Party, PartyError> {
+        let last = text.rsplit_once('.').and_then(|(_, org)| org.parse().ok());
+        if last.is_some_and(|org| self.record(&org).is_some())
+            && let Ok(name) = format!("{text}.{}", self.own.domain).parse()
+        {
+            return Ok(Party::Name(name));
+        }
+
         Party::parse(text, &Zone::new(&self.own.org, &self.own.domain))
     }
 }

@@ -1,5 +1,7 @@
 //! [`Counts`] and [`OrgCounts`]: numbers for `status` and metrics.
 
+use std::net::IpAddr;
+
 use ringway_config::{OrgId, Place};
 
 use crate::verdict::Reason;
@@ -36,6 +38,17 @@ pub struct OrgCounts {
     pub org: OrgId,
     /// Packets from its sites that were dropped, or that our hosts may not send there.
     pub denied: u64,
+}
+
+/// What others have opened towards one host of our site, of the flows that are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostAnswers {
+    /// The host.
+    pub host: IpAddr,
+    /// Flows on which it has sent something.
+    pub answered: u64,
+    /// Flows on which nothing of it has come by.
+    pub unanswered: u64,
 }
 
 /// What one rule did.

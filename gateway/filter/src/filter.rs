@@ -24,7 +24,7 @@ use self::departure::Departure;
 use crate::MOST_UNSHARED;
 use crate::cache::{FilterCache, View};
 use crate::clock::Clock;
-use crate::counts::Counts;
+use crate::counts::{Counts, HostAnswers};
 use crate::denied::{Denied, DeniedPacket, DeniedRing, Direction};
 use crate::flows::Flows;
 use crate::fragments::Fragments;
@@ -370,6 +370,12 @@ impl Filter {
     /// milliseconds for a full table: not for a packet thread.
     pub fn for_each_tcp(&self, towards: &[Prefix], now: Instant, visit: &mut dyn FnMut(TcpFlow)) {
         flow_views::for_each_tcp(self, towards, now, visit);
+    }
+
+    /// Which hosts of ours answer the TCP connections of others: the first 1,024 of them. Takes
+    /// milliseconds for a full table: not for a packet thread.
+    pub fn host_answers(&self, now: Instant) -> Vec<HostAnswers> {
+        flow_views::host_answers(self, now)
     }
 
     /// One TCP flow: after a challenge ACK, its acknowledgement.

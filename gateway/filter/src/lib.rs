@@ -43,7 +43,7 @@ mod waiting;
 use std::time::Duration;
 
 pub use cache::FilterCache;
-pub use counts::{Counts, OrgCounts, RuleCounts};
+pub use counts::{Counts, HostAnswers, OrgCounts, RuleCounts};
 pub use denied::{DeniedPacket, Direction};
 pub use filter::Filter;
 pub use neighbour::Neighbour;

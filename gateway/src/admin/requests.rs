@@ -6,7 +6,7 @@ use ringway_config::Opening;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{ReloadReport, Report, Request, RoleReport, RulesReport};
+use super::{AnswersReport, ReloadReport, Report, Request, RoleReport, RulesReport};
 
 /// Time limit of a reload.
 pub(super) const RELOAD: Duration = Duration::from_secs(120);
@@ -39,6 +39,11 @@ impl Requests {
     /// What the rules of both ends say about `opening`.
     pub async fn rules(&self, opening: Opening) -> anyhow::Result<RulesReport> {
         self.ask(|reply| Request::Rules { opening, reply }).await
+    }
+
+    /// Which hosts of the site answer what members open towards them.
+    pub async fn answers(&self) -> anyhow::Result<AnswersReport> {
+        self.ask(Request::Answers).await
     }
 
     /// Reads the files again.

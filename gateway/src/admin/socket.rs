@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use super::requests::{RELOAD, Requests};
 use super::rules::{self, RulesReport};
-use super::{Metrics, ReloadReport, Report, RoleReport};
+use super::{AnswersReport, Metrics, ReloadReport, Report, RoleReport};
 
 /// Maximum length of a request line, bytes: a question about rules has two addresses.
 const MAX_REQUEST: u64 = 160;
@@ -190,6 +190,7 @@ async fn answer(
             serde_json::to_vec(&report)?
         }
         "role" => serde_json::to_vec(&requests.role().await?)?,
+        "answers" => serde_json::to_vec(&requests.answers().await?)?,
         "metrics" => metrics.text(requests.report().await?)?.into_bytes(),
         "drain" => serde_json::to_vec(&requests.drain(true).await?)?,
         "drain cancel" => serde_json::to_vec(&requests.drain(false).await?)?,
@@ -205,8 +206,8 @@ async fn answer(
 /// False if `request` changes something and the user `asker` is neither root nor the daemon's own
 /// user. The group of the socket may only read.
 fn is_allowed(request: &str, asker: u32) -> bool {
-    let is_question =
-        matches!(request, "status" | "role" | "metrics") || rules::read(request).is_some();
+    let is_question = matches!(request, "status" | "role" | "answers" | "metrics")
+        || rules::read(request).is_some();
 
     is_question || asker == 0 || asker == Uid::effective().as_raw()
 }
@@ -270,6 +271,12 @@ pub fn ask_role(path: &Path, patience: Duration) -> anyhow::Result<RoleReport> {
 /// Requests the verdicts of both ends' rules about `opening`.
 pub fn ask_rules(path: &Path, opening: &Opening) -> anyhow::Result<RulesReport> {
     let reply = fetch(path, &rules::request(opening), CLIENT_TIMEOUT)?;
+    parse(path, &reply)
+}
+
+/// Requests which hosts of the site answer what members open towards them.
+pub fn ask_answers(path: &Path) -> anyhow::Result<AnswersReport> {
+    let reply = fetch(path, "answers", CLIENT_TIMEOUT)?;
     parse(path, &reply)
 }
 

@@ -2,6 +2,7 @@
 //! that fixes it, or the reason why there is none: the findings of `check`, those of the running
 //! gateway, and checks of its own.
 
+mod answers;
 mod fix;
 mod ipv6;
 mod isolation;

@@ -8,8 +8,9 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::Step;
 
-/// How long to wait for the far host.
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the far host may take. A router asks three times, a second each, who has an address,
+/// before it says that nobody has (Linux, `mcast_solicit`, `retrans_time_ms`).
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Result of the connection attempt.
 #[derive(Debug)]
@@ -41,9 +42,11 @@ impl Probe {
         }
     }
 
-    /// The result as the last step of the path to `to`.
-    pub fn step(&self, to: SocketAddr) -> Step {
+    /// The last step of a way to `to`. `beyond` is where to look further, if there is a gateway
+    /// between here and the host.
+    pub fn step(&self, to: SocketAddr, beyond: Option<&str>) -> Step {
         const NAME: &str = "connection";
+        let host = to.ip();
 
         match self {
             Probe::Connected(time) => Step::good(
@@ -55,19 +58,30 @@ impl Probe {
             ),
             Probe::Refused => Step::bad(
                 NAME,
-                format!("{} answers, but refuses port {}", to.ip(), to.port()),
+                format!("{host} answers, but refuses port {}", to.port()),
                 "start the service there, or let it listen on this address",
             ),
             Probe::Silent => Step::bad(
                 NAME,
                 format!("{to} does not answer within {} s", TIMEOUT.as_secs()),
-                format!(
-                    "is {0} up, does its own firewall let it in, and does its route back lead to \
-                     its gateway?",
-                    to.ip()
-                ),
+                match beyond {
+                    Some(there) => format!(
+                        "{there}, which sees the host firewall there and the host itself; its \
+                         route back must lead to its gateway"
+                    ),
+                    None => format!("is {host} up, and does its own firewall let it in?"),
+                },
             ),
-            Probe::Failed(error) => Step::bad(NAME, format!("{to}: {error}"), ""),
+            Probe::Failed(error) => Step::bad(
+                NAME,
+                format!("{to}: {error}"),
+                match beyond {
+                    Some(there) => format!(
+                        "a firewall on the way rejects it, or no host has that address: {there}"
+                    ),
+                    None => format!("is {host} up? Its own firewall may reject it, too"),
+                },
+            ),
             Probe::NotTried(reason) => Step::unknown(NAME, format!("not tried: {reason}"), ""),
         }
     }

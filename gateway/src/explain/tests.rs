@@ -61,6 +61,10 @@ fn steps(report: &Report, rules: &RulesReport) -> Vec<Step> {
         arrives: false,
         report,
         rules,
+        prefix_place: Some("beta.toml:9:3"),
+        policy_place: "gateway.toml:4:1",
+        obstructions: None,
+        node: None,
     };
     diagnosis.steps()
 }
@@ -88,9 +92,9 @@ fn a_way_on_which_all_is_well_has_no_cause() {
     assert_eq!(
         lines,
         [
-            "Good prefix: 10.2.0.0/16 of beta/west",
+            "Good prefix: 10.2.0.0/16 of beta/west (beta.toml:9:3)",
             "Good tunnel: gw.beta is up, round trip 1.2 ms, outer packets up to 1420 bytes",
-            "Good our rules: [policy] egress lets it leave",
+            "Good our rules: [policy] egress lets it leave (gateway.toml:4:1)",
             "Good their rules: gw.beta allows it",
         ]
     );
@@ -106,15 +110,15 @@ fn prefixes_that_are_not_used_are_the_only_cause() {
     route.installed = false;
     assert_eq!(
         cause(&report, &RulesReport::default()),
-        "prefix: 10.2.0.0/16 of beta/west is not used: it overlaps 10.2.0.0/15 (org gamma, site \
-         east, gamma.toml:9:3)"
+        "prefix: 10.2.0.0/16 of beta/west (beta.toml:9:3) is not used: it overlaps 10.2.0.0/15 \
+         (org gamma, site east, gamma.toml:9:3)"
     );
 
     report.routes[0].verdict = "refused".into();
     report.routes[0].refused = Some("gamma does not consent".into());
     assert_eq!(
         cause(&report, &RulesReport::default()),
-        "prefix: 10.2.0.0/16 of beta/west is not used: gamma does not consent"
+        "prefix: 10.2.0.0/16 of beta/west (beta.toml:9:3) is not used: gamma does not consent"
     );
 
     report.routes.clear();
@@ -131,7 +135,8 @@ fn of_two_records_with_one_prefix_the_one_in_use_counts() {
     loser.verdict = "conflicted".into();
     report.routes.push(loser);
 
-    assert_eq!(steps(&report, &rules())[0].text, "10.2.0.0/16 of beta/west");
+    let first = &steps(&report, &rules())[0];
+    assert_eq!(first.text, "10.2.0.0/16 of beta/west (beta.toml:9:3)");
 }
 
 #[test]
@@ -172,6 +177,29 @@ fn a_tunnel_that_is_down_is_the_cause_and_not_the_peers_silence() {
 }
 
 #[test]
+fn what_is_served_from_here_needs_no_tunnel() {
+    let mut report = report();
+    let route = &mut report.routes[0];
+    route.served_here = true;
+    route.gateway = None;
+    route.via = Some("west".into());
+    let none = RulesReport {
+        peer: None,
+        theirs: PeerVerdict::NoTunnel,
+        ..rules()
+    };
+
+    let steps = steps(&report, &none);
+    let lines: Vec<&str> = steps.iter().map(|step| step.text.as_str()).collect();
+    assert!(
+        steps.iter().all(|step| step.state == State::Good),
+        "{lines:?}"
+    );
+    assert_eq!(lines[1], "10.2.0.0/16 lies behind this host");
+    assert_eq!(lines[3], "its site has no gateway of its own");
+}
+
+#[test]
 fn a_route_that_the_kernel_does_not_have_is_the_cause() {
     let mut report = report();
     report.routes[0].installed = false;
@@ -188,7 +216,10 @@ fn rules_of_either_end_are_named_by_whose_they_are() {
         reason: "no rule allows it".into(),
         ..rules()
     };
-    assert_eq!(cause(&report(), &ours), "our rules: no rule allows it");
+    assert_eq!(
+        cause(&report(), &ours),
+        "our rules: no rule allows it (gateway.toml:4:1)"
+    );
 
     let theirs = RulesReport {
         theirs: PeerVerdict::Denied,
@@ -242,6 +273,104 @@ fn what_other_programs_do_is_a_cause_only_for_the_prefix_that_it_is_about() {
 }
 
 #[test]
+fn filters_of_others_are_a_cause_if_they_stop_this_connection() {
+    let mut report = report();
+    let drops = "nftables chain inet f c drops packets from lan0 to ringway0";
+    report.attention = vec![AttentionReport {
+        kind: "foreign-firewall".into(),
+        name: "foreign filter inet f c".into(),
+        what: drops.into(),
+        since: String::new(),
+        remedy: String::new(),
+        fix: Remedy::None,
+    }];
+    let with = |found: Option<&[Finding]>| {
+        let diagnosis = Diagnosis {
+            opening: opening(),
+            arrives: false,
+            report: &report,
+            rules: &rules(),
+            prefix_place: None,
+            policy_place: "gateway.toml",
+            obstructions: found,
+            node: None,
+        };
+        let steps = diagnosis.steps();
+        let host = steps.into_iter().filter(|step| step.name == "host");
+        host.map(|step| step.state).collect::<Vec<_>>()
+    };
+
+    // Without the right to look closer, nobody knows.
+    assert_eq!(with(None), [State::Unknown]);
+    // It drops something else.
+    assert_eq!(with(Some(&[])), []);
+    let finding = Finding {
+        name: "foreign filter inet f c".into(),
+        what: drops.into(),
+        remedy: Remedy::None,
+    };
+    assert_eq!(with(Some(&[finding])), [State::Bad]);
+}
+
+#[test]
+fn what_cuts_every_host_off_is_a_cause() {
+    for (kind, name) in [
+        ("kernel-state", "forwarding off"),
+        ("site-network", "site network"),
+    ] {
+        let mut report = report();
+        report.attention = vec![AttentionReport {
+            kind: kind.into(),
+            name: name.into(),
+            what: "the hosts are cut off".into(),
+            since: String::new(),
+            remedy: String::new(),
+            fix: Remedy::None,
+        }];
+        assert_eq!(cause(&report, &rules()), "host: the hosts are cut off");
+    }
+}
+
+#[test]
+fn a_node_that_is_not_attached_is_the_cause() {
+    let mut report = report();
+    let node = |state: &str, wireguard| TunnelReport {
+        peer: "node:db1.acme".into(),
+        state: state.into(),
+        wireguard,
+        last_error: Some("peer shut down".into()),
+        ..TunnelReport::default()
+    };
+    let step = |report: &Report| {
+        let diagnosis = Diagnosis {
+            opening: opening(),
+            arrives: false,
+            report,
+            rules: &rules(),
+            prefix_place: None,
+            policy_place: "gateway.toml",
+            obstructions: None,
+            node: Some("node:db1.acme"),
+        };
+        let steps = diagnosis.steps();
+        let mut bad = steps.iter().filter(|step| step.state == State::Bad);
+        (steps[0].state, bad.next().map(|step| step.text.clone()))
+    };
+
+    let down = "node:db1.acme is down: peer shut down";
+    for (state, wireguard, expected) in [
+        ("up", false, (State::Good, None)),
+        ("down", false, (State::Bad, Some(down.to_owned()))),
+        ("down", true, (State::Unknown, None)),
+    ] {
+        report.nodes = vec![node(state, wireguard)];
+        assert_eq!(step(&report), expected, "{state} {wireguard}");
+    }
+    report.nodes.clear();
+    assert_eq!(step(&report), (State::Unknown, None));
+}
+
+#[test]
 fn a_gateway_on_standby_says_who_knows_more() {
     let mut report = report();
     report.role = Some(RoleReport {
@@ -278,6 +407,10 @@ fn a_host_of_ours_whose_check_fails_is_the_cause() {
         arrives: true,
         report: &report,
         rules: &rules(),
+        prefix_place: None,
+        policy_place: "gateway.toml:4:1",
+        obstructions: None,
+        node: None,
     };
 
     let steps = diagnosis.steps();
@@ -302,10 +435,10 @@ fn a_probe_says_who_answered() {
         (Probe::NotTried("--no-probe".into()), State::Unknown),
     ];
     for (probe, state) in states {
-        assert_eq!(probe.step(to).state, state, "{probe:?}");
+        assert_eq!(probe.step(to, None).state, state, "{probe:?}");
     }
     assert_eq!(
-        Probe::Refused.step(to).text,
+        Probe::Refused.step(to, None).text,
         "10.2.0.21 answers, but refuses port 7050"
     );
 }

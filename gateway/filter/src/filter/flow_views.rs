@@ -1,17 +1,22 @@
 //! Flows as others see them: records for the site's other gateways, and TCP flows for resets.
 
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use ringway_config::Prefix;
 
 use super::Filter;
 use crate::clock::{Tick, seconds, ticks};
-use crate::flows::{Entry, FlowKey, IMPORTED, Owner, Side, State};
+use crate::counts::HostAnswers;
+use crate::flows::{ANSWERED, Entry, FlowKey, IMPORTED, Owner, Side, State};
 use crate::holders::Holder;
 use crate::record::{FlowProtocol, FlowRecord};
 use crate::rules::Rules;
 use crate::tcp_flow::TcpFlow;
+
+/// Hosts of which [`host_answers`] are collected: others decide how many they open towards.
+const HOSTS: usize = 1024;
 
 pub(super) fn record(key: &FlowKey, state: State, idle: Tick) -> FlowRecord {
     FlowRecord {
@@ -90,6 +95,32 @@ pub(super) fn for_each_tcp(
             }
         });
     }
+}
+
+pub(super) fn host_answers(filter: &Filter, now: Instant) -> Vec<HostAnswers> {
+    let now = filter.clock.tick(now);
+    let mut hosts: BTreeMap<IpAddr, HostAnswers> = BTreeMap::new();
+
+    filter.flows.for_each(Side::Theirs, now, &mut |entry| {
+        if entry.key.protocol != FlowProtocol::Tcp {
+            return;
+        }
+        let host = entry.key.local_socket().ip();
+        if hosts.len() == HOSTS && !hosts.contains_key(&host) {
+            return;
+        }
+        let known = hosts.entry(host).or_insert(HostAnswers {
+            host,
+            answered: 0,
+            unanswered: 0,
+        });
+        if entry.state.has(ANSWERED) {
+            known.answered += 1;
+        } else {
+            known.unanswered += 1;
+        }
+    });
+    hosts.into_values().collect()
 }
 
 fn is_open_tcp(entry: &Entry) -> bool {

@@ -22,9 +22,10 @@ use ringway_intent::{Finding, Inquiry, Remedy};
 
 use self::evaluate::{Judgement, Ruleset};
 use self::packet::{Interface, Sample, State};
-use self::question::{Question, questions};
+use self::question::{Question, questions, questions_of};
 use self::read::{BaseChain, Family, Hook, Reader};
 use self::remedy::remedy;
+use super::crossing::Crossing;
 
 /// The traffic that filters must let pass.
 #[derive(Debug, Clone)]
@@ -52,11 +53,24 @@ impl Traffic {
 /// Every base chain of another program that certainly drops some of `traffic`. Blocks until the
 /// kernel has listed its rules.
 pub(super) fn find(traffic: &Traffic) -> io::Result<Vec<Finding>> {
+    find_dropped(traffic, &questions(traffic))
+}
+
+/// Every base chain of another program that certainly drops `crossing` or its answers, between the
+/// device and the interface `site`; without one, this host itself is the near end. Blocks likewise.
+pub(super) fn find_of(
+    traffic: &Traffic,
+    crossing: &Crossing,
+    site: Option<&str>,
+) -> io::Result<Vec<Finding>> {
+    find_dropped(traffic, &questions_of(traffic, crossing, site))
+}
+
+fn find_dropped(traffic: &Traffic, questions: &[Question]) -> io::Result<Vec<Finding>> {
     let mut reader = Reader::open()?;
     let mut findings = Vec::new();
     let mut tables: BTreeMap<(Family, String), Ruleset> = BTreeMap::new();
 
-    let questions = questions(traffic);
     for chain in reader.base_chains(&traffic.tun)? {
         let key = (chain.family, chain.table.clone());
         // Each table is read once, however many base chains it has.
@@ -66,7 +80,7 @@ pub(super) fn find(traffic: &Traffic) -> io::Result<Vec<Finding>> {
         }
 
         // One finding for each chain: the rule that accepts one kind of packet usually accepts all.
-        let dropped = first_dropped(&chain, &tables[&key], &questions);
+        let dropped = first_dropped(&chain, &tables[&key], questions);
         findings.extend(dropped.map(|question| finding(traffic, &chain, &tables[&key], question)));
     }
 
@@ -76,7 +90,7 @@ pub(super) fn find(traffic: &Traffic) -> io::Result<Vec<Finding>> {
     });
     for (chains, ruleset) in legacy {
         for chain in chains {
-            let dropped = first_dropped(&chain, &ruleset, &questions);
+            let dropped = first_dropped(&chain, &ruleset, questions);
             findings.extend(dropped.map(|question| finding(traffic, &chain, &ruleset, question)));
         }
     }

@@ -5,7 +5,7 @@ use ringway_intent::{Finding, Remedy};
 use serde_json::Value;
 
 use super::fix::Fix;
-use super::{Found, ipv6, isolation, masquerade, names, ruleset, settings, tracking};
+use super::{Found, answers, ipv6, isolation, masquerade, names, ruleset, settings, tracking};
 use crate::admin::attention::Kind;
 use crate::admin::{Report, socket};
 use crate::cli::check::host;
@@ -34,6 +34,8 @@ pub(super) enum Place {
     Isolation,
     /// The path of a query.
     Names,
+    /// What comes back from the site's hosts.
+    Answers,
     /// IPv6 that is disabled.
     Ipv6,
     /// Other settings.
@@ -60,7 +62,7 @@ impl<'a> Subject<'a> {
 
 impl Place {
     /// All groups.
-    pub(super) const ALL: [Place; 11] = [
+    pub(super) const ALL: [Place; 12] = [
         Place::Start,
         Place::Rights,
         Place::Host,
@@ -70,6 +72,7 @@ impl Place {
         Place::Tracking,
         Place::Isolation,
         Place::Names,
+        Place::Answers,
         Place::Ipv6,
         Place::Settings,
     ];
@@ -90,6 +93,8 @@ impl Place {
             // Without the gateway there is no server to ask.
             Place::Names if subject.running.is_none() => Vec::new(),
             Place::Names => names::find(config),
+            Place::Answers if subject.running.is_none() => Vec::new(),
+            Place::Answers => answers::find(config).into_iter().collect(),
             Place::Ipv6 => ipv6::find(config).into_iter().collect(),
             Place::Settings => settings::find(),
         };

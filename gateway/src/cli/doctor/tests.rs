@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::fix::Fix;
 use super::place::{Place, rights, start};
-use super::{Found, ipv6, isolation, masquerade, names, report, settings, text, tracking};
+use super::{Found, answers, ipv6, isolation, masquerade, names, report, settings, text, tracking};
 use crate::admin::attention::Kind;
 use crate::cli::check::{files, host};
 use crate::state::{REMEDY, space};
@@ -64,6 +64,7 @@ fn of_place(place: Place) -> Vec<Finding> {
             names::own(listen, &apex, "no answer"),
             names::of_host(listen.ip(), &apex, "no answer"),
         ],
+        Place::Answers => vec![answers::finding(7, "ringway0")],
         Place::Ipv6 => [ipv6::State::Off, ipv6::State::Missing]
             .into_iter()
             .filter_map(ipv6::finding)

@@ -7,6 +7,7 @@ use ringway_config::{Config, Edits, Fault, Faults, Prefix, Ruling, accepted, rul
 use ringway_dns::Zone;
 use ringway_intent::Links;
 
+use crate::admin::report::RouteReport;
 use crate::cli::{Failure, block_on};
 use crate::names::stored::stored;
 use crate::policy::{Judge, TestResults};
@@ -70,6 +71,18 @@ impl Files {
         faults.extend(judge.nameless());
         faults.extend(results.failed.0);
         faults
+    }
+
+    /// Where the prefix of a site is written.
+    pub(in crate::cli) fn prefix_place(&self, route: &RouteReport) -> Option<String> {
+        let mut rulings = self.rulings.iter();
+        let ruling = rulings.find(|it| {
+            it.prefix.to_string() == route.prefix
+                && it.org.as_str() == route.org
+                && it.site.as_str() == route.site
+        })?;
+
+        Some(ruling.place.to_string())
     }
 
     /// This host's address of one family in the site.

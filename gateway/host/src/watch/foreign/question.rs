@@ -2,15 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use ringway_config::{Asked, Opening};
 use ringway_intent::Way;
 
 use super::Traffic;
 use super::packet::{Interface, Sample, State};
 use super::read::Hook;
+use crate::watch::crossing::Crossing;
 
 /// Protocol numbers.
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
 /// DNS.
 pub(super) const DNS: u16 = 53;
 /// Source port of a client: the first dynamic port (RFC 6335, section 6).
@@ -36,6 +40,8 @@ pub(super) enum Kind {
     Tunnel { port: u16 },
     /// From this host to these ports of other gateways.
     Dialling { ports: BTreeSet<u16> },
+    /// Between this host itself and the device.
+    OfThisHost,
 }
 
 /// Everything that must pass, for each hook on its path.
@@ -108,6 +114,90 @@ fn forwarded(traffic: &Traffic, way: &Way) -> Vec<Question> {
         ));
     }
     questions
+}
+
+/// The first packet of `crossing`, and the answer to it, between the device and the interface
+/// `site`, or this host itself. Its port alone counts.
+pub(super) fn questions_of(
+    traffic: &Traffic,
+    crossing: &Crossing,
+    site: Option<&str>,
+) -> Vec<Question> {
+    let Opening {
+        source,
+        destination,
+        service,
+    } = crossing.opening;
+    let tun = traffic.interface(&traffic.tun);
+    let near = site.and_then(|site| traffic.interface(site));
+    let is_own = site.is_none();
+    let (protocol, port) = protocol_of(service, source.is_ipv4());
+    let there = Sample {
+        enters: if crossing.arrives {
+            tun.clone()
+        } else {
+            near.clone()
+        },
+        leaves: if crossing.arrives {
+            near.clone()
+        } else {
+            tun.clone()
+        },
+        is_local: is_own && crossing.arrives,
+        is_v4: source.is_ipv4(),
+        source: Some(source),
+        destination: Some(destination),
+        protocol,
+        port,
+        state: State::New,
+    };
+    let back = Sample {
+        enters: there.leaves.clone(),
+        leaves: there.enters.clone(),
+        is_local: is_own && !crossing.arrives,
+        source: Some(destination),
+        destination: Some(source),
+        port: None,
+        state: State::Established,
+        ..there.clone()
+    };
+
+    let kind = match site {
+        Some(site) => Kind::Forwarded {
+            site: site.to_owned(),
+        },
+        None => Kind::OfThisHost,
+    };
+    let mut questions = Vec::new();
+    for (sample, which) in [(there, ""), (back, ", the answers")] {
+        let hooks: &[Hook] = match (is_own, sample.is_local) {
+            (false, _) => &THROUGH,
+            (true, true) => &INTO,
+            (true, false) => &OUT_OF,
+        };
+        let what = format!(
+            "from {} to {}{which}",
+            text(&sample.enters),
+            text(&sample.leaves)
+        );
+        questions.extend(at_each(hooks, &what, &kind, &[sample]));
+    }
+    questions
+}
+
+/// The number of the protocol, and the port of the opened end.
+fn protocol_of(service: Asked, is_v4: bool) -> (u8, Option<u16>) {
+    match service {
+        Asked::Tcp(port) => (TCP, Some(port)),
+        Asked::Udp(port) => (UDP, Some(port)),
+        Asked::Echo if is_v4 => (ICMP, None),
+        Asked::Echo => (ICMPV6, None),
+        Asked::Protocol(number) => (number, None),
+    }
+}
+
+fn text(interface: &Option<Interface>) -> &str {
+    interface.as_ref().map_or("this host", |known| &known.name)
 }
 
 /// Queries from hosts of the site to our DNS server, and the answers.

@@ -27,6 +27,7 @@ pub(super) fn remedy(
     let maker = maker(chain, ruleset);
 
     match (question.hook, &question.kind) {
+        (_, kind @ Kind::OfThisHost) => open_elsewhere(maker, chain, &conditions(chain, kind, tun)),
         (Hook::Input, kind) => open_input(maker, chain, kind),
         (Hook::Forward, _) => open_forward(maker, chain, tun),
         (Hook::Output, Kind::Dialling { ports }) if maker == Maker::Ufw => {
@@ -52,7 +53,7 @@ struct Condition {
 
 /// Of both directions, where a chain sees both.
 fn conditions(chain: &BaseChain, kind: &Kind, tun: &str) -> Vec<Condition> {
-    let arrives = matches!(chain.hook, Hook::Prerouting | Hook::Ingress);
+    let arrives = matches!(chain.hook, Hook::Prerouting | Hook::Ingress | Hook::Input);
     let (name, option) = if arrives {
         ("iifname", "-i")
     } else {
@@ -73,6 +74,10 @@ fn conditions(chain: &BaseChain, kind: &Kind, tun: &str) -> Vec<Condition> {
                 iptables: format!("{option} {interface}"),
             })
             .collect(),
+        Kind::OfThisHost => vec![Condition {
+            nftables: format!("{name} {tun}"),
+            iptables: format!("{option} {tun}"),
+        }],
         Kind::Dns { site } => ["udp", "tcp"]
             .map(|protocol| Condition {
                 nftables: format!("{name} {site} {protocol} {side} {DNS}"),
@@ -134,7 +139,7 @@ fn open_input(maker: Maker, chain: &BaseChain, kind: &Kind) -> String {
         Kind::Tunnel { port } => (*port, None),
         Kind::Dns { site } | Kind::Forwarded { site } => (DNS, Some(site)),
         // Never asked about at this hook.
-        Kind::Dialling { .. } => (DNS, None),
+        Kind::Dialling { .. } | Kind::OfThisHost => (DNS, None),
     };
 
     match (maker, site) {

@@ -1,0 +1,65 @@
+//! [`Step`]: one part of the way between two hosts, how it is, and what to do about it.
+
+use ringway_intent::Remedy;
+use serde::Serialize;
+
+/// The result of one step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Name of the step.
+    pub name: &'static str,
+    /// Result.
+    pub state: State,
+    /// The result as a sentence, for an operator.
+    pub text: String,
+    /// How to fix it, usually a command; empty if nothing is wrong.
+    pub remedy: String,
+    /// `remedy` in parts.
+    #[serde(skip)]
+    pub fix: Remedy,
+}
+
+/// Result of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The step does not prevent the connection.
+    Good,
+    /// The step prevents the connection.
+    Bad,
+    /// Not enough is known to judge the step.
+    Unknown,
+}
+
+impl Step {
+    /// A step that passes.
+    pub fn good(name: &'static str, text: impl Into<String>) -> Step {
+        Step {
+            name,
+            state: State::Good,
+            text: text.into(),
+            remedy: String::new(),
+            fix: Remedy::None,
+        }
+    }
+
+    /// A step that prevents the connection.
+    pub fn bad(name: &'static str, text: impl Into<String>, fix: impl Into<Remedy>) -> Step {
+        let fix = fix.into();
+        Step {
+            name,
+            state: State::Bad,
+            text: text.into(),
+            remedy: fix.to_string(),
+            fix,
+        }
+    }
+
+    /// A step that cannot be judged.
+    pub fn unknown(name: &'static str, text: impl Into<String>, fix: impl Into<Remedy>) -> Step {
+        Step {
+            state: State::Unknown,
+            ..Step::bad(name, text, fix)
+        }
+    }
+}
