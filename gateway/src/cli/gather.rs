@@ -53,10 +53,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let program = current_exe()?;
     let path = &args.config.path;
-    let variables = env::vars_os().map(|(name, value)| {
-        let text = |text: OsString| text.to_string_lossy().into_owned();
-        (text(name), text(value))
-    });
+    let variables = env::vars_os().map(|(name, value)| (text_of(name), text_of(value)));
     let mut secrets = Secrets::of_environment(variables);
     let mut text = String::from(
         "This is for those who help with a gateway. It has no keys and no passwords, but names,\n\
@@ -83,6 +80,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 
     // Whatever of it has come from where: no answer is trusted to have no secret.
     answer(scrub::text(&text, &secrets))
+}
+
+fn text_of(text: OsString) -> String {
+    text.to_string_lossy().into_owned()
 }
 
 fn section(text: &mut String, heading: &str, body: &str) {

@@ -96,8 +96,8 @@ pub async fn obstructions(
         inquiry: Inquiry::default(),
         names,
     };
-    let look = move || foreign::find_of(&traffic, &crossing, site.as_deref());
-    findings.extend(spawn_blocking(look).await??);
+    let found = spawn_blocking(move || foreign::find_of(&traffic, &crossing, site.as_deref()));
+    findings.extend(found.await??);
     Ok(findings)
 }
 
