@@ -194,7 +194,7 @@ fn origin(id: &GatewayId) -> &'static str {
 /// `origin` says where the file comes from.
 fn read_chain(file: &Path, origin: &str) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let pem = reading::read(file).map_err(|error| {
-        let remedy = format!("{origin}; or set [identity] certificate");
+        let remedy = format!("{origin}, or set [identity] certificate");
         unreadable(file, &error, &remedy)
     })?;
 
@@ -213,7 +213,7 @@ fn read_chain(file: &Path, origin: &str) -> Result<Vec<CertificateDer<'static>>,
 }
 
 fn read_key(file: &Path, origin: &str) -> Result<PrivateKeyDer<'static>, Fault> {
-    let remedy = format!("{origin}; or set [identity] key");
+    let remedy = format!("{origin}, or set [identity] key");
     let metadata = std::fs::metadata(file).map_err(|error| unreadable(file, &error, &remedy))?;
 
     // As ssh does: other users may have copied a key that they can read. This process's group may

@@ -38,7 +38,7 @@ fn a_certificate_that_is_not_the_nodes_is_named_with_what_to_do() {
     std::fs::remove_file(workspace.path().join("db1/node.crt")).unwrap();
     check().refuses(&[
         "db1/node.crt: cannot be read (No such file or directory (os error 2)); ringway attach \
-         init makes it, or a request that ringway cert sign answers; or set [identity] certificate",
+         init makes it, or a request that ringway cert sign answers, or set [identity] certificate",
     ]);
 }
 
