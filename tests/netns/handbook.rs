@@ -129,7 +129,7 @@ fn unknown_blocks(text: &str) -> Vec<&str> {
     let begins = fences.step_by(2);
 
     begins
-        .filter(|fence| !["```sh", "```toml", "```ini", "```yaml"].contains(fence))
+        .filter(|fence| !["```sh", "```text", "```toml", "```ini", "```yaml"].contains(fence))
         .collect()
 }
 
