@@ -80,6 +80,17 @@ pub(crate) struct Siblings {
     reported: Option<Standing>,
 }
 
+/// This gateway's tunnels to other sites.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Uplinks {
+    /// How many carry packets.
+    pub(crate) alive: u16,
+    /// On one of them, no echo is late.
+    pub(crate) is_confirmed: bool,
+    /// Some have a session, whether it carries packets or not.
+    pub(crate) has_sessions: bool,
+}
+
 /// The gateways of this site, for operators. This gateway's own role is reported by
 /// [`Action::Role`](crate::Action::Role).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -282,15 +293,14 @@ impl Siblings {
         (!self.known.is_empty()).then_some(self.next_poll)
     }
 
-    /// Runs the election. `tunnels`: how many of our tunnels to other sites carry packets.
-    /// `is_confirmed`: on one of them, no echo is late.
-    pub(crate) fn elect(&mut self, tunnels: u16, is_confirmed: bool, now: Instant) {
-        self.tunnels = tunnels;
-        if is_confirmed {
+    /// Runs the election.
+    pub(crate) fn elect(&mut self, uplinks: &Uplinks, now: Instant) {
+        self.tunnels = uplinks.alive;
+        if uplinks.is_confirmed {
             self.unconfirmed_since = None;
         }
         self.note_reported_states();
-        self.update_hand_over(now);
+        self.update_hand_over(uplinks.has_sessions, now);
 
         if self.known.is_empty() {
             self.set_role(SiteRole::Active, RoleReason::Alone, None);
@@ -299,7 +309,7 @@ impl Siblings {
         } else if self.role == SiteRole::Active {
             self.stay_or_stand_down();
         } else {
-            self.take_over_or_stand_by(is_confirmed, now);
+            self.take_over_or_stand_by(uplinks.is_confirmed, now);
         }
 
         let deadlines = self.known.values().filter_map(Sibling::deadline);
@@ -363,7 +373,7 @@ impl Siblings {
     }
 
     /// Compares our tunnels with those of the siblings that could take over.
-    fn update_hand_over(&mut self, now: Instant) {
+    fn update_hand_over(&mut self, has_sessions: bool, now: Instant) {
         let has_carrier = self.no_carrier.is_none();
         let answering = self.known.values().filter(|s| s.contact == Contact::Heard);
         let candidates = answering
@@ -371,7 +381,7 @@ impl Siblings {
             .filter(|state| !(state.hands_over || has_carrier && state.no_carrier));
 
         let most = candidates.map(|state| state.tunnels).max();
-        self.hand_over.update(self.tunnels, most, now);
+        self.hand_over.update(self.tunnels, most, has_sessions, now);
     }
 
     /// Why this gateway must not be active although no sibling is alive as far as it knows: another

@@ -10,7 +10,7 @@ use super::{FEW_NODES, Mesh};
 use crate::action::Action;
 use crate::id::ConnId;
 use crate::message::{Answer, Message, Relay};
-use crate::siblings::View;
+use crate::siblings::{Uplinks, View};
 
 /// How many peers are asked about a sibling.
 const WITNESSES: usize = 3;
@@ -21,12 +21,9 @@ const MARGIN: Duration = Duration::from_millis(30);
 /// The longest time to wait for witnesses.
 const MAX_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The tunnels to other sites.
-struct Uplinks {
-    /// How many carry packets.
-    alive: u16,
-    /// On one of them, no echo is late.
-    is_confirmed: bool,
+/// The tunnels to other sites, and who is behind them.
+struct Surroundings {
+    uplinks: Uplinks,
     /// The nearest peers that can be asked about a sibling.
     witnesses: Vec<GatewayId>,
     /// How long to wait for their answers.
@@ -61,48 +58,50 @@ impl Mesh {
         }
 
         self.siblings.note_poll(now);
-        let uplinks = self.uplinks(now);
+        let around = self.surroundings(now);
         let ids: Vec<GatewayId> = self.siblings.ids().cloned().collect();
         for id in &ids {
             let tunnel = self.tunnels.get(id);
             let view = tunnel.map_or(View::Silent, |tunnel| tunnel.view(&self.context, now));
-            self.siblings.observe(id, view, uplinks.timeout, now);
+            self.siblings.observe(id, view, around.timeout, now);
         }
-        self.query_witnesses(&uplinks.witnesses, now);
+        self.query_witnesses(&around.witnesses, now);
         if let Some(secrets) = self.siblings.secrets_to_store(now) {
             self.context.act(Action::StoreSecrets(secrets));
         }
 
-        self.siblings
-            .elect(uplinks.alive, uplinks.is_confirmed, now);
+        self.siblings.elect(&around.uplinks, now);
         self.publish_standing();
         if let Some(standing) = self.siblings.poll_standing() {
             self.context.act(Action::Role(standing));
         }
     }
 
-    fn uplinks(&self, now: Instant) -> Uplinks {
-        let mut alive = 0_u16;
-        let mut is_confirmed = false;
+    fn surroundings(&self, now: Instant) -> Surroundings {
+        let mut uplinks = Uplinks {
+            alive: 0,
+            is_confirmed: false,
+            has_sessions: false,
+        };
         let mut near = Vec::new();
         for (peer, tunnel) in &self.tunnels {
             if tunnel.is_sibling(&self.context) || tunnel.is_to_node() {
                 continue;
             }
+            uplinks.has_sessions |= tunnel.has_session();
             let Some(uplink) = tunnel.uplink(&self.context, now) else {
                 continue;
             };
-            alive = alive.saturating_add(1);
-            is_confirmed |= tunnel.echoes_in_time(&self.context, now);
+            uplinks.alive = uplinks.alive.saturating_add(1);
+            uplinks.is_confirmed |= tunnel.echoes_in_time(&self.context, now);
             near.extend(uplink.map(|rtt| (rtt, peer)));
         }
 
         near.sort();
         near.truncate(WITNESSES);
         let farthest = near.last().map(|(rtt, _)| *rtt);
-        Uplinks {
-            alive,
-            is_confirmed,
+        Surroundings {
+            uplinks,
             witnesses: near.into_iter().map(|(_, peer)| peer.clone()).collect(),
             // Without a witness there is no answer to wait for.
             timeout: farthest.map_or(Duration::ZERO, |rtt| (rtt * 2 + MARGIN).min(MAX_TIMEOUT)),

@@ -10,8 +10,9 @@ pub(super) struct HandOver {
     is_leaving: bool,
     is_requested: bool,
     fewer_since: Option<Instant>,
-    /// Neither this gateway nor a sibling had a tunnel, and this one still has none.
-    were_all_cut_off: bool,
+    /// This gateway has no tunnel, and that is not urgent: no sibling had one either, or the peers
+    /// have ended their sessions, which siblings notice at the same time.
+    is_patient: bool,
 }
 
 impl HandOver {
@@ -27,11 +28,18 @@ impl HandOver {
     /// Requests a hand-over if this gateway has lost all of its `tunnels` to other sites while a
     /// sibling has some, or has had clearly fewer for a while. `most`: the highest count of a
     /// sibling that could take over, if one answers.
-    pub(super) fn update(&mut self, tunnels: u16, most: Option<u16>, now: Instant) {
+    /// `has_sessions`: peers have not ended theirs.
+    pub(super) fn update(
+        &mut self,
+        tunnels: u16,
+        most: Option<u16>,
+        has_sessions: bool,
+        now: Instant,
+    ) {
         if tunnels > 0 {
-            self.were_all_cut_off = false;
-        } else if most == Some(0) {
-            self.were_all_cut_off = true;
+            self.is_patient = false;
+        } else if most == Some(0) || !has_sessions {
+            self.is_patient = true;
         }
 
         let most = most.unwrap_or_default();
@@ -46,7 +54,7 @@ impl HandOver {
         let is_long_behind = since.is_some_and(|since| since + FEWER_TUNNELS_FOR <= now);
         // After an outage of all uplinks, tunnels come up one after the other. The role must not
         // move because of the order.
-        let is_urgent = is_cut_off && !self.were_all_cut_off;
+        let is_urgent = is_cut_off && !self.is_patient;
 
         self.is_requested = self.is_leaving || is_urgent || is_long_behind;
     }

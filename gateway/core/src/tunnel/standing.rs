@@ -208,6 +208,11 @@ impl Tunnel {
         }
     }
 
+    /// True if there is a session, whether it carries packets or not.
+    pub(crate) fn has_session(&self) -> bool {
+        self.sessions.active().is_some()
+    }
+
     /// True if no echo of the session in use is late.
     pub(crate) fn echoes_in_time(&self, context: &Context, now: Instant) -> bool {
         let live = self.sessions.active().and_then(Session::live);

@@ -85,6 +85,18 @@ fn what_all_have_lost_is_not_handed_over_to_the_first_that_has_it_again() {
     assert!(!last_state(&bench, other).hands_over);
 }
 
+#[test]
+fn if_the_last_peer_stops_the_sibling_has_a_second_to_notice_too() {
+    let (mut bench, peer, other) = before_a_standby();
+    let code = ByeCode::Shutdown;
+    bench.receive(peer, Message::Bye { code });
+    bench.pass(900 * MILLISECOND, &[other]);
+    assert!(!last_state(&bench, other).hands_over);
+
+    bench.pass(300 * MILLISECOND, &[other]);
+    assert!(last_state(&bench, other).hands_over);
+}
+
 /// The active sibling has lost its uplink, and this gateway may have, too: an echo is late.
 fn asked_while_an_echo_is_late() -> (Bench, ConnId, ConnId) {
     let (mut bench, peer, other) = behind_an_active_sibling();
