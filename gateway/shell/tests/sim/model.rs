@@ -10,6 +10,7 @@ use ringway_core::message::SIBLINGS;
 use ringway_core::{ConnId, Membership, SiteRole, TunnelState};
 use ringway_intent::{RouteState, Situation, Tunnelled, guard, plan_routes};
 
+use crate::consortium;
 use crate::invariant::peer_of;
 use crate::node::Node;
 use crate::ways;
@@ -61,7 +62,10 @@ fn in_force(world: &World, node: usize) -> Option<String> {
     if expected.must_read_identity {
         return Some("a rotation was lost".into());
     }
-    if daemon.records != expected.records || *current.config != gateway.config() {
+    // Records may differ in what no configuration shows: then there is nothing to put in force.
+    let last_good = gateway.config();
+    let in_force = consortium::config(&gateway.id, &gateway.site, &daemon.records);
+    if in_force != last_good || *current.config != last_good {
         return Some("other records are in force than the last good ones".into());
     }
     if daemon.certificate != expected.certificate || current.certificate != daemon.certificate {
