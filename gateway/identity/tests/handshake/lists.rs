@@ -102,7 +102,7 @@ fn what_is_wrong_with_a_list_is_said_with_its_file() {
 
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    assert!(faults(&config).contains("cannot be read (it is no file)"));
+    assert!(faults(&config).contains("cannot be read (Is a directory"));
 }
 
 #[test]
