@@ -1,4 +1,4 @@
-//! [`find`]: the addresses at which members reach a Service.
+//! `find`: the addresses at which members reach a Service.
 //!
 //! | Service | addresses |
 //! |---|---|

@@ -98,7 +98,7 @@ fn remove_stale(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Serves clients, at most [`MAX_CLIENTS`] at once.
+/// Serves clients, at most `MAX_CLIENTS` at once.
 pub async fn serve(
     listener: UnixListener,
     requests: Requests,

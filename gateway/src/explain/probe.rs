@@ -19,7 +19,7 @@ pub enum Probe {
     Connected(Duration),
     /// Refused: the host is up, but nothing listens on the port.
     Refused,
-    /// No answer within [`TIMEOUT`].
+    /// No answer within `TIMEOUT`.
     Silent,
     /// The kernel, or a gateway on the way, reported an error.
     Failed(io::Error),

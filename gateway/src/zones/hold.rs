@@ -114,7 +114,7 @@ impl Replicator {
     }
 
     /// Marks fragments that have expired or are usable again. Does nothing within
-    /// [`CHECK_INTERVAL`] of the last call.
+    /// `CHECK_INTERVAL` of the last call.
     pub fn update_ages(&mut self, now: Moment) -> AgeUpdate {
         let mut update = AgeUpdate::default();
         if is_within(self.contacts.checked, CHECK_INTERVAL, now) {

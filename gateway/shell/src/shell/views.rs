@@ -74,12 +74,13 @@ impl Shell {
         &self.fib
     }
 
-    /// True from [`Input::Shutdown`] on: nothing is read or put in force any more.
+    /// True from [`Input::Shutdown`](crate::Input::Shutdown) on: nothing is read or put in force
+    /// any more.
     pub fn is_leaving(&self) -> bool {
         self.phase != Phase::Running
     }
 
-    /// True once [`Effect::Stop`] was given out or is about to be.
+    /// True once [`Effect::Stop`](crate::Effect::Stop) was given out or is about to be.
     pub fn is_stopped(&self) -> bool {
         self.phase == Phase::Stopped
     }
