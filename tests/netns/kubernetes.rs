@@ -151,7 +151,7 @@ fn serve(dir: &std::path::Path, orders: &Receiver<Order>, url: &Sender<String>) 
             Err(std::sync::mpsc::TryRecvError::Empty) => {
                 // Meanwhile it serves.
                 let pause = std::time::Duration::from_millis(10);
-                runtime.block_on(tokio::time::sleep(pause));
+                runtime.block_on(async { tokio::time::sleep(pause).await });
             }
         }
     }
