@@ -143,7 +143,7 @@ impl<K: Kind> Feed<K> {
             };
             match Heard::of(event) {
                 Heard::Changed(change, at) => {
-                    self.say(News::Change(change)).await?;
+                    self.say(News::Change(*change)).await?;
                     follow(version, at);
                 }
                 Heard::Bookmark(at) => follow(version, at),

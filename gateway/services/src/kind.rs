@@ -99,7 +99,7 @@ pub(crate) struct PageMeta {
 
 /// What an event of a watch says, and the version after it.
 pub(crate) enum Heard {
-    Changed(Change, String),
+    Changed(Box<Change>, String),
     Bookmark(String),
     Failed(Box<kube::core::Status>),
 }
@@ -109,11 +109,11 @@ impl Heard {
         match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                 let version = object.version().to_owned();
-                Heard::Changed(Change::Applied(object.into_object()), version)
+                Heard::Changed(Box::new(Change::Applied(object.into_object())), version)
             }
             WatchEvent::Deleted(object) => {
                 let version = object.version().to_owned();
-                Heard::Changed(Change::Deleted(object.key().clone()), version)
+                Heard::Changed(Box::new(Change::Deleted(object.key().clone())), version)
             }
             WatchEvent::Bookmark(bookmark) => Heard::Bookmark(bookmark.metadata.resource_version),
             WatchEvent::Error(status) => Heard::Failed(status),
