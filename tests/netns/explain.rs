@@ -100,35 +100,8 @@ fn each_cause_is_named_and_nothing_else_is() {
     what_the_far_host_does_is_told_apart(&scene);
     drop(server);
 
-    let nobody = "peer9.org1.consortium.example";
-    assert_eq!(
-        explain(&scene, HERE, FROM, nobody, OPEN).1,
-        [format!(
-            "name: {nobody}: org1.consortium.example has no such name with an address"
-        )]
-    );
-
-    // Another program diverts what leaves for one site; another one's way is not blamed for it.
-    let rule = |verb| {
-        scene.sh(
-            HERE,
-            &format!("ip rule {verb} priority 100 to 10.10.1.0/24 blackhole"),
-        )
-    };
-    rule("add");
-    let diverted = || explain(&scene, HERE, FROM, TO, OPEN).1;
-    eventually("the rule to be seen", 10, || {
-        diverted().iter().any(|it| it.starts_with("host: "))
-    });
-    assert_eq!(diverted().len(), 1, "{:?}", diverted());
-    let elsewhere = "peer0.org2.consortium.example";
-    let (_, causes) = explain(&scene, HERE, FROM, elsewhere, OPEN);
-    assert_eq!(
-        causes,
-        ["connection: 10.10.2.11 answers, but refuses port 8080"]
-    );
-    rule("del");
-    eventually("the rule to be gone", 10, || diverted() == refused);
+    a_name_that_is_missing_is_named(&scene);
+    a_rule_that_diverts_one_site_is_named_for_that_site_alone(&scene, &refused);
 
     scene.stop(THERE);
     eventually("the tunnel to go down", 10, || !scene.is_up(HERE, THERE));
@@ -142,6 +115,40 @@ fn each_cause_is_named_and_nothing_else_is() {
     assert_eq!(causes.len(), 1, "{causes:?}");
     assert!(causes[0].starts_with("gateway: "), "{causes:?}");
     scene.close();
+}
+
+fn a_name_that_is_missing_is_named(scene: &Scene) {
+    let missing = "peer9.org1.consortium.example";
+    assert_eq!(
+        explain(scene, HERE, FROM, missing, OPEN).1,
+        [format!(
+            "name: {missing}: org1.consortium.example has no such name with an address"
+        )]
+    );
+}
+
+/// Another program diverts what leaves for one site.
+fn a_rule_that_diverts_one_site_is_named_for_that_site_alone(scene: &Scene, refused: &[&str]) {
+    let rule = |verb| {
+        scene.sh(
+            HERE,
+            &format!("ip rule {verb} priority 100 to 10.10.1.0/24 blackhole"),
+        )
+    };
+    rule("add");
+    let diverted = || explain(scene, HERE, FROM, TO, OPEN).1;
+    eventually("the rule to be seen", 10, || {
+        diverted().iter().any(|it| it.starts_with("host: "))
+    });
+    assert_eq!(diverted().len(), 1, "{:?}", diverted());
+    let elsewhere = "peer0.org2.consortium.example";
+    let (_, causes) = explain(scene, HERE, FROM, elsewhere, OPEN);
+    assert_eq!(
+        causes,
+        ["connection: 10.10.2.11 answers, but refuses port 8080"]
+    );
+    rule("del");
+    eventually("the rule to be gone", 10, || diverted() == refused);
 }
 
 /// Each is asked about the connection that is meant, and no other one is blamed for it.

@@ -16,6 +16,7 @@ mod foreign;
 mod held;
 mod inquire;
 mod ipsec;
+mod lookup;
 mod peers;
 mod strangers;
 pub(crate) mod table;

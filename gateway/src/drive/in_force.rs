@@ -1,31 +1,33 @@
 //! [`InForce`]: the trust, the identity and the names in force, and those that a pending change has
 //! read and built.
 
+mod attachment;
+mod narrowed;
+mod read_config;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use ringway_config::{
-    Accepted, Config, Fault, Faults, GatewayId, Ledger as _, Newest, Offers, Place, Prefix, Survey,
-    meet, narrow_policy, offers,
-};
+use ringway_config::{Accepted, Config, Faults, GatewayId, Newest, Prefix};
 use ringway_core::{Membership, Offer, Secret};
 use ringway_dns::{HoldFile, Zone};
 use ringway_filter::Rules;
-use ringway_host::links::{self, SharedScope};
+use ringway_host::links::SharedScope;
 use ringway_host::traces::Traces;
 use ringway_identity::{Identity, Trust};
 use ringway_intent::{Links, Scope};
-use ringway_shell::{ChangeId, IdentityFacts, Input, NextConfig};
+use ringway_shell::{ChangeId, Input};
 use rustls_pki_types::UnixTime;
 
+use self::attachment::Attachment;
+pub(super) use self::narrowed::Narrowed;
+pub(super) use self::read_config::ReadConfig;
 use super::jobs::{Event, Jobs};
 use crate::names::Names;
 use crate::policy::former::RulesFile;
-use crate::prepare::{Known, Prepared, prepare_again};
-use crate::resolver::Resolver;
+use crate::prepare::Known;
 use crate::state::{
     FailedAddresses, NewestLists, RecordsFile, ServiceNames, SiblingSecrets, StateFiles,
 };
@@ -44,9 +46,7 @@ pub struct InForce {
     /// Shared with the watches of the host.
     scope: SharedScope,
     stored: Stored,
-    /// For an attached node: the offers of its gateways.
-    offers: Offers,
-    resolver: Resolver,
+    attachment: Attachment,
     /// What pending changes have read and built. There is one change at a time.
     pending: BTreeMap<ChangeId, Pending>,
     /// How often our fragment was derived from what the files say.
@@ -84,41 +84,6 @@ struct Pending {
     newest: Option<Newest>,
 }
 
-/// The configuration after a refused reload: what it takes away from the one in force.
-#[derive(Debug)]
-pub struct Narrowed {
-    config: Config,
-    trust: Option<Box<Trust>>,
-    /// Revocation lists that come into force with it.
-    lists: Vec<String>,
-    /// The newest records, including those that take something away.
-    newest: Newest,
-}
-
-/// The result of reading all files.
-#[derive(Debug)]
-pub struct ReadConfig {
-    next: NextConfig,
-    trust: Trust,
-    identity: Identity,
-    zone: Zone,
-    newest: Option<Newest>,
-    failed_tests: Faults,
-    warnings: Faults,
-}
-
-impl ReadConfig {
-    /// Warnings: they do not refuse the reload.
-    pub(super) fn warnings(&self) -> &Faults {
-        &self.warnings
-    }
-
-    /// Policy tests that failed. The new rules are refused; the rest comes into force.
-    pub(super) fn failed_tests(&self) -> &Faults {
-        &self.failed_tests
-    }
-}
-
 impl InForce {
     /// Puts the files of a start in force.
     pub fn new(
@@ -129,10 +94,7 @@ impl InForce {
         scope: SharedScope,
         stored: Stored,
     ) -> InForce {
-        let is_node = config.attach.is_some();
-        let remembered = is_node.then(|| offers::load(&config.state_dir));
-        // An unreadable file was already reported when the files were read.
-        let offers = remembered.and_then(Result::ok).unwrap_or_default();
+        let attachment = Attachment::new(&config, stored.files.clone());
 
         InForce {
             config,
@@ -141,8 +103,7 @@ impl InForce {
             names,
             scope,
             stored,
-            offers,
-            resolver: Resolver::default(),
+            attachment,
             pending: BTreeMap::new(),
             derivations: 0,
         }
@@ -190,7 +151,7 @@ impl InForce {
         };
 
         jobs.spawn(async move {
-            let result = read(&config, known).await.map(Box::new);
+            let result = read_config::read(&config, known).await.map(Box::new);
             Event::ConfigRead { change, result }
         });
     }
@@ -231,7 +192,7 @@ impl InForce {
 
         jobs.run(move || Event::Narrowed {
             change,
-            narrowed: Box::new(narrowed(&config, &trust, newest)),
+            narrowed: Box::new(narrowed::narrow(&config, &trust, newest)),
         });
     }
 
@@ -292,7 +253,7 @@ impl InForce {
         result: Result<Box<Identity>, Faults>,
     ) -> Input {
         let result = result.map(|identity| {
-            let facts = facts(&identity);
+            let facts = read_config::facts(&identity);
             self.pending.entry(change).or_default().identity = Some(*identity);
             facts
         });
@@ -326,66 +287,31 @@ impl InForce {
         jobs.run_silently(move || files.store_secrets(state_dir, secrets));
     }
 
-    /// Handles a gateway's new offer for this attached node: stores it, and reads the files again.
+    /// Handles a gateway's new offer for this attached node.
     pub(super) fn handle_offer(&mut self, peer: &GatewayId, offer: Offer, jobs: &Jobs) {
-        let gateways = &self.config.own.gateways;
-        self.offers
-            .retain(|gateway, _| gateways.iter().any(|known| known.name == *gateway));
-        self.resolver.set_offer(&peer.name, offer.resolvers);
-        self.apply_resolver(jobs);
-        let before = self
-            .offers
-            .insert(peer.name.clone(), offer.prefixes.clone());
-        if before.as_ref() == Some(&offer.prefixes) {
-            return;
-        }
-
-        let offers = self.offers.clone();
-        let state_dir = self.config.state_dir.clone();
-        let files = self.stored.files.clone();
-        jobs.run(move || {
-            files.store_offers(state_dir, offers);
-            Event::Shell(Input::Reload)
-        });
+        self.attachment
+            .handle_offer(peer, offer, &self.config, jobs);
     }
 
-    /// On an attached node: a tunnel to `peer` came up or went down, so the host's resolver must
-    /// change.
+    /// On an attached node: a tunnel to `peer` came up or went down.
     pub(super) fn set_reachable(&self, peer: &GatewayId, is_reached: bool, jobs: &Jobs) {
-        if self.config.attach.is_some() {
-            self.resolver.set_reachable(&peer.name, is_reached);
-            self.apply_resolver(jobs);
-        }
-    }
-
-    /// On an attached node: points the host's resolver at the gateways that can be reached.
-    fn apply_resolver(&self, jobs: &Jobs) {
-        let resolver = self.resolver.clone();
-        let config = self.config.clone();
-        let files = self.stored.files.clone();
-
-        jobs.run_silently(move || resolver.apply(&config, files.attention()));
+        self.attachment
+            .set_reachable(peer, is_reached, &self.config, jobs);
     }
 
     /// Restores what another program has changed of the host's resolver.
     pub(super) fn restore_resolver(&self, jobs: &Jobs) {
-        if self.config.attach.is_some() {
-            let resolver = self.resolver.clone();
-            let files = self.stored.files.clone();
-
-            jobs.run_silently(move || resolver.restore(files.attention(), Instant::now()));
-        }
+        self.attachment.restore(jobs);
     }
 
     /// The servers that the host asks, for an operator.
     pub(super) fn resolver_line(&self) -> Option<String> {
-        self.resolver.line(&self.config)
+        self.attachment.line(&self.config)
     }
 
     /// Restores the host's resolver before the daemon ends. Blocks for a moment.
     pub(super) fn withdraw_resolver(&self) {
-        let attention = self.stored.files.attention();
-        self.resolver.withdraw(&self.config, attention);
+        self.attachment.withdraw(&self.config);
     }
 
     /// Stores which checked addresses have failed.
@@ -459,7 +385,7 @@ impl InForce {
             records.update(&rules, pending.newest);
         });
 
-        self.apply_resolver(jobs);
+        self.attachment.apply(&self.config, jobs);
         // Last: delete a copy only after its zone is no longer served.
         let removal = self.names.removal(&self.config);
         jobs.run_silently(move || removal.run());
@@ -469,7 +395,9 @@ impl InForce {
     pub(super) fn new_lists(&self, change: ChangeId) -> Vec<String> {
         let trust = self.pending.get(&change).and_then(|it| it.trust.as_ref());
 
-        trust.map_or(Vec::new(), |trust| new_lists(&self.trust.load(), trust))
+        trust.map_or(Vec::new(), |trust| {
+            narrowed::new_lists(&self.trust.load(), trust)
+        })
     }
 
     pub(super) fn adopt_identity(&mut self, change: ChangeId) {
@@ -491,138 +419,5 @@ impl InForce {
 
     pub(super) fn set_reach(&self, own: Vec<Prefix>, unreachable: BTreeSet<Prefix>) {
         self.names.set_reach(own, unreachable);
-    }
-}
-
-/// What both `current` and the files allow, with the certificates to accept then.
-fn narrowed(current: &Config, in_force: &Trust, newest: Option<Newest>) -> Narrowed {
-    let mut survey = Survey::read(&current.path, Some(current));
-    let mut newest = newest.unwrap_or_default();
-    newest.follow(current);
-    // Records that the command line stored count too: a command may have removed the last member.
-    if let Ok(stored) = Newest::load(&current.state_dir) {
-        newest.heed_removals(&stored);
-    }
-    survey.doubt_emptiness(&current.own.org, &newest);
-
-    let config = meet(current, &survey);
-    // What these records take away must not come back with an older copy.
-    for record in &survey.records {
-        if current.record(&record.org).is_some() && newest.judge(record).is_none() {
-            newest.accept(record);
-        }
-    }
-    match Trust::narrowed(&config, in_force) {
-        Ok(trust) => Narrowed {
-            lists: new_lists(in_force, &trust),
-            config,
-            trust: Some(Box::new(trust)),
-            newest,
-        },
-        // The certificates could not be read. Those in force were verified before, so use them.
-        Err(faults) => {
-            tracing::error!(reason = %faults, "What the files take away cannot be put in force");
-            Narrowed {
-                config: current.clone(),
-                trust: None,
-                lists: Vec::new(),
-                newest,
-            }
-        }
-    }
-}
-
-/// The lists that are in `trust` but not in `before`, for an operator.
-fn new_lists(before: &Trust, trust: &Trust) -> Vec<String> {
-    let known: BTreeSet<_> = before.lists().map(|(_, list)| list.digest).collect();
-
-    trust
-        .lists()
-        .filter(|(_, list)| !known.contains(&list.digest))
-        .map(|(org, list)| {
-            format!(
-                "{org}: revocation list {} of {}, which revokes {}",
-                list.number,
-                list.issuer,
-                list.revoked.len()
-            )
-        })
-        .collect()
-}
-
-/// Reads and checks all files, as a start does.
-async fn read(current: &Config, known: Known) -> Result<ReadConfig, Faults> {
-    let Prepared {
-        mut config,
-        zone,
-        trust,
-        identity,
-        connected,
-        rulings,
-        accepted,
-        held,
-        conflicts,
-        policy_tests,
-        warnings,
-        hints,
-        newest,
-        traces: _,
-    } = prepare_again(&current.path, known).await?;
-
-    for warning in &warnings.0 {
-        tracing::warn!(reason = %warning, "A file needs attention");
-    }
-    for hint in &hints.0 {
-        tracing::warn!(reason = %hint, "A file should be changed at some time");
-    }
-
-    // Refuse only the rules: a record that revokes, removes or narrows something must come into
-    // force.
-    if !policy_tests.failed.is_empty() {
-        for failed in &policy_tests.failed.0 {
-            tracing::error!(
-                reason = %failed,
-                "A policy test failed; the earlier rules stay as far as the new ones allow the same"
-            );
-        }
-        let wanted = std::mem::replace(&mut config.policy, current.policy.clone());
-        config.policy = narrow_policy(&config, &wanted);
-    }
-
-    // Virtual addresses of the configuration before stay until their lifetime ends; leave them out.
-    let scope = Scope::of(&config).without(current.ha.hosts());
-    let links = links::read(&config.tun, &scope).await;
-    let links = links.map_err(|error| {
-        Faults::from(vec![Fault {
-            place: Place::whole(&current.path),
-            message: error.to_string(),
-        }])
-    })?;
-
-    let next = NextConfig {
-        config: Arc::new(config),
-        rulings,
-        conflicts,
-        connected,
-        links,
-        accepted,
-        held,
-        identity: facts(&identity),
-    };
-    Ok(ReadConfig {
-        next,
-        trust,
-        identity,
-        zone,
-        newest,
-        failed_tests: policy_tests.failed,
-        warnings: Faults::from([warnings.0, hints.0].concat()),
-    })
-}
-
-fn facts(identity: &Identity) -> IdentityFacts {
-    IdentityFacts {
-        certificate: identity.fingerprint(),
-        remaining: identity.remaining(UnixTime::now()),
     }
 }

@@ -101,8 +101,8 @@ impl Gateway {
         let sockets = sockets::bind(&config)?;
         let (endpoint, inlet) = open_endpoint(&config, &sockets, &tls, &state.stored.files).await?;
         let (packets, parts) = data_path(&config, sockets, inlet, senders.packets, &tasks)?;
-        let (clients, events) = (kernel.clients, senders.watches.clone());
-        let wireguard = serve_clients(&config, clients, &parts, events, &state, &tasks);
+        let events = senders.watches.clone();
+        let wireguard = serve_clients(&config, kernel.clients, &parts, events, &state, &tasks);
         let plane = Plane::start(kernel.device, kernel.tun, parts)?;
 
         // The DNS server drains: it answers queries that it has already received.

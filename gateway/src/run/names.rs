@@ -98,7 +98,7 @@ pub(super) async fn bind_dns(
     state: &State,
     tasks: &Tasks,
 ) -> anyhow::Result<(Server, Metrics)> {
-    // Nobody is answered before it is known by which interfaces clients' packets come.
+    // Queries are answered only once the interfaces are known by which clients' packets arrive.
     names.set_arrivals(config, links);
     let options = Options {
         nsid: config.id.to_string().into_bytes(),

@@ -92,7 +92,8 @@ async fn open_until_ready(
     attention: &Attention,
 ) -> (PrivateKey, TunnelSocket) {
     loop {
-        let (config, wireguard) = (config.clone(), settings.clone());
+        let config = config.clone();
+        let wireguard = settings.clone();
         let opened = tokio::task::spawn_blocking(move || open(&config, &wireguard)).await;
 
         match opened {

@@ -115,6 +115,14 @@ fn assert_role(bench: &Bench, role_is: SiteRole, epoch: u64, reason: RoleReason)
     assert_eq!((role, is, why), (role_is, epoch, reason));
 }
 
+/// The standby's role while its sibling is active.
+#[track_caller]
+fn assert_outranked(bench: &Bench, epoch: u64) {
+    let reason = RoleReason::Outranked(sibling());
+
+    assert_role(bench, SiteRole::Standby, epoch, reason);
+}
+
 fn sibling() -> ringway_config::GatewayId {
     id("gw2.m")
 }

@@ -4,17 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
 
 use ringway_config::{Prefix, Routes as Numbers};
 use ringway_intent::{Finding, Remedy, Way};
 use rtnetlink::IpVersion;
-use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteType,
-};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage};
 use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 
+use super::lookup;
 use crate::netlink::{self, Netlink};
 use crate::routes::RULE_PRIORITY;
 use crate::sysctl;
@@ -97,29 +94,20 @@ pub(super) async fn ask(
 }
 
 async fn route(netlink: &Netlink, way: &Way, index: u32) -> io::Result<Answer> {
-    let mut message = RouteMessage::default();
-    let (family, length) = match way.remote {
-        IpAddr::V4(_) => (AddressFamily::Inet, 32),
-        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
-    };
-
-    message.header.address_family = family;
-    message.header.destination_prefix_length = length;
-    message.header.source_prefix_length = length;
+    let mut question = lookup::question(way.remote);
+    question.header.source_prefix_length = question.header.destination_prefix_length;
     // Requests the table in which the route was found. For IPv6 the answer always has it, and the
     // kernel refuses the flag.
     if way.remote.is_ipv4() {
-        message.header.flags = RouteFlags::LookupTable;
+        question.header.flags = RouteFlags::LookupTable;
     }
-    message.attributes.extend([
-        RouteAttribute::Destination(RouteAddress::from(way.remote)),
+    question.attributes.extend([
         RouteAttribute::Source(RouteAddress::from(way.host)),
         RouteAttribute::Iif(index),
     ]);
 
-    let answer = netlink::dump(netlink.handle().route().get(message).execute()).await;
-    match answer {
-        Ok(routes) => Ok(routes.first().map_or(Answer::Unreachable, read)),
+    match lookup::ask(netlink, question).await {
+        Ok(route) => Ok(route.as_ref().map_or(Answer::Unreachable, read)),
         Err(error) => match error.raw_os_error() {
             Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES) => Ok(Answer::Unreachable),
             // fib_validate_source: the path back to the source uses another interface.
@@ -150,10 +138,7 @@ fn checks_reverse_path(way: &Way) -> bool {
 }
 
 fn read(route: &RouteMessage) -> Answer {
-    if matches!(
-        route.header.kind,
-        RouteType::Unreachable | RouteType::BlackHole | RouteType::Prohibit
-    ) {
+    if lookup::leads_nowhere(route) {
         return Answer::Unreachable;
     }
 

@@ -6,14 +6,14 @@ use std::net::IpAddr;
 
 use ringway_config::{Opening, Prefix, Routes as Numbers, TunName};
 use ringway_intent::{Finding, Inquiry, Remedy, Way};
-use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteType};
 use tokio::task::spawn_blocking;
 
 use super::asked::{self, Questions};
 use super::foreign::{self, Traffic};
+use super::lookup;
 use crate::links;
-use crate::netlink::{self, Netlink};
+use crate::netlink::Netlink;
 
 /// A connection between a host at this end and one behind the tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,19 +110,8 @@ fn no_way(near: IpAddr) -> Finding {
 }
 
 async fn reach(netlink: &Netlink, address: IpAddr) -> io::Result<Reach> {
-    let mut message = RouteMessage::default();
-    let (family, length) = match address {
-        IpAddr::V4(_) => (AddressFamily::Inet, 32),
-        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
-    };
-    message.header.address_family = family;
-    message.header.destination_prefix_length = length;
-    let destination = RouteAttribute::Destination(RouteAddress::from(address));
-    message.attributes.push(destination);
-
-    let answer = netlink::dump(netlink.handle().route().get(message).execute()).await;
-    match answer {
-        Ok(routes) => Ok(routes.first().map_or(Reach::Nowhere, read)),
+    match lookup::ask(netlink, lookup::question(address)).await {
+        Ok(route) => Ok(route.as_ref().map_or(Reach::Nowhere, read)),
         Err(error) => match error.raw_os_error() {
             Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES | libc::EINVAL) => {
                 Ok(Reach::Nowhere)

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use ringway_config::Routes as Numbers;
 use ringway_intent::{Finding, Inquiry, Remedy};
-use rtnetlink::packet_route::AddressFamily;
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::packet_route::route::RouteAttribute;
 
-use crate::netlink::{self, Netlink};
+use super::lookup;
+use crate::netlink::Netlink;
 
 /// Asks the kernel as for a packet of the tunnel, which bears our mark.
 pub(super) async fn find(
@@ -32,20 +32,11 @@ pub(super) async fn find(
 
 /// True if a route leads to `address`, or if that cannot be told.
 async fn leads(netlink: &Netlink, numbers: &Numbers, address: IpAddr) -> bool {
-    let mut message = RouteMessage::default();
-    let (family, length) = match address {
-        IpAddr::V4(_) => (AddressFamily::Inet, 32),
-        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
-    };
-    message.header.address_family = family;
-    message.header.destination_prefix_length = length;
-    message.attributes.extend([
-        RouteAttribute::Destination(RouteAddress::from(address)),
-        RouteAttribute::Mark(numbers.mark),
-    ]);
+    let mut question = lookup::question(address);
+    question.attributes.push(RouteAttribute::Mark(numbers.mark));
 
-    match netlink::dump(netlink.handle().route().get(message).execute()).await {
-        Ok(routes) => !routes.first().is_some_and(leads_nowhere),
+    match lookup::ask(netlink, question).await {
+        Ok(route) => !route.as_ref().is_some_and(lookup::leads_nowhere),
         // EINVAL: a blackhole has no error of its own. EAFNOSUPPORT and the like: no IPv6 here.
         Err(error) => !matches!(
             error.raw_os_error(),
@@ -59,14 +50,6 @@ async fn leads(netlink: &Netlink, numbers: &Numbers, address: IpAddr) -> bool {
             )
         ),
     }
-}
-
-/// IPv6 answers with the route that says so, and with one to the loopback interface.
-fn leads_nowhere(route: &RouteMessage) -> bool {
-    matches!(
-        route.header.kind,
-        RouteType::Unreachable | RouteType::BlackHole | RouteType::Prohibit
-    )
 }
 
 fn finding(numbers: &Numbers, unreached: &[(&String, &Vec<IpAddr>)]) -> Option<Finding> {

@@ -6,84 +6,87 @@ use crate::foreign::findings;
 use crate::namespace::Namespace;
 use crate::watch::gateway;
 
+/// Each ruleset drops packets of members, and the finding that names it.
+const DROPPING: [(&str, &str); 12] = [
+    (
+        "table inet a { chain f { type filter hook forward priority 0; policy drop;
+            ct state vmap { established : accept, invalid : drop }; }
+        }",
+        "foreign filter inet a f",
+    ),
+    (
+        "table ip b { chain f { type filter hook forward priority 0;
+            ip daddr 10.2.0.0/16 counter drop; }
+        }",
+        "foreign filter ip b f",
+    ),
+    (
+        "table inet c { chain i { type filter hook input priority 0; policy drop;
+            ct state established,related accept; iifname { lo, eth9 } accept; }
+        }",
+        "foreign filter inet c i",
+    ),
+    (
+        "table inet d { chain i { type filter hook input priority 0; policy drop;
+            iifname eth0 accept; }
+        }",
+        "foreign filter inet d i",
+    ),
+    (
+        "table inet e { set bogons { type ipv4_addr; flags interval;
+            elements = { 10.0.0.0/8, 172.16.0.0/12 }; }
+          chain f { type filter hook forward priority 0; ip daddr @bogons drop; }
+        }",
+        "foreign filter inet e f",
+    ),
+    (
+        "table ip f { chain p { type filter hook prerouting priority raw; policy drop;
+            iifname lo accept; }
+        }",
+        "foreign filter ip f p",
+    ),
+    (
+        "table inet g { chain o { type filter hook output priority 0; policy drop;
+            oifname lo accept; udp dport 123 accept; }
+        }",
+        "foreign filter inet g o",
+    ),
+    (
+        "table ip h { chain p { type filter hook postrouting priority 0;
+            oifname != { eth7, lo } drop; }
+        }",
+        "foreign filter ip h p",
+    ),
+    (
+        "table ip i { set known { type ipv4_addr; elements = { 192.0.2.1 }; }
+          chain f { type filter hook forward priority 0; ip saddr != @known drop; }
+        }",
+        "foreign filter ip i f",
+    ),
+    (
+        "table netdev j { chain i { type filter hook ingress device eth0 priority 0;
+            ip saddr 10.1.0.0/16 drop; }
+        }",
+        "foreign filter netdev j i",
+    ),
+    (
+        "table netdev k { chain e { type filter hook egress devices = { lo, eth0 } priority 0;
+            policy drop; ip protocol icmp accept; }
+        }",
+        "foreign filter netdev k e",
+    ),
+    (
+        "table inet l { chain i { type filter hook ingress device eth0 priority 0;
+            policy drop; }
+        }",
+        "foreign filter inet l i",
+    ),
+];
+
 #[test]
 fn chains_that_drop_are_found_and_the_remedies_open_them() {
     let namespace = gateway();
-    for (ruleset, name) in [
-        (
-            "table inet a { chain f { type filter hook forward priority 0; policy drop;
-                ct state vmap { established : accept, invalid : drop }; }
-            }",
-            "foreign filter inet a f",
-        ),
-        (
-            "table ip b { chain f { type filter hook forward priority 0;
-                ip daddr 10.2.0.0/16 counter drop; }
-            }",
-            "foreign filter ip b f",
-        ),
-        (
-            "table inet c { chain i { type filter hook input priority 0; policy drop;
-                ct state established,related accept; iifname { lo, eth9 } accept; }
-            }",
-            "foreign filter inet c i",
-        ),
-        (
-            "table inet d { chain i { type filter hook input priority 0; policy drop;
-                iifname eth0 accept; }
-            }",
-            "foreign filter inet d i",
-        ),
-        (
-            "table inet e { set bogons { type ipv4_addr; flags interval;
-                elements = { 10.0.0.0/8, 172.16.0.0/12 }; }
-              chain f { type filter hook forward priority 0; ip daddr @bogons drop; }
-            }",
-            "foreign filter inet e f",
-        ),
-        (
-            "table ip f { chain p { type filter hook prerouting priority raw; policy drop;
-                iifname lo accept; }
-            }",
-            "foreign filter ip f p",
-        ),
-        (
-            "table inet g { chain o { type filter hook output priority 0; policy drop;
-                oifname lo accept; udp dport 123 accept; }
-            }",
-            "foreign filter inet g o",
-        ),
-        (
-            "table ip h { chain p { type filter hook postrouting priority 0;
-                oifname != { eth7, lo } drop; }
-            }",
-            "foreign filter ip h p",
-        ),
-        (
-            "table ip i { set known { type ipv4_addr; elements = { 192.0.2.1 }; }
-              chain f { type filter hook forward priority 0; ip saddr != @known drop; }
-            }",
-            "foreign filter ip i f",
-        ),
-        (
-            "table netdev j { chain i { type filter hook ingress device eth0 priority 0;
-                ip saddr 10.1.0.0/16 drop; }
-            }",
-            "foreign filter netdev j i",
-        ),
-        (
-            "table netdev k { chain e { type filter hook egress devices = { lo, eth0 } priority 0;
-                policy drop; ip protocol icmp accept; }
-            }",
-            "foreign filter netdev k e",
-        ),
-        (
-            "table inet l { chain i { type filter hook ingress device eth0 priority 0;
-                policy drop; }
-            }",
-            "foreign filter inet l i",
-        ),
-    ] {
+    for (ruleset, name) in DROPPING {
         nft(&namespace, ruleset);
         let found = findings(&namespace, false);
         assert_eq!(found.len(), 1, "{ruleset}: {found:?}");

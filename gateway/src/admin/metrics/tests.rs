@@ -1,6 +1,32 @@
 use super::*;
 use crate::admin::report::{RoundTripsReport, TunnelReport};
 
+const LINES: [&str; 23] = [
+    "# TYPE ringway_tun_recreated counter",
+    "ringway_tun_recreated_total 3",
+    "ringway_active 1",
+    "ringway_site_epoch 2",
+    "ringway_takeover_gap 155",
+    "ringway_takeovers_total{reason=\"silent\"} 1",
+    "ringway_restored_total{kind=\"table\"} 2",
+    "# TYPE ringway_tunnel_probe_seconds histogram",
+    "ringway_tunnel_probe_seconds_bucket{le=\"0.0005\",peer=\"gw.org2\",org=\"org2\"} 3",
+    "ringway_tunnel_probe_seconds_bucket{le=\"0.001\",peer=\"gw.org2\",org=\"org2\"} 3",
+    "ringway_tunnel_probe_seconds_bucket{le=\"+Inf\",peer=\"gw.org2\",org=\"org2\"} 5",
+    "ringway_tunnel_probe_seconds_sum{peer=\"gw.org2\",org=\"org2\"} 0.007",
+    "ringway_tunnel_probe_seconds_count{peer=\"gw.org2\",org=\"org2\"} 5",
+    "# TYPE ringway_dns_questions counter",
+    "ringway_dns_dropped_total{reason=\"foreign\"} 0",
+    "ringway_dns_limited_total{what=\"cut\"} 0",
+    "ringway_dns_cookies_total{what=\"good\"} 0",
+    "ringway_dns_forwarded_total{what=\"joined\"} 0",
+    "ringway_dns_latency_seconds_bucket{le=\"+Inf\"} 0",
+    "ringway_dns_zone_serial{zone=\"org1.example\"} 7",
+    "ringway_dns_zone_age_seconds{zone=\"org1.example\"} 9",
+    "ringway_dns_zone_stale{zone=\"org1.example\"} 1",
+    "ringway_dns_zone_stale{zone=\"org2.example\"} 0",
+];
+
 #[test]
 fn everything_is_told_in_one_well_formed_text() {
     let cookies = Arc::new(CookieJar::new().unwrap());
@@ -54,31 +80,7 @@ fn everything_is_told_in_one_well_formed_text() {
             ..Report::default()
         })
         .unwrap();
-    for line in [
-        "# TYPE ringway_tun_recreated counter",
-        "ringway_tun_recreated_total 3",
-        "ringway_active 1",
-        "ringway_site_epoch 2",
-        "ringway_takeover_gap 155",
-        "ringway_takeovers_total{reason=\"silent\"} 1",
-        "ringway_restored_total{kind=\"table\"} 2",
-        "# TYPE ringway_tunnel_probe_seconds histogram",
-        "ringway_tunnel_probe_seconds_bucket{le=\"0.0005\",peer=\"gw.org2\",org=\"org2\"} 3",
-        "ringway_tunnel_probe_seconds_bucket{le=\"0.001\",peer=\"gw.org2\",org=\"org2\"} 3",
-        "ringway_tunnel_probe_seconds_bucket{le=\"+Inf\",peer=\"gw.org2\",org=\"org2\"} 5",
-        "ringway_tunnel_probe_seconds_sum{peer=\"gw.org2\",org=\"org2\"} 0.007",
-        "ringway_tunnel_probe_seconds_count{peer=\"gw.org2\",org=\"org2\"} 5",
-        "# TYPE ringway_dns_questions counter",
-        "ringway_dns_dropped_total{reason=\"foreign\"} 0",
-        "ringway_dns_limited_total{what=\"cut\"} 0",
-        "ringway_dns_cookies_total{what=\"good\"} 0",
-        "ringway_dns_forwarded_total{what=\"joined\"} 0",
-        "ringway_dns_latency_seconds_bucket{le=\"+Inf\"} 0",
-        "ringway_dns_zone_serial{zone=\"org1.example\"} 7",
-        "ringway_dns_zone_age_seconds{zone=\"org1.example\"} 9",
-        "ringway_dns_zone_stale{zone=\"org1.example\"} 1",
-        "ringway_dns_zone_stale{zone=\"org2.example\"} 0",
-    ] {
+    for line in LINES {
         assert!(
             text.lines().any(|found| found == line),
             "{line} is not in\n{text}"

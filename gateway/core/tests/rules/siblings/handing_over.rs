@@ -3,8 +3,8 @@
 use ringway_core::{ByeCode, ConnId, Message, RoleReason, SiblingState, SiteRole};
 
 use super::{
-    MILLISECOND, active, assert_role, before_a_standby, behind_an_active_sibling, join, last_state,
-    said, sibling, standby,
+    MILLISECOND, active, assert_outranked, assert_role, before_a_standby, behind_an_active_sibling,
+    join, last_state, said, sibling, standby,
 };
 use crate::bench::{Bench, SECOND};
 
@@ -43,12 +43,7 @@ fn a_gateway_whose_tunnels_are_silent_hands_over_and_is_active_until_the_sibling
     assert!(state.hands_over && state.is_active && state.tunnels == 0);
 
     bench.receive(other, said(active(2)));
-    assert_role(
-        &bench,
-        SiteRole::Standby,
-        1,
-        RoleReason::Outranked(sibling()),
-    );
+    assert_outranked(&bench, 1);
 }
 
 #[test]
@@ -174,12 +169,7 @@ fn a_drained_gateway_hands_over_until_the_drain_is_cancelled_and_is_active_if_no
     assert!(last_state(&bench, other).hands_over && last_state(&bench, other).is_active);
 
     bench.receive(other, said(active(2)));
-    assert_role(
-        &bench,
-        SiteRole::Standby,
-        1,
-        RoleReason::Outranked(sibling()),
-    );
+    assert_outranked(&bench, 1);
     bench.pass(SECOND, &[peer]);
     assert_role(&bench, SiteRole::Active, 3, RoleReason::Silent(sibling()));
 

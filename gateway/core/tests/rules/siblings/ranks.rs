@@ -3,8 +3,8 @@
 use ringway_core::{Message, RoleReason, Settings, SiteRole};
 
 use super::{
-    active, assert_role, before_a_standby, behind_an_active_sibling, fail_to_dial_the_sibling,
-    join, last_state, said, settings, sibling,
+    active, assert_outranked, assert_role, before_a_standby, behind_an_active_sibling,
+    fail_to_dial_the_sibling, join, last_state, said, settings, sibling,
 };
 use crate::bench::{Bench, SECOND, membership};
 
@@ -54,12 +54,7 @@ fn a_sibling_of_an_earlier_version_takes_no_part() {
 fn a_higher_epoch_of_the_sibling_is_stood_down_for_and_an_equal_one_is_passed() {
     let (mut bench, _, other) = before_a_standby();
     bench.receive(other, said(active(2)));
-    assert_role(
-        &bench,
-        SiteRole::Standby,
-        1,
-        RoleReason::Outranked(sibling()),
-    );
+    assert_outranked(&bench, 1);
 
     // Two took over at once, and this one goes before.
     let (mut bench, _, other) = before_a_standby();
@@ -73,12 +68,7 @@ fn a_jump_to_the_highest_epoch_does_not_outlive_the_one_that_made_it() {
     let (mut bench, peer, other) = before_a_standby();
     bench.receive(other, said(active(u64::MAX)));
     bench.pass(SECOND, &[peer, other]);
-    assert_role(
-        &bench,
-        SiteRole::Standby,
-        1,
-        RoleReason::Outranked(sibling()),
-    );
+    assert_outranked(&bench, 1);
 
     bench.pass(SECOND, &[peer]);
     assert_role(&bench, SiteRole::Active, 2, RoleReason::Silent(sibling()));
@@ -103,12 +93,7 @@ fn a_preferred_gateway_takes_its_place_back_after_a_minute() {
     let other = join(&mut bench, "gw2.m", &[]);
     bench.receive(other, said(active(5)));
     bench.pass(59 * SECOND, &[peer, other]);
-    assert_role(
-        &bench,
-        SiteRole::Standby,
-        0,
-        RoleReason::Outranked(sibling()),
-    );
+    assert_outranked(&bench, 0);
     bench.pass(2 * SECOND, &[peer, other]);
     assert_role(
         &bench,

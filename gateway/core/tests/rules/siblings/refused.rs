@@ -4,7 +4,8 @@
 use ringway_core::{ByeCode, Message, RoleReason, SiteRole};
 
 use super::{
-    active, assert_role, before_a_standby, behind_an_active_sibling, join, said, sibling, standby,
+    active, assert_outranked, assert_role, before_a_standby, behind_an_active_sibling, join, said,
+    sibling, standby,
 };
 use crate::bench::SECOND;
 
@@ -32,12 +33,7 @@ fn a_gateway_that_its_sibling_takes_for_a_copy_stands_by_until_it_is_taken_for_i
     let other = join(&mut bench, "gw2.m", &[]);
     bench.receive(other, said(active(2)));
     bench.pass(SECOND, &[peer, other]);
-    assert_role(
-        &bench,
-        SiteRole::Standby,
-        1,
-        RoleReason::Outranked(sibling()),
-    );
+    assert_outranked(&bench, 1);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use ringway_core::{Action, RoleReason, SiteRole};
 
 use super::{
-    MILLISECOND, active, assert_role, before_a_standby, behind_an_active_sibling, join, role, said,
-    sibling,
+    MILLISECOND, active, assert_outranked, assert_role, before_a_standby, behind_an_active_sibling,
+    join, role, said, sibling,
 };
 use crate::bench::SECOND;
 
@@ -12,12 +12,7 @@ use crate::bench::SECOND;
 fn the_silence_of_the_active_sibling_is_noticed_within_200_ms() {
     let (mut bench, peer, _) = behind_an_active_sibling();
     bench.pass(140 * MILLISECOND, &[peer]);
-    assert_role(
-        &bench,
-        SiteRole::Standby,
-        0,
-        RoleReason::Outranked(sibling()),
-    );
+    assert_outranked(&bench, 0);
 
     bench.pass(60 * MILLISECOND, &[peer]);
     assert_role(&bench, SiteRole::Active, 6, RoleReason::Silent(sibling()));
@@ -36,12 +31,7 @@ fn a_gateway_that_was_paused_does_not_take_its_own_silence_for_the_siblings() {
     bench.collect();
     bench.pass(5 * MILLISECOND, &[]);
     bench.pass(SECOND, &[peer, other]);
-    assert_role(
-        &bench,
-        SiteRole::Standby,
-        0,
-        RoleReason::Outranked(sibling()),
-    );
+    assert_outranked(&bench, 0);
 }
 
 #[test]
@@ -85,10 +75,5 @@ fn five_percent_loss_for_an_hour_causes_no_takeover() {
             .actions
             .retain(|action| matches!(action, Action::Role(_)));
     }
-    assert_role(
-        &bench,
-        SiteRole::Standby,
-        0,
-        RoleReason::Outranked(sibling()),
-    );
+    assert_outranked(&bench, 0);
 }

@@ -8,10 +8,10 @@ use ringway_core::{
 };
 
 use super::{
-    MILLISECOND, SECRET, active, answer, answer_for, assert_role, before_a_standby,
-    behind_an_active_sibling, brought, fail_to_dial_the_sibling, join, last_message, last_state,
-    later, lose_carrier, no_carrier, no_carrier_reason, questions, role, said, settings, sibling,
-    standby,
+    MILLISECOND, SECRET, active, answer, answer_for, assert_outranked, assert_role,
+    before_a_standby, behind_an_active_sibling, brought, fail_to_dial_the_sibling, join,
+    last_message, last_state, later, lose_carrier, no_carrier, no_carrier_reason, questions, role,
+    said, settings, sibling, standby,
 };
 use crate::bench::{Bench, SECOND, id, membership};
 
@@ -26,12 +26,7 @@ fn a_sibling_that_proves_through_a_peer_to_be_alive_is_left_its_place() {
         bench
             .actions
             .retain(|action| !matches!(action, Action::Send { .. }));
-        assert_role(
-            &bench,
-            SiteRole::Standby,
-            0,
-            RoleReason::Outranked(sibling()),
-        );
+        assert_outranked(&bench, 0);
     }
 
     // Its word counts for as long as it comes.
