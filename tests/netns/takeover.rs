@@ -182,7 +182,7 @@ fn a_gateway_whose_interface_to_the_site_loses_its_carrier_hands_over() {
         scene.status(FIRST)["role"]["cause"] == "no-carrier"
     });
     let status = scene.status(FIRST);
-    let reason = "lan0 has no carrier, and gw2.org1 is active";
+    let reason = "lan0 does not lead to the site's hosts, and gw2.org1 is active";
     assert_eq!(status["role"]["reason"], reason);
     assert!(
         status["attention"]
@@ -204,6 +204,19 @@ fn a_gateway_whose_interface_to_the_site_loses_its_carrier_hands_over() {
     goes_on(&stream);
     set_port(&scene, "gw2", "up");
     wait_until_over(&scene, FIRST, "site network");
+
+    // A lost DHCP lease, or a restart of networkd: the carrier stays, and the routes go.
+    scene.sh(FIRST, "ip address flush dev lan0");
+    eventually("the second to hold the addresses again", 10, || {
+        holds(&second.status())
+    });
+    let attention = scene.status(FIRST)["attention"].to_string();
+    assert!(
+        attention.contains("lan0 has no route into the site"),
+        "{attention}"
+    );
+    goes_on(&stream);
+
     drop(stream);
     drop(second);
     scene.close();

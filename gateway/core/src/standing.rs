@@ -139,7 +139,10 @@ impl fmt::Display for RoleReason {
                 )
             }
             RoleReason::NoCarrier { interfaces, active } => {
-                write!(f, "{interfaces} has no carrier, and {active} is active")
+                write!(
+                    f,
+                    "{interfaces} does not lead to the site's hosts, and {active} is active"
+                )
             }
         }
     }

@@ -1,5 +1,5 @@
 //! [`Carrier`]: whether this host reaches the site's hosts: whether an interface to the site's
-//! network is up and has a carrier.
+//! network is up, has a carrier and has a route into the site.
 //!
 //! The interfaces are those of the routes into the site, and `[ha] interface`. The kernel drops the
 //! routes of an interface that is set down. The former interfaces are therefore remembered until
@@ -15,8 +15,23 @@ use ringway_intent::{Finding, Links, Remedy};
 pub(crate) struct Carrier {
     /// The interfaces to the site's network.
     site: BTreeSet<String>,
-    /// Their names, if none of them has a carrier.
-    lost: Option<String>,
+    lost: Option<Lost>,
+}
+
+/// Why this host does not reach the site's hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Lost {
+    /// The names of the interfaces to the site's network.
+    interfaces: String,
+    cause: Cause,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    NoCarrier,
+    /// The routes into the site are gone, mostly with the address of the interface (a lost DHCP
+    /// lease, a restart of networkd).
+    NoRoute,
 }
 
 impl Carrier {
@@ -30,36 +45,50 @@ impl Carrier {
     pub(crate) fn update(&mut self, links: &Links, own: &[Prefix], named: &str) -> bool {
         self.find_interfaces(links, own);
 
-        let mut lost = BTreeSet::new();
+        let mut silent = BTreeSet::new();
         if !named.is_empty() && !links.is_running(named) {
-            lost.insert(named);
+            silent.insert(named);
         }
         if self.site.iter().all(|name| !links.is_running(name)) {
-            lost.extend(self.site.iter().map(String::as_str));
+            silent.extend(self.site.iter().map(String::as_str));
         }
-        let lost: Vec<String> = lost.iter().map(|name| Escaped(name).to_string()).collect();
-        let lost = (!lost.is_empty()).then(|| lost.join(" and "));
+        let lost = if !silent.is_empty() {
+            Some(Lost::of(silent, Cause::NoCarrier))
+        } else if !self.site.is_empty() && links.site_interfaces(own).is_empty() {
+            let site = self.site.iter().map(String::as_str);
+            Some(Lost::of(site.collect(), Cause::NoRoute))
+        } else {
+            None
+        };
 
         let has_changed = self.lost != lost;
         self.lost = lost;
         has_changed
     }
 
-    /// The names of the interfaces without a carrier; `None` if one has it.
+    /// The names of the interfaces to the site's network, if none of them leads there.
     pub(crate) fn lost(&self) -> Option<String> {
-        self.lost.clone()
+        self.lost.as_ref().map(|lost| lost.interfaces.clone())
     }
 
-    /// The finding while no interface has a carrier.
+    /// The finding while this host does not reach the site's hosts.
     pub(crate) fn finding(&self) -> Option<Finding> {
-        let lost = self.lost.as_ref()?;
+        let Lost { interfaces, cause } = self.lost.as_ref()?;
+        let (what, command) = match cause {
+            Cause::NoCarrier => (
+                "has no carrier",
+                "ip -brief link   # which are up; look at cable, switch and driver",
+            ),
+            Cause::NoRoute => (
+                "has no route into the site",
+                "ip -brief address   # then give the interface its address again",
+            ),
+        };
 
         Some(Finding {
             name: Carrier::name(),
-            what: format!("{lost} has no carrier: this gateway does not reach the site's hosts"),
-            remedy: Remedy::command(
-                "ip -brief link   # which are up; look at cable, switch and driver",
-            ),
+            what: format!("{interfaces} {what}: this gateway does not reach the site's hosts"),
+            remedy: Remedy::command(command),
         })
     }
 
@@ -72,9 +101,27 @@ impl Carrier {
         if is_lost && !is_elsewhere && !self.site.is_empty() {
             self.site.extend(inside);
         } else if inside.is_empty() {
-            self.site = links.site_interfaces(own);
+            let overlapping = links.site_interfaces(own);
+            // Without any route, the former interfaces are those that are missing.
+            if !overlapping.is_empty() {
+                self.site = overlapping;
+            }
         } else {
             self.site = inside;
+        }
+    }
+}
+
+impl Lost {
+    fn of(interfaces: BTreeSet<&str>, cause: Cause) -> Lost {
+        let names: Vec<String> = interfaces
+            .into_iter()
+            .map(|name| Escaped(name).to_string())
+            .collect();
+
+        Lost {
+            interfaces: names.join(" and "),
+            cause,
         }
     }
 }
@@ -122,6 +169,27 @@ mod tests {
         // Another one takes its place, or the wider route is all that is left of the site.
         assert_eq!(lost(&["10.1.0.0/24 eth2"], &["eth2", "wan0"]), None);
         assert_eq!(lost(&[WIDE], &["eth2", "wan0"]), None);
+    }
+
+    #[test]
+    fn an_interface_that_loses_its_routes_into_the_site_does_not_lead_there() {
+        let mut carrier = Carrier::default();
+        let both = ["eth1", "wan0"];
+        assert_eq!(follow(&mut carrier, &links(&[LAN], &both), ""), None);
+        assert_eq!(
+            follow(&mut carrier, &links(&[], &both), "").as_deref(),
+            Some("eth1")
+        );
+        let what = carrier.finding().unwrap().what;
+        assert!(
+            what.starts_with("eth1 has no route into the site"),
+            "{what}"
+        );
+
+        // A wider route may lead there as well.
+        assert_eq!(follow(&mut carrier, &links(&[WIDE], &both), ""), None);
+        assert_eq!(follow(&mut carrier, &links(&[LAN, WIDE], &both), ""), None);
+        assert_eq!(carrier.finding(), None);
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn readiness(report: &Report) -> Result<(), String> {
     if report.site.hands_over {
         Err("it hands over to the other gateway of its site".to_owned())
     } else if let Some(interfaces) = &report.site.no_carrier {
-        Err(format!("{interfaces} has no carrier"))
+        Err(format!("{interfaces} does not lead to the site's hosts"))
     } else if report.state == "down" {
         Err("no tunnel is up".to_owned())
     } else {

@@ -25,7 +25,7 @@ fn a_lost_carrier_of_the_sites_network_is_handed_over_within_350_ms() {
         pair.assert_swapped();
         let standing = pair.world.nodes[pair.active].standing.as_ref();
         let reason = standing.map(|standing| standing.reason.to_string());
-        let expected = "lan0 has no carrier, and gw";
+        let expected = "lan0 does not lead to the site's hosts, and gw";
         assert!(reason.is_some_and(|reason| reason.starts_with(expected)));
 
         // With its carrier it serves the site again, and leaves the other its place.
