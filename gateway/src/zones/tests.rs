@@ -10,16 +10,16 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ringway_config::{Digest, GatewayName};
 use ringway_core::message::FRAGMENTS;
 use ringway_core::{Decoder, Incoming, Message, PeerSession, SessionRank};
 use ringway_dns::explain::{Response, query_message};
 use ringway_dns::rdata::kind;
-use ringway_dns::{AllowedAddresses, Hold, Name, Transport, answer_in_full};
+use ringway_dns::{AllowedAddresses, Hold, Name, Transport, Zone, answer_in_full};
 
-use super::organization::Terms;
+use super::organization::{Held, Terms};
 use super::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
