@@ -1,28 +1,29 @@
 //! Detects what other programs change of our objects in the kernel: when to compare ([`Events`]),
-//! and which program it was, as far as the kernel reports it ([`Authors`]).
+//! what is restored ([`DeviceWatch`]), and which program changed it, as far as the kernel reports
+//! that ([`Authors`]).
 //!
-//! Also detects rules and routes of theirs that are in the way of our traffic: [`inquire`], or of
-//! one connection: [`obstructions`].
+//! Also detects filters and routes of other programs that stop the tunnels' traffic: for all
+//! members ([`inspect`]) or for one connection ([`obstructions`]).
 //!
-//! Notifications only make a comparison happen sooner. The contents decide: they are also compared
-//! each second, with digests that cost microseconds while nothing has changed.
+//! Notifications only trigger an earlier comparison. Correctness depends on the contents, which are
+//! compared every second: by digests, which cost microseconds while nothing has changed.
 
-mod asked;
 mod authors;
-mod crossing;
 mod device;
+mod device_watch;
 mod events;
-mod foreign;
-mod held;
-mod inquire;
+mod foreign_filters;
+mod foreign_routes;
+mod inspect;
 mod ipsec;
-mod lookup;
-mod peers;
-mod strangers;
+mod member_routes;
+mod obstructions;
+mod peer_routes;
+mod route_lookup;
 pub(crate) mod table;
 
 pub use authors::Authors;
-pub use crossing::{Crossing, obstructions};
+pub use device_watch::DeviceWatch;
 pub use events::Events;
-pub use held::Held;
-pub use inquire::inquire;
+pub use inspect::inspect;
+pub use obstructions::{Connection, obstructions};

@@ -11,7 +11,7 @@ mod absent;
 mod announcement;
 mod families;
 mod guard;
-mod inquiry;
+mod inspection;
 mod links;
 mod remedy;
 mod routes;
@@ -23,7 +23,7 @@ pub use absent::{ADDRESS_MISSING, absent_dns, absent_dns_address, absent_listen}
 pub use announcement::{UNANNOUNCED, Unannounced, announceable, unannounced};
 pub use families::Families;
 pub use guard::{GuardSpec, guard, has_siblings};
-pub use inquiry::{Inquiry, Way, dialled_ports, peers, tcp_ports, ways};
+pub use inspection::{HostPair, Inspection, dialled_ports, host_pairs, peers, tcp_ports};
 pub use links::{Address, HostRoute, Links, is_default};
 pub use remedy::Remedy;
 pub use routes::{RoutePlan, RouteState, Tunnelled, plan_closed_routes, plan_routes, tunnelled};

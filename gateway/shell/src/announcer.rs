@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ringway_config::Prefix;
 use ringway_intent::{Finding, Unannounced, unannounced};
 
-use crate::inquirer::Advice;
+use crate::inspector::Advice;
 use crate::shell::Shell;
 
 /// See the head of this file.

@@ -10,7 +10,7 @@ use ringway_core::{
     ByeCode, ConnId, DialId, Membership, Message, Offer, PolicyEnvelope, Secret, Standing,
     ZoneMessage,
 };
-use ringway_intent::{Finding, GuardSpec, Inquiry, RoutePlan, Thing};
+use ringway_intent::{Finding, GuardSpec, Inspection, RoutePlan, Thing};
 
 use crate::changes::ChangeId;
 use crate::notice::Notice;
@@ -96,13 +96,13 @@ pub enum Effect {
     /// program has changed. One at a time; answered by
     /// [`Input::KernelChecked`](crate::Input::KernelChecked).
     CheckKernel {
-        /// What is to be left as it is found, and reported.
+        /// Differences that are reported, but not restored.
         leave: BTreeSet<Thing>,
     },
-    /// Ask the kernel what it would do with packets between the site and the members. Answered by
-    /// [`Input::KernelAsked`](crate::Input::KernelAsked).
-    AskKernel(Box<Inquiry>),
-    /// Switch the forwarding that this daemon has switched on off, or on again.
+    /// Look for rules and routes of other programs that stop packets between the site and the
+    /// members. Answered by [`Input::Inspected`](crate::Input::Inspected).
+    Inspect(Box<Inspection>),
+    /// Switch off the forwarding that this daemon has switched on, or switch it on again.
     SwitchForwarding {
         /// On again.
         on: bool,

@@ -8,15 +8,15 @@ use std::time::Instant;
 
 use ringway_config::{Ruling, rule};
 use ringway_intent::{
-    Checked, Finding, GuardSpec, Inquiry, Links, Missing, Remedy, Restoration, Thing, absent_dns,
-    absent_listen, dialled_ports, has_siblings, peers, tcp_ports, ways,
+    Checked, Finding, GuardSpec, Inspection, Links, Missing, Remedy, Restoration, Thing,
+    absent_dns, absent_listen, dialled_ports, has_siblings, host_pairs, peers, tcp_ports,
 };
 
 use crate::carrier::Carrier;
 use crate::changes::{ChangeId, Stage};
 use crate::effect::Effect;
 use crate::input::RoutesOutcome;
-use crate::inquirer::Advice;
+use crate::inspector::Advice;
 use crate::notice::Notice;
 use crate::shell::Shell;
 use crate::watch::{Outcome, TRUCE};
@@ -109,7 +109,7 @@ impl Shell {
     pub(crate) fn kernel_changed(&mut self, now: Instant) {
         self.routes.changed(now);
         self.watch.changed(now);
-        self.inquirer.changed(now);
+        self.inspector.changed(now);
     }
 
     /// SIGHUP: whatever others have changed is put back at once.
@@ -119,8 +119,8 @@ impl Shell {
         self.kernel_changed(now);
     }
 
-    /// What the kernel is asked about now.
-    pub(crate) fn inquiry(&self) -> Inquiry {
+    /// What an inspection of the host must check now.
+    pub(crate) fn inspection(&self) -> Inspection {
         let config = &self.current.config;
         let own = self.current.situation().served();
         let tunnelled = self.routes.installed();
@@ -136,10 +136,10 @@ impl Shell {
             .own
             .gateway(&config.id.name)
             .is_some_and(|gateway| !gateway.endpoints.is_empty());
-        let (ways, unasked) = ways(&self.current.links, &own, &members);
-        Inquiry {
-            ways,
-            unasked,
+        let (pairs, skipped) = host_pairs(&self.current.links, &own, &members);
+        Inspection {
+            pairs,
+            skipped,
             dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
             tunnel_port: is_dialled.then_some(config.listen.port()),
             dialled_ports: dialled_ports(config),
@@ -149,14 +149,14 @@ impl Shell {
         }
     }
 
-    /// The kernel has said what it would do.
-    pub(crate) fn kernel_asked(&mut self, findings: Option<Vec<Finding>>, now: Instant) {
+    /// An inspection of the host has ended. `findings` is `None` if it has failed.
+    pub(crate) fn inspected(&mut self, findings: Option<Vec<Finding>>, now: Instant) {
         let Some(mut findings) = findings else {
-            return self.inquirer.unanswered(now);
+            return self.inspector.failed(now);
         };
 
         findings.extend(self.absent());
-        let advice = self.inquirer.answered(findings, now);
+        let advice = self.inspector.completed(findings, now);
         self.report(advice);
     }
 

@@ -111,9 +111,9 @@ pub enum Input {
     /// What the daemon has set in the kernel was compared: the answer to
     /// [`Effect::CheckKernel`](crate::Effect::CheckKernel).
     KernelChecked(Checked),
-    /// What others have set that is in the way: the answer to
-    /// [`Effect::AskKernel`](crate::Effect::AskKernel). `None`: it did not answer.
-    KernelAsked(Option<Vec<Finding>>),
+    /// The findings about other programs on the host: the answer to
+    /// [`Effect::Inspect`](crate::Effect::Inspect). `None`: the inspection failed.
+    Inspected(Option<Vec<Finding>>),
     /// The guard was replaced, or could not be: the answer to
     /// [`Effect::ApplyGuard`](crate::Effect::ApplyGuard).
     Guarded {

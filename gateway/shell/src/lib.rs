@@ -42,7 +42,7 @@ mod heap;
 mod hold_down;
 mod host;
 mod input;
-mod inquirer;
+mod inspector;
 mod next;
 mod notice;
 mod outages;

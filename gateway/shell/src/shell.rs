@@ -26,7 +26,7 @@ use crate::guard_retry::GuardRetry;
 use crate::heap::Heap;
 use crate::hold_down::HoldDown;
 use crate::input::Input;
-use crate::inquirer::Inquirer;
+use crate::inspector::Inspector;
 use crate::outages::Outages;
 use crate::phase::Phase;
 use crate::refusal::Refusal;
@@ -65,7 +65,7 @@ pub struct Shell {
     pub(crate) guard_retry: GuardRetry,
     pub(crate) routes: RouteKeeper,
     pub(crate) watch: KernelWatch,
-    pub(crate) inquirer: Inquirer,
+    pub(crate) inspector: Inspector,
     /// The forwarding that this daemon switches on is off: the packet filter is missing.
     pub(crate) is_closed: bool,
     /// Of the gateways of this site.
@@ -123,7 +123,7 @@ impl Shell {
             guard_retry: GuardRetry::default(),
             routes: RouteKeeper::new(BTreeMap::new(), now),
             watch: KernelWatch::new(now),
-            inquirer: Inquirer::new(now),
+            inspector: Inspector::new(now),
             is_closed: false,
             is_active: false,
             hold_down: HoldDown::default(),
@@ -177,7 +177,7 @@ impl Shell {
             self.mesh.poll_timeout(),
             self.routes.poll_timeout(),
             self.watch.poll_timeout(),
-            self.inquirer.poll_timeout(),
+            self.inspector.poll_timeout(),
             self.guard_retry.poll_timeout(),
         ]
         .into_iter()
@@ -234,7 +234,7 @@ impl Shell {
             }
             Input::KernelChanged => self.kernel_changed(now),
             Input::KernelChecked(checked) => self.kernel_checked(checked, now),
-            Input::KernelAsked(findings) => self.kernel_asked(findings, now),
+            Input::Inspected(findings) => self.inspected(findings, now),
             Input::Guarded { change, result } => self.guarded(change, result, now),
             Input::Reload => {
                 self.repair(now);
@@ -285,9 +285,9 @@ impl Shell {
             let leave = self.watch.poll(now);
             self.effects
                 .extend(leave.map(|leave| Effect::CheckKernel { leave }));
-            if self.inquirer.poll(now) {
-                let inquiry = Box::new(self.inquiry());
-                self.effects.push_back(Effect::AskKernel(inquiry));
+            if self.inspector.poll(now) {
+                let inspection = Box::new(self.inspection());
+                self.effects.push_back(Effect::Inspect(inspection));
             }
         }
 

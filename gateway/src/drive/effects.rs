@@ -53,9 +53,9 @@ impl Drive {
                 self.kernel.check(leave, &self.jobs);
                 self.in_force.restore_resolver(&self.jobs);
             }
-            Effect::AskKernel(inquiry) => {
+            Effect::Inspect(inspection) => {
                 self.kernel
-                    .ask(self.in_force.config(), *inquiry, &self.jobs);
+                    .inspect(self.in_force.config(), *inspection, &self.jobs);
             }
             Effect::SwitchForwarding { on } => self.kernel.switch_forwarding(on, &self.jobs),
             Effect::Hold(held) => self.in_force.remember(&held, &self.jobs),

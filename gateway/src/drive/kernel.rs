@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use ringway_config::Config;
 use ringway_host::guard::SharedGuard;
 use ringway_host::routes::{KernelRoutes, RoutesError};
-use ringway_host::watch::{Authors, Held, inquire};
-use ringway_intent::{Checked, GuardSpec, Inquiry, RoutePlan, Thing};
+use ringway_host::watch::{Authors, DeviceWatch, inspect};
+use ringway_intent::{Checked, GuardSpec, Inspection, RoutePlan, Thing};
 use ringway_shell::{ChangeId, Input, RoutesOutcome};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -29,7 +29,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct KernelPort {
     routes: Arc<Mutex<RoutesPort>>,
     guard: SharedGuard,
-    held: Arc<Mutex<Held>>,
+    devices: Arc<Mutex<DeviceWatch>>,
     authors: Authors,
     plane: Plane,
 }
@@ -45,7 +45,7 @@ impl KernelPort {
     pub fn new(
         routes: KernelRoutes,
         guard: SharedGuard,
-        held: Held,
+        devices: DeviceWatch,
         authors: Authors,
         plane: Plane,
     ) -> KernelPort {
@@ -57,7 +57,7 @@ impl KernelPort {
         KernelPort {
             routes: Arc::new(Mutex::new(routes)),
             guard,
-            held: Arc::new(Mutex::new(held)),
+            devices: Arc::new(Mutex::new(devices)),
             authors,
             plane,
         }
@@ -104,7 +104,7 @@ impl KernelPort {
     /// Compares and restores the guard, the device's MTU and the settings, except those in `leave`.
     pub(super) fn check(&self, leave: BTreeSet<Thing>, jobs: &Jobs) {
         let guard = self.guard.clone();
-        let held = self.held.clone();
+        let devices = self.devices.clone();
         let authors = self.authors.clone();
 
         jobs.spawn_to_end(async move {
@@ -117,31 +117,31 @@ impl KernelPort {
             let forwarding = guard.settings();
             drop(guard);
 
-            let mut held = held.lock().await;
-            held.set_forwarding(forwarding);
-            held.check(&leave, &mut checked).await;
+            let mut devices = devices.lock().await;
+            devices.set_forwarding(forwarding);
+            devices.check(&leave, &mut checked).await;
             Event::Shell(Input::KernelChecked(checked))
         });
     }
 
     /// Looks for rules and routes of other programs that affect our traffic.
-    pub(super) fn ask(&self, config: &Config, inquiry: Inquiry, jobs: &Jobs) {
+    pub(super) fn inspect(&self, config: &Config, inspection: Inspection, jobs: &Jobs) {
         let tun = config.tun.clone();
         let numbers = config.routes;
 
         jobs.spawn(async move {
-            let answer = inquire(&tun, numbers, inquiry).await;
+            let answer = inspect(&tun, numbers, inspection).await;
             if let Err(error) = &answer {
                 tracing::debug!(%error, "The kernel was not asked for its verdict");
             }
-            Event::Shell(Input::KernelAsked(answer.ok()))
+            Event::Shell(Input::Inspected(answer.ok()))
         });
     }
 
     pub(super) fn switch_forwarding(&self, on: bool, jobs: &Jobs) {
-        let held = self.held.clone();
+        let devices = self.devices.clone();
 
-        jobs.run_to_end(async move { held.lock().await.switch_forwarding(on) });
+        jobs.run_to_end(async move { devices.lock().await.switch_forwarding(on) });
     }
 
     pub(super) fn apply_guard(&self, change: ChangeId, spec: GuardSpec, jobs: &Jobs) {

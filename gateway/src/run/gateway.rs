@@ -133,7 +133,7 @@ impl Gateway {
             shell: Shell::new(start, Instant::now()),
             links,
             packets,
-            kernel: KernelPort::new(kernel.routes, kernel.guard, kernel.held, authors, plane),
+            kernel: KernelPort::new(kernel.routes, kernel.guard, kernel.devices, authors, plane),
             jobs: Jobs::new(senders.jobs, tasks.clone()),
             in_force: InForce::new(config.clone(), trust, identity, names, view, state.stored),
             replicator,

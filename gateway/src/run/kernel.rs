@@ -13,7 +13,7 @@ use ringway_host::links;
 use ringway_host::routes::KernelRoutes;
 use ringway_host::traces::Traces;
 use ringway_host::tun::{self, create_tun, raise_tun};
-use ringway_host::watch::{Authors, Held};
+use ringway_host::watch::{Authors, DeviceWatch};
 use ringway_intent::{
     Checked, Links, Restoration, RoutePlan, Scope, Situation, Tunnelled, guard, plan_closed_routes,
     plan_routes,
@@ -39,7 +39,7 @@ pub(super) struct Kernel {
     /// Routes: no packet to a remote prefix follows the default route.
     pub(super) routes: KernelRoutes,
     /// Guard, forwarding and other settings that must stay.
-    pub(super) held: Held,
+    pub(super) devices: DeviceWatch,
     pub(super) links: Links,
     /// The TUN device for WireGuard clients, if there is one.
     pub(super) clients: Option<ClientDevice>,
@@ -99,7 +99,7 @@ impl Kernel {
             index,
         };
 
-        let mut held = Held::open(
+        let mut devices = DeviceWatch::open(
             config.tun.as_str(),
             device.index.clone(),
             TUNNEL_MTU,
@@ -107,7 +107,7 @@ impl Kernel {
         )?;
         if let (Some(wireguard), Some(index)) = (&config.wireguard, clients_index) {
             let settings = tun::settings(&wireguard.tun);
-            held.add_clients(
+            devices.add_clients(
                 wireguard.tun.as_str(),
                 index,
                 ringway_wireguard::MTU,
@@ -115,15 +115,15 @@ impl Kernel {
             );
         }
         if let Some(attach) = &config.attach {
-            held.set_addresses(attach.addresses.clone());
-            held.give_addresses().await?;
+            devices.set_addresses(attach.addresses.clone());
+            devices.add_addresses().await?;
         }
         Ok(Kernel {
             tun,
             device,
             guard: Arc::new(Mutex::new(keeper)),
             routes,
-            held,
+            devices,
             links,
             clients,
         })

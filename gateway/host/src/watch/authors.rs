@@ -1,16 +1,15 @@
-//! [`Authors`]: which program changed our objects, as far as notifications show it. A hint for the
-//! log; nothing depends on it.
+//! [`Authors`]: the program that changed our objects, as far as the kernel's notifications name it.
+//! Only for the log: nothing depends on it.
 
+use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use std::fs;
-
 use rtnetlink::packet_core::{NetlinkBuffer, NlasIterator};
 
-/// A change is noticed at once, or by the next second's comparison. An older notification belongs
-/// to another change.
-const FRESH: Duration = Duration::from_secs(3);
+/// Maximum age of a notification about the present change. Changes are noticed at once, or by the
+/// comparison every second.
+const MAX_AGE: Duration = Duration::from_secs(3);
 
 /// Length of a netlink header.
 const HEADER: usize = 16;
@@ -24,8 +23,8 @@ const RTM_DELRULE: u16 = 33;
 const ROUTE_TABLE: u16 = 15;
 const ROUTE_HEADER: usize = 12;
 
-// linux/netfilter/nf_tables.h: every object names its table first; the end of a transaction names
-// the process.
+// linux/netfilter/nf_tables.h: every object names its table first. The message that ends a
+// transaction names the process.
 const NFT_MSG_NEWGEN: u16 = (10 << 8) | 15;
 const OBJECT_TABLE: u16 = 1;
 const PROCESS_NAME: u16 = 3;
@@ -43,8 +42,8 @@ pub struct Authors {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// The current nftables transaction touches our table.
-    touches: bool,
+    /// The current nftables transaction changes our table.
+    changes_table: bool,
     table: Option<(String, Instant)>,
     routes: Option<(String, Instant)>,
 }
@@ -63,12 +62,12 @@ impl Authors {
 
     /// The author of the latest change of our nftables table.
     pub fn of_table(&self) -> Option<String> {
-        fresh(&self.lock().table)
+        recent(&self.lock().table)
     }
 
     /// The author of the latest change of our rules or routes.
     pub fn of_routes(&self) -> Option<String> {
-        fresh(&self.lock().routes)
+        recent(&self.lock().routes)
     }
 
     /// Handles one datagram of nftables notifications.
@@ -79,9 +78,9 @@ impl Authors {
             let payload = message.payload();
             // The changes of a transaction come first; NEWGEN ends it and names the process.
             if message.message_type() != NFT_MSG_NEWGEN {
-                known.touches |= attribute(payload, NFT_HEADER, OBJECT_TABLE)
+                known.changes_table |= attribute(payload, NFT_HEADER, OBJECT_TABLE)
                     .is_some_and(|table| *table == *self.nft_table);
-            } else if std::mem::take(&mut known.touches) {
+            } else if std::mem::take(&mut known.changes_table) {
                 let name = attribute(payload, NFT_HEADER, PROCESS_NAME).unwrap_or_default();
                 let name = String::from_utf8_lossy(&name)
                     .trim_end_matches('\0')
@@ -114,15 +113,15 @@ impl Authors {
     }
 }
 
-fn fresh(known: &Option<(String, Instant)>) -> Option<String> {
+fn recent(known: &Option<(String, Instant)>) -> Option<String> {
     known
         .as_ref()
-        .filter(|(_, since)| since.elapsed() < FRESH)
+        .filter(|(_, since)| since.elapsed() < MAX_AGE)
         .map(|(name, _)| name.clone())
 }
 
-/// The process behind a netlink port: the port of a process's first socket is its id. `None` for
-/// the kernel, for ourselves and for further sockets of a process.
+/// The name of the process with a netlink port. The port of a process's first socket is the process
+/// id; for its other sockets, for the kernel and for this process the result is `None`.
 fn process(port: u32) -> Option<String> {
     if port == 0 || port == std::process::id() {
         return None;
@@ -136,7 +135,7 @@ fn for_each(datagram: &[u8], mut each: impl FnMut(&NetlinkBuffer<&[u8]>)) {
     let mut rest = datagram;
 
     while rest.len() >= HEADER {
-        // A last message that was truncated is skipped.
+        // The last message may be truncated.
         let Ok(message) = NetlinkBuffer::new_checked(rest) else {
             return;
         };
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_process_whose_transaction_touched_our_table_is_named() {
+    fn only_a_process_whose_transaction_changed_our_table_is_named() {
         let authors = Authors::new("ringway0", 4600);
         let deleted = |table: &[u8]| message((10 << 8) | 2, NFT_HEADER, &[(OBJECT_TABLE, table)]);
         let end = |name: &[u8]| message(NFT_MSG_NEWGEN, NFT_HEADER, &[(PROCESS_NAME, name)]);
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_that_was_cut_off_breaks_nothing() {
+    fn truncated_datagrams_cause_no_panic_and_name_no_process() {
         let authors = Authors::new("ringway0", 4600);
         let whole = message(RTM_DELRULE, ROUTE_HEADER, &[(ROUTE_TABLE, &[0, 0, 0, 0])]);
         for length in 0..whole.len() {

@@ -1,4 +1,5 @@
-//! [`Device`]: MTU, interface group and queue of one TUN device: compared, and restored.
+//! [`Device`]: compares MTU, interface group and queue of one TUN device with what they must be,
+//! and restores them.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,7 +10,7 @@ use ringway_intent::{Checked, Thing, TunDevice};
 use rtnetlink::LinkUnspec;
 use rtnetlink::packet_route::link::LinkAttribute;
 
-use super::held::note;
+use super::device_watch::record;
 use crate::netlink::{self, Netlink};
 use crate::tun::{self, TUN_GROUP};
 
@@ -21,10 +22,10 @@ const LEAST_MTU_V6: u32 = 1280;
 pub(super) struct Device {
     which: TunDevice,
     name: String,
-    /// Its interface index, which changes when it is re-created.
+    /// The interface index, which changes when the device is re-created.
     index: Arc<AtomicU32>,
     mtu: u32,
-    /// Its queue, as long as it was at any time: the data plane may have made it longer.
+    /// The longest queue that the device has had: the data plane may lengthen it.
     queue: Queue,
 }
 
@@ -36,17 +37,17 @@ struct Queue {
     length: u32,
 }
 
-/// The device as it is.
+/// The device's present state.
 struct Link {
     mtu: u32,
     group: u32,
     queue: u32,
 }
 
-/// What of it differs.
+/// A property that differs.
 struct Difference {
     thing: Thing,
-    /// With the right value.
+    /// The property with its correct value.
     name: String,
     found: String,
     wanted: LinkAttribute,
@@ -71,7 +72,7 @@ impl Device {
         &self.name
     }
 
-    /// Compares it, and restores what differs but for what is in `leave`.
+    /// Compares the device, and restores what differs. Differences in `leave` are only reported.
     pub(super) async fn check(
         &mut self,
         netlink: &Netlink,
@@ -79,7 +80,7 @@ impl Device {
         checked: &mut Checked,
     ) {
         let index = self.index();
-        // A device that is gone is re-created as it must be.
+        // A device that does not exist is re-created with the correct properties.
         let Ok(Some(link)) = read_link(netlink, index).await else {
             return;
         };
@@ -94,7 +95,7 @@ impl Device {
         } in differences
         {
             let restored = restore(netlink, &thing, index, wanted, leave).await;
-            note(thing, name, found, restored, checked);
+            record(thing, name, found, restored, checked);
         }
     }
 
@@ -125,7 +126,7 @@ impl Device {
     fn queue(&mut self, link: &Link, index: u32) -> Option<Difference> {
         let length = self.queue.longest(index, link.queue);
 
-        // A longer one is left: the data plane may have made it so.
+        // A longer queue stays: the data plane may have lengthened it.
         (link.queue < length).then(|| Difference {
             thing: Thing::Queue(self.which),
             name: format!("queue of {length} packets of {}", self.name),
@@ -142,7 +143,7 @@ async fn read_link(netlink: &Netlink, index: u32) -> io::Result<Option<Link>> {
     Ok(links.first().map(|link| Link::read(&link.attributes)))
 }
 
-/// Sets `wanted` on the device, unless `thing` is to be left as it is.
+/// Sets `wanted` on the device, unless `leave` contains `thing`.
 async fn restore(
     netlink: &Netlink,
     thing: &Thing,

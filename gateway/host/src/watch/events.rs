@@ -1,7 +1,7 @@
-//! [`Events`]: the kernel's notifications about changes that may concern our objects: rules,
-//! routes, links, addresses, forwarding, nftables.
+//! [`Events`]: the kernel's notifications about changes that may affect our objects: rules, routes,
+//! links, addresses, forwarding, nftables.
 //!
-//! They only say *when* to compare, and perhaps which program it was. Messages may be lost
+//! They decide only *when* to compare, and may name the program. The kernel may drop notifications
 //! (netlink(7)), so nothing else depends on them.
 
 use std::io;
@@ -25,28 +25,27 @@ const ROUTE_GROUPS: [u32; 9] = [1, 5, 9, 7, 11, 8, 19, 24, 25];
 /// `NFNLGRP_NFTABLES` of linux/netfilter/nfnetlink.h.
 const NFTABLES_GROUP: u32 = 7;
 
-/// A burst ends when there was no notification for this long.
+/// A burst ends after this long without a notification.
 const LULL: Duration = Duration::from_millis(5);
 /// Maximum duration of a burst.
 const BURST: Duration = Duration::from_millis(50);
-/// Minimum time between two reports: on a host whose routes change all the time, this limits the
-/// comparisons to some thirty a second. A program that removes our objects one by one gains little
-/// by it.
+/// Minimum time between two reports. On a host whose routes change all the time, it limits the
+/// comparisons to about thirty a second.
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// Longer notifications are truncated; what names the author comes first.
+/// Maximum length. The part of a longer notification that names the author is not truncated.
 const DATAGRAM: usize = 8 * 1024;
 
-/// One socket, and how its notifications are read.
+/// A socket for one kind of notifications.
 pub struct Events {
     socket: TokioSocket,
     authors: Authors,
     note: fn(&Authors, &[u8]),
-    /// The addresses that it leaves out are renewed all the time, which is not a change.
+    /// Its `left_out` addresses are renewed all the time, which is not a change.
     scope: SharedScope,
     buffer: Vec<u8>,
-    /// No report before this time.
-    quiet: Instant,
+    /// The earliest time of the next report.
+    earliest: Instant,
 }
 
 impl Events {
@@ -83,15 +82,15 @@ impl Events {
             note,
             scope,
             buffer: Vec::with_capacity(DATAGRAM),
-            quiet: Instant::now(),
+            earliest: Instant::now(),
         })
     }
 
-    /// Waits for a change and for the end of its burst.
+    /// Waits for a change, and for the end of its burst.
     pub async fn next(&mut self) -> io::Result<()> {
         self.read().await?;
         // Notifications during the pause after the last report belong to this burst.
-        sleep_until(self.quiet).await;
+        sleep_until(self.earliest).await;
 
         let end = Instant::now() + BURST;
         while Instant::now() < end {
@@ -100,7 +99,7 @@ impl Events {
                 Err(_) => break,
             }
         }
-        self.quiet = Instant::now() + PAUSE;
+        self.earliest = Instant::now() + PAUSE;
         Ok(())
     }
 
@@ -122,8 +121,8 @@ impl Events {
     }
 }
 
-/// True for a notification that a virtual address exists. The kernel sends a datagram for each
-/// change of an address.
+/// True for a notification that the lifetime of a virtual address was renewed. The kernel sends one
+/// datagram for each change of an address.
 fn is_renewal(datagram: &[u8], scope: &ArcSwap<Scope>) -> bool {
     let scope = scope.load();
     // Most gateways have no virtual addresses.

@@ -1,11 +1,12 @@
-//! [`find`]: IPsec policies of the kernel (`ip xfrm policy`) that take packets between the site and
-//! the members: they are encrypted for another host or dropped, whatever routes and filters say.
+//! [`find`]: IPsec policies of the kernel (`ip xfrm policy`) that apply to packets between the site
+//! and the members. Such packets are encrypted for another host, or dropped, whatever routes and
+//! filters say.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ringway_config::Prefix;
-use ringway_intent::{Finding, Remedy, Way};
+use ringway_intent::{Finding, HostPair, Remedy};
 use rtnetlink::packet_core::NLM_F_DUMP;
 
 use crate::netlink::raw::{Attributes, RawSocket};
@@ -28,18 +29,18 @@ const DIRECTION: usize = 160;
 const ACTION: usize = 161;
 const LENGTH: usize = 168;
 
-/// `enum xfrm_attr_type_t`: what is done with the packets, the mark that they must bear, and the
-/// number of the interface that they must pass.
+/// `enum xfrm_attr_type_t`: the transforms of the packets, the mark that they must have, and the
+/// XFRM interface that they must pass.
 const TEMPLATES: u16 = 5;
 const MARK: u16 = 21;
 const INTERFACE_ID: u16 = 31;
 
-/// A way of packets that has policies of its own.
+/// The direction of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
-    /// Out of this host, forwarded or not.
+    /// Packets that leave this host, forwarded or not.
     Out,
-    /// Forwarded.
+    /// Forwarded packets.
     Forward,
 }
 
@@ -49,14 +50,14 @@ struct Policy {
     direction: Direction,
     source: Prefix,
     destination: Prefix,
-    /// The lowest counts.
+    /// The policy with the lowest number applies.
     priority: u32,
-    /// Lets packets pass as they are.
-    passes: bool,
+    /// A bypass policy: packets pass without IPsec.
+    is_bypass: bool,
 }
 
-/// The first policy that takes packets of some of `ways`. None where the kernel has no IPsec.
-pub(super) fn find(ways: &[Way]) -> Option<Finding> {
+/// The first policy that applies to packets of one of `pairs`. `None` if the kernel has no IPsec.
+pub(super) fn find(pairs: &[HostPair]) -> Option<Finding> {
     let policies = read().unwrap_or_else(|error| {
         tracing::debug!(%error, "The IPsec policies cannot be read");
         Vec::new()
@@ -65,11 +66,11 @@ pub(super) fn find(ways: &[Way]) -> Option<Finding> {
         return None;
     }
 
-    ways.iter().find_map(|way| {
-        let out = deciding(&policies, Direction::Out, way.host, way.remote);
-        let back = deciding(&policies, Direction::Forward, way.remote, way.host);
+    pairs.iter().find_map(|pair| {
+        let out = applying(&policies, Direction::Out, pair.host, pair.remote);
+        let back = applying(&policies, Direction::Forward, pair.remote, pair.host);
         let policy = out.or(back)?;
-        Some(finding(policy, way))
+        Some(finding(policy, pair))
     })
 }
 
@@ -86,7 +87,8 @@ fn read() -> io::Result<Vec<Policy>> {
     Ok(policies)
 }
 
-/// `None` for what is of another kind or concerns some packets of its addresses only.
+/// `None` for a policy of another direction, or for one that applies only to some of the packets
+/// between its addresses.
 fn policy(message: &[u8]) -> Option<Policy> {
     let (info, attributes) = message.split_at_checked(LENGTH)?;
     let attributes = Attributes(attributes);
@@ -96,16 +98,16 @@ fn policy(message: &[u8]) -> Option<Policy> {
         _ => return None,
     };
 
-    let asks_for_port = PORT_MASKS.iter().any(|at| info[*at..][..2] != [0, 0]);
-    let of_interface = info[INTERFACE..][..4] != [0; 4];
+    let matches_port = PORT_MASKS.iter().any(|at| info[*at..][..2] != [0, 0]);
+    let matches_interface = info[INTERFACE..][..4] != [0; 4];
     let has = |kind: u16| attributes.find(kind).unwrap_or_default();
-    // What is forwarded has no mark; a mark and its mask follow each other.
-    let is_marked = has(MARK).get(..4).is_some_and(|mark| mark != [0; 4]);
-    let of_number = has(INTERFACE_ID).iter().any(|byte| *byte != 0);
-    if asks_for_port || of_interface || is_marked || of_number {
+    // Forwarded packets have no mark. The attribute has the mark and its mask.
+    let matches_mark = has(MARK).get(..4).is_some_and(|mark| mark != [0; 4]);
+    let matches_xfrm_interface = has(INTERFACE_ID).iter().any(|byte| *byte != 0);
+    if matches_port || matches_interface || matches_mark || matches_xfrm_interface {
         return None;
     }
-    // TCP stands for everything.
+    // Any protocol, or TCP, which is the most important one.
     if !matches!(info[TRANSPORT], 0 | 6) {
         return None;
     }
@@ -115,7 +117,7 @@ fn policy(message: &[u8]) -> Option<Policy> {
         source: prefix(info, SOURCE, info[LENGTHS[1]])?,
         destination: prefix(info, DESTINATION, info[LENGTHS[0]])?,
         priority: u32::from_ne_bytes(*info[PRIORITY..].first_chunk()?),
-        passes: info[ACTION] == 0 && has(TEMPLATES).is_empty(),
+        is_bypass: info[ACTION] == 0 && has(TEMPLATES).is_empty(),
     })
 }
 
@@ -129,25 +131,25 @@ fn prefix(info: &[u8], at: usize, length: u8) -> Option<Prefix> {
     format!("{address}/{length}").parse().ok()
 }
 
-/// The policy that takes a packet, unless it passes as it is.
-fn deciding(
+/// The policy that applies to a packet, unless that is a bypass.
+fn applying(
     policies: &[Policy],
     direction: Direction,
     source: IpAddr,
     destination: IpAddr,
 ) -> Option<&Policy> {
-    let concerned = policies.iter().filter(|policy| {
+    let matching = policies.iter().filter(|policy| {
         policy.direction == direction
             && policy.source.contains(source)
             && policy.destination.contains(destination)
     });
-    // The first one of those with the lowest priority.
-    let first = concerned.min_by_key(|policy| policy.priority);
+    // Of policies with equal priority, the first one applies.
+    let first = matching.min_by_key(|policy| policy.priority);
 
-    first.filter(|policy| !policy.passes)
+    first.filter(|policy| !policy.is_bypass)
 }
 
-fn finding(policy: &Policy, way: &Way) -> Finding {
+fn finding(policy: &Policy, pair: &HostPair) -> Finding {
     let Policy {
         source,
         destination,
@@ -158,9 +160,9 @@ fn finding(policy: &Policy, way: &Way) -> Finding {
         Direction::Out => source,
         Direction::Forward => destination,
     };
-    let member = &way.prefix;
+    let member = &pair.prefix;
 
-    // A policy with the same addresses cannot be put in front of one of the lowest priority.
+    // Nothing can precede a policy of priority 0.
     let remedy = match priority {
         0 => format!(
             "ip xfrm policy   # then exclude {member} from what its program protects, or give its \
@@ -176,7 +178,7 @@ fn finding(policy: &Policy, way: &Way) -> Finding {
         name: "foreign filter ipsec".into(),
         what: format!(
             "an IPsec policy ({source} to {destination}) takes packets between {} and {member}",
-            way.interface
+            pair.interface
         ),
         remedy: Remedy::command(remedy),
     }

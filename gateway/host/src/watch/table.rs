@@ -1,6 +1,6 @@
-//! [`TableDigest`]: a digest of an nftables table's content, without counters and without handles,
-//! which the kernel assigns. Reads the table directly over netlink: starting `nft` would cost ten
-//! milliseconds each second.
+//! [`TableDigest`]: a digest of an nftables table's content, without counters and without the
+//! handles that the kernel assigns. Reads the table directly over netlink: starting `nft` would
+//! take ten milliseconds each second.
 //!
 //! Every transaction increments the generation of the whole ruleset, so the generation shows first
 //! whether anything has changed.
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_rule_has_counted_is_no_content_and_what_it_does_is() {
+    fn the_digest_of_a_rule_ignores_its_counters_and_includes_everything_else() {
         let before = rule(&[(b"meta\0", b"iif"), (b"counter\0", b"0001")]);
         let counted = rule(&[(b"meta\0", b"iif"), (b"counter\0", b"0002")]);
         let other = rule(&[(b"meta\0", b"oif"), (b"counter\0", b"0001")]);
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_message_has_no_content_and_breaks_nothing() {
+    fn truncated_messages_cause_no_panic() {
         let message = rule(&[(b"meta\0", b"iif")]);
         for length in 0..message.len() {
             let _ = content(&message[..length], RULES.content);

@@ -1,18 +1,18 @@
-//! Routes and rules of others that are in the way of the tunnel, and routes that are missing.
+//! Routes and rules of other programs that divert or drop tunnel traffic, and missing routes.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use ringway_host::tun::open_tun;
-use ringway_host::watch::inquire;
-use ringway_intent::{Finding, Inquiry, Way};
+use ringway_host::watch::inspect;
+use ringway_intent::{Finding, HostPair, Inspection};
 
 use crate::namespace::Namespace;
 use crate::tun_name;
 use crate::watch::{NUMBERS, gateway};
 
 #[test]
-fn a_host_that_the_reverse_path_check_drops_is_found() {
+fn a_host_that_the_reverse_path_check_drops_is_reported() {
     let namespace = gateway();
     let _tun = namespace.enter(|| open_tun(&tun_name(), 1440, 1)).unwrap();
     namespace.nic("eth1");
@@ -30,17 +30,17 @@ fn a_host_that_the_reverse_path_check_drops_is_found() {
     );
 }
 
-/// What is found about the way from eth0 to a member, which a tunnel serves or not.
+/// The findings about packets from eth0 to a member that a tunnel serves or not.
 pub(crate) fn findings(namespace: &Namespace, is_tunnelled: bool) -> Vec<Finding> {
-    let inquiry = Inquiry {
-        ways: vec![Way {
+    let inspection = Inspection {
+        pairs: vec![HostPair {
             interface: "eth0".into(),
             host: "10.1.0.2".parse().unwrap(),
             remote: "10.2.0.1".parse().unwrap(),
             prefix: "10.2.0.0/16".parse().unwrap(),
             is_tunnelled,
         }],
-        unasked: 0,
+        skipped: 0,
         dns: vec!["10.1.0.1".parse().unwrap()],
         tunnel_port: Some(4600),
         outside: ["eth9".to_owned()].into(),
@@ -50,12 +50,12 @@ pub(crate) fn findings(namespace: &Namespace, is_tunnelled: bool) -> Vec<Finding
     };
 
     namespace
-        .wait(|| async move { inquire(&tun_name(), NUMBERS, inquiry).await })
+        .wait(|| async move { inspect(&tun_name(), NUMBERS, inspection).await })
         .unwrap()
 }
 
 #[test]
-fn a_route_that_leads_elsewhere_is_found_with_the_rule_that_is_guilty() {
+fn a_diverting_route_is_reported_with_the_rule_that_causes_it() {
     let namespace = gateway();
     let _tun = namespace.enter(|| open_tun(&tun_name(), 1440, 1)).unwrap();
     assert_eq!(findings(&namespace, false), [], "no route: it goes nowhere");
@@ -75,17 +75,17 @@ fn a_route_that_leads_elsewhere_is_found_with_the_rule_that_is_guilty() {
 }
 
 #[test]
-fn gateways_to_which_no_route_leads_are_found() {
+fn gateways_without_a_route_are_reported() {
     let namespace = gateway();
     namespace.ip("route add 203.0.113.0/24 dev eth0");
     let gateway_at = |addresses: &[&str]| {
         let addresses = addresses.iter().map(|address| address.parse().unwrap());
         let peers = BTreeMap::from([("gw.beta".to_owned(), addresses.collect())]);
-        let inquiry = Inquiry {
+        let inspection = Inspection {
             peers,
-            ..Inquiry::default()
+            ..Inspection::default()
         };
-        namespace.wait(|| async move { inquire(&tun_name(), NUMBERS, inquiry).await })
+        namespace.wait(|| async move { inspect(&tun_name(), NUMBERS, inspection).await })
     };
 
     let found = gateway_at(&["198.51.100.9", "2001:db8::9"]).unwrap();
@@ -96,7 +96,7 @@ fn gateways_to_which_no_route_leads_are_found() {
     );
     assert_eq!(found[0].name, "route peers");
 
-    // A way to one of its addresses is enough.
+    // A route to one of its addresses is enough.
     assert_eq!(gateway_at(&["2001:db8::9", "203.0.113.9"]).unwrap(), []);
     for kind in ["blackhole", "unreachable", "prohibit"] {
         namespace.ip(&format!("route add {kind} 203.0.113.9"));
@@ -113,7 +113,7 @@ fn gateways_to_which_no_route_leads_are_found() {
 }
 
 #[test]
-fn rules_and_routes_of_others_that_lead_nowhere_are_found() {
+fn rules_and_routes_of_other_programs_that_drop_packets_are_reported() {
     let namespace = gateway();
     let _tun = namespace.enter(|| open_tun(&tun_name(), 1440, 1)).unwrap();
     namespace.ip("route add 10.2.0.0/16 dev ringway0");
@@ -139,7 +139,7 @@ fn rules_and_routes_of_others_that_lead_nowhere_are_found() {
 }
 
 #[test]
-fn routes_of_others_in_our_table_are_found_and_the_remedy_removes_them() {
+fn foreign_routes_in_our_table_are_reported_with_a_remedy_that_works() {
     let namespace = gateway();
     let table = NUMBERS.table;
     let ours = NUMBERS.protocol;

@@ -1,4 +1,4 @@
-//! What others change of what the daemon holds.
+//! Changes of other programs to the devices and settings of the daemon.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ringway_config::Routes as Numbers;
 use ringway_host::sysctl::Setting;
 use ringway_host::tun::{self, create_plain_tun, open_tun, raise_tun};
-use ringway_host::watch::Held;
+use ringway_host::watch::DeviceWatch;
 use ringway_intent::{Checked, Thing, TunDevice};
 
 use crate::namespace::Namespace;
@@ -43,16 +43,16 @@ fn forwards() -> bool {
     value.unwrap().trim() == "1"
 }
 
-async fn check(held: &mut Held, leave: &[Thing]) -> Checked {
+async fn check(devices: &mut DeviceWatch, leave: &[Thing]) -> Checked {
     let leave = BTreeSet::from_iter(leave.iter().cloned());
     let mut checked = Checked::default();
 
-    held.check(&leave, &mut checked).await;
+    devices.check(&leave, &mut checked).await;
     checked
 }
 
 #[test]
-fn device_and_settings_are_restored_and_what_is_left_is_reported() {
+fn device_and_settings_are_restored_and_exceptions_are_reported() {
     let namespace = gateway();
     let (_tun, index) = namespace.enter(|| open_tun(&tun_name(), 1440, 1)).unwrap();
     let meddle = || {
@@ -69,26 +69,26 @@ fn device_and_settings_are_restored_and_what_is_left_is_reported() {
 
     namespace.wait(|| async {
         let index = Arc::new(index.into());
-        // Such as nobody has been able to set, where /proc/sys is read-only: of the device's
-        // settings it was said at the start, and forwarding does not work without its own.
-        let never_right = Setting {
+        // A setting that cannot be written, as with a read-only /proc/sys. For the devices it is
+        // not reported again after the start; for forwarding it is, since forwarding needs it.
+        let never_correct = Setting {
             key: "kernel/ostype".into(),
             value: "other".into(),
             is_closable: false,
         };
-        let of_device = vec![never_right.clone()];
-        let mut held = Held::open("ringway0", index, 1440, of_device).unwrap();
-        held.set_forwarding(vec![never_right]);
-        assert!(!check(&mut held, &[]).await.missing.is_empty());
-        held.set_forwarding(vec![setting]);
+        let of_device = vec![never_correct.clone()];
+        let mut devices = DeviceWatch::open("ringway0", index, 1440, of_device).unwrap();
+        devices.set_forwarding(vec![never_correct]);
+        assert!(!check(&mut devices, &[]).await.missing.is_empty());
+        devices.set_forwarding(vec![setting]);
         let right = Checked {
             forwards_for_us: true,
             ..Checked::default()
         };
-        assert_eq!(check(&mut held, &[]).await, right);
+        assert_eq!(check(&mut devices, &[]).await, right);
 
         meddle();
-        let restored = check(&mut held, &[]).await.restored;
+        let restored = check(&mut devices, &[]).await.restored;
         let kinds: Vec<_> = restored.iter().map(|one| one.thing.kind()).collect();
         assert_eq!(kinds, ["mtu", "group", "queue", "setting"]);
         assert!(forwards());
@@ -98,20 +98,20 @@ fn device_and_settings_are_restored_and_what_is_left_is_reported() {
         }
 
         meddle();
-        let checked = check(&mut held, &[MTU]).await;
+        let checked = check(&mut devices, &[MTU]).await;
         assert_eq!(checked.missing[0].thing, MTU);
         assert_eq!(checked.restored.len(), 3);
         set("0");
         let left = Thing::Setting(FORWARDING.replace('/', "."));
-        let checked = check(&mut held, &[MTU, left]).await;
+        let checked = check(&mut devices, &[MTU, left]).await;
         assert_eq!(checked.missing.len(), 2);
         assert!(!forwards());
 
-        // Closed on purpose: no look opens it.
-        held.switch_forwarding(false);
-        assert!(check(&mut held, &[MTU]).await.restored.is_empty());
+        // The daemon has switched forwarding off: a comparison does not switch it on.
+        devices.switch_forwarding(false);
+        assert!(check(&mut devices, &[MTU]).await.restored.is_empty());
         assert!(!forwards());
-        held.switch_forwarding(true);
+        devices.switch_forwarding(true);
         assert!(forwards());
     });
 }
@@ -120,29 +120,30 @@ fn device_and_settings_are_restored_and_what_is_left_is_reported() {
 fn the_device_of_wireguard_clients_is_restored_like_the_other() {
     let namespace = gateway();
     let name = "ringway-wg0".parse().unwrap();
-    let devices = || {
+    let create = || {
         let (tun, index) = open_tun(&tun_name(), 1440, 1).unwrap();
         let clients = create_plain_tun(&name, 1420).unwrap();
         let clients_index = raise_tun(&name, &clients).unwrap();
         (tun, index, clients, clients_index)
     };
-    let (_tun, index, _clients, clients_index) = namespace.enter(devices);
+    let (_tun, index, _clients, clients_index) = namespace.enter(create);
     const DISABLED: &str = "/proc/sys/net/ipv6/conf/ringway-wg0/disable_ipv6";
 
     namespace.wait(|| async {
-        let mut held = Held::open("ringway0", Arc::new(index.into()), 1440, Vec::new()).unwrap();
+        let mut devices =
+            DeviceWatch::open("ringway0", Arc::new(index.into()), 1440, Vec::new()).unwrap();
         let settings = tun::settings(&name);
-        held.add_clients(
+        devices.add_clients(
             name.as_str(),
             Arc::new(clients_index.into()),
             1420,
             settings,
         );
-        assert_eq!(check(&mut held, &[]).await, Checked::default());
+        assert_eq!(check(&mut devices, &[]).await, Checked::default());
 
         namespace.ip("link set ringway-wg0 mtu 1300 group 0");
         fs::write(DISABLED, "1").unwrap();
-        let names: Vec<_> = check(&mut held, &[]).await.restored;
+        let names: Vec<_> = check(&mut devices, &[]).await.restored;
         let names: Vec<_> = names.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(
             names,

@@ -64,9 +64,9 @@ impl World {
             Effect::ApplyGuard { change, spec } => self.apply_guard(node, change, spec),
             Effect::Hold(held) => self.nodes[node].disk.held = held,
             Effect::CheckKernel { leave } => self.check_kernel(node, leave),
-            Effect::AskKernel(_) => {
+            Effect::Inspect(_) => {
                 self.nodes[node].asked += 1;
-                return Some(Input::KernelAsked(Some(Vec::new())));
+                return Some(Input::Inspected(Some(Vec::new())));
             }
             Effect::SwitchForwarding { on } => {
                 self.may_write(node);

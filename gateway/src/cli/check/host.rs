@@ -11,10 +11,10 @@ use std::path::Path;
 use ringway_config::{Config, Escaped, Prefix, Ruling, WireGuard};
 use ringway_host::links;
 use ringway_host::obstacles::{self, Obstacle, is_privileged};
-use ringway_host::watch::inquire;
+use ringway_host::watch::inspect;
 use ringway_intent::{
-    Finding, Inquiry, Links, Remedy, Scope, absent_dns, absent_listen, dialled_ports, guard, peers,
-    tcp_ports, unannounced, ways,
+    Finding, Inspection, Links, Remedy, Scope, absent_dns, absent_listen, dialled_ports, guard,
+    host_pairs, peers, tcp_ports, unannounced,
 };
 
 use super::files;
@@ -66,7 +66,8 @@ pub(in crate::cli) fn unchecked() -> Option<&'static str> {
     (!is_privileged()).then_some(text)
 }
 
-/// Asks the kernel. What cannot be read is no finding, because `check` may run without the rights.
+/// Inspects the host. What cannot be read is no finding, because `check` may run without the
+/// rights.
 pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     let config = &prepared.config;
     let Ok(links) = links::read(&config.tun, &Scope::of(config)).await else {
@@ -84,10 +85,10 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
         .filter(|prefix| !own.iter().any(|own| own.overlaps(prefix)))
         .map(|prefix| (prefix, tunnelled.contains(&prefix)))
         .collect();
-    let (ways, unasked) = ways(&links, &own, &members);
-    let inquiry = Inquiry {
-        ways,
-        unasked,
+    let (pairs, skipped) = host_pairs(&links, &own, &members);
+    let inspection = Inspection {
+        pairs,
+        skipped,
         dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
         tunnel_port: config.is_dialled().then_some(config.listen.port()),
         dialled_ports: dialled_ports(config),
@@ -96,7 +97,7 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
         ports: tcp_ports(&config.policy),
     };
 
-    let mut findings = inquire(&config.tun, config.routes, inquiry)
+    let mut findings = inspect(&config.tun, config.routes, inspection)
         .await
         .unwrap_or_default();
     findings.extend(not_announced(prepared, &links));

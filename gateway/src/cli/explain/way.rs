@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ringway_config::{Asked, Opening, Prefix};
 use ringway_host::obstacles::is_privileged;
-use ringway_host::watch::{Crossing, obstructions};
+use ringway_host::watch::{Connection, obstructions};
 use ringway_intent::Finding;
 
 use super::ends::Found;
@@ -128,15 +128,15 @@ fn look(
     // What is served from here does not pass the device.
     let route = route.filter(|route| !route.served_here && is_privileged())?;
     let prefix: Prefix = route.prefix.parse().ok()?;
-    let crossing = Crossing {
+    let connection = Connection {
         opening,
-        arrives,
+        is_inbound: arrives,
         prefix,
         is_tunnelled: route.gateway.is_some() && route.installed,
     };
 
     let config = &files.config;
-    block_on(obstructions(&config.tun, config.routes, crossing))
+    block_on(obstructions(&config.tun, config.routes, connection))
         .ok()?
         .ok()
 }

@@ -1,5 +1,5 @@
-//! [`Held`]: the TUN devices, their addresses, and the kernel settings that the daemon needs:
-//! compared, and restored.
+//! [`DeviceWatch`]: compares the TUN devices, their addresses, and the kernel settings that the
+//! daemon needs with what they must be, and restores them.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,44 +17,45 @@ use crate::virtual_address;
 
 /// See the head of this file.
 #[derive(Debug)]
-pub struct Held {
+pub struct DeviceWatch {
     netlink: Netlink,
     tun: Device,
-    /// That of WireGuard clients.
+    /// The device of WireGuard clients.
     clients: Option<Device>,
-    /// Addresses of an attached node, which the TUN device has.
+    /// Addresses of the TUN device, on an attached node.
     addresses: Vec<IpAddr>,
-    /// The devices'.
+    /// Settings of the devices.
     settings: Vec<Setting>,
     forwarding: Vec<Setting>,
-    /// Settings that were right at some time. With a read-only `/proc/sys`, the device's settings
-    /// may never be: the start has warned about these, and the gateway works without them.
-    right: BTreeSet<String>,
-    /// Forwarding is switched off on purpose.
-    is_closed: bool,
+    /// Keys of settings that have had the correct value. With a read-only `/proc/sys`, a setting of
+    /// a device may never have it. The start has warned about such a setting, and the gateway works
+    /// without it.
+    once_correct: BTreeSet<String>,
+    /// The daemon has switched forwarding off.
+    forwarding_is_off: bool,
 }
 
-impl Held {
+impl DeviceWatch {
     /// Watches the device with interface index `tun`, and these settings. Needs a tokio runtime.
     pub fn open(
         name: &str,
         tun: Arc<AtomicU32>,
         mtu: u16,
         settings: Vec<Setting>,
-    ) -> io::Result<Held> {
-        Ok(Held {
+    ) -> io::Result<DeviceWatch> {
+        Ok(DeviceWatch {
             netlink: Netlink::open()?,
             tun: Device::new(TunDevice::Tunnels, name, tun, mtu),
             clients: None,
             addresses: Vec::new(),
             settings,
             forwarding: Vec::new(),
-            right: BTreeSet::new(),
-            is_closed: false,
+            once_correct: BTreeSet::new(),
+            forwarding_is_off: false,
         })
     }
 
-    /// Compares the device of WireGuard clients, too.
+    /// Adds the device of WireGuard clients.
     pub fn add_clients(
         &mut self,
         name: &str,
@@ -66,13 +67,14 @@ impl Held {
         self.settings.extend(settings);
     }
 
-    /// The device is to have these addresses.
+    /// Sets the addresses that the TUN device must have.
     pub fn set_addresses(&mut self, addresses: Vec<IpAddr>) {
         self.addresses = addresses;
     }
 
-    /// Adds missing addresses to the device. [`Held::check`] retries those that the kernel refuses.
-    pub async fn give_addresses(&self) -> io::Result<()> {
+    /// Adds missing addresses to the device. [`DeviceWatch::check`] retries those that the kernel
+    /// refuses.
+    pub async fn add_addresses(&self) -> io::Result<()> {
         let index = self.tun.index();
         for address in self.missing_addresses(index).await? {
             self.add_address(index, address).await?;
@@ -85,29 +87,28 @@ impl Held {
         self.forwarding = settings;
     }
 
-    /// Compares everything, and restores what differs, except things in `leave`.
+    /// Compares everything, and restores what differs. Differences in `leave` are only reported.
     pub async fn check(&mut self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
         checked.forwards_for_us = self.forwarding.iter().any(|setting| setting.is_closable);
-        // First: with a small MTU, the kernel has no IPv6 settings for the device.
+        // The devices come first: with a small MTU, the kernel has no IPv6 settings for a device.
         for device in [&mut self.tun].into_iter().chain(&mut self.clients) {
             device.check(&self.netlink, leave, checked).await;
         }
 
         self.check_addresses(leave, checked).await;
 
-        let is_closed = self.is_closed;
         let settings = [&self.settings[..], &self.forwarding[..]].concat();
-        for setting in settings
-            .iter()
-            .filter(|setting| !(is_closed && setting.is_closable))
-        {
-            self.check_setting(setting, leave, checked);
+        for setting in &settings {
+            let is_switched_off = self.forwarding_is_off && setting.is_closable;
+            if !is_switched_off {
+                self.check_setting(setting, leave, checked);
+            }
         }
     }
 
-    /// Switches forwarding that these settings enable off, or on again.
+    /// Switches the forwarding that these settings enable off or on.
     pub fn switch_forwarding(&mut self, on: bool) {
-        self.is_closed = !on;
+        self.forwarding_is_off = !on;
 
         for setting in self.forwarding.iter().filter(|setting| setting.is_closable) {
             let value = if on { setting.value.as_str() } else { "0" };
@@ -117,7 +118,7 @@ impl Held {
         }
     }
 
-    /// Also after the device was re-created, which has none.
+    /// Adds missing addresses. A re-created device has none.
     async fn check_addresses(&self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
         let index = self.tun.index();
         let Ok(missing) = self.missing_addresses(index).await else {
@@ -133,7 +134,7 @@ impl Held {
                 added.map_err(|error| error.to_string())
             };
             let name = format!("address {address} of {}", self.tun.name());
-            note(thing, name, "gone".to_owned(), restored, checked);
+            record(thing, name, "gone".to_owned(), restored, checked);
         }
     }
 
@@ -163,17 +164,17 @@ impl Held {
     }
 
     fn check_setting(&mut self, setting: &Setting, leave: &BTreeSet<Thing>, checked: &mut Checked) {
-        // This kernel may lack the setting, and an interface's settings come and go with it.
+        // The kernel may lack the setting, or its interface may not exist at the moment.
         let Ok(found) = sysctl::read(&setting.key) else {
             return;
         };
         if found == setting.value {
-            self.right.insert(setting.key.clone());
+            self.once_correct.insert(setting.key.clone());
             return;
         }
         let is_needed = self.forwarding.contains(setting);
-        // The start has warned about these, and the gateway works without them.
-        if !is_needed && !self.right.contains(&setting.key) {
+        // See `once_correct`.
+        if !is_needed && !self.once_correct.contains(&setting.key) {
             return;
         }
 
@@ -186,11 +187,12 @@ impl Held {
             written.map(drop).map_err(|error| error.source.to_string())
         };
         let name = format!("{name} = {}", setting.value);
-        note(thing, name, found, restored, checked);
+        record(thing, name, found, restored, checked);
     }
 }
 
-pub(super) fn note(
+/// Records a difference: restored, or still there for a reason.
+pub(super) fn record(
     thing: Thing,
     name: String,
     found: String,

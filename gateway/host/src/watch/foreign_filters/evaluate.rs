@@ -1,20 +1,20 @@
-//! [`Ruleset::judge`]: evaluates nftables chains for a packet. A rule that is not understood makes
-//! the result uncertain, never wrong.
+//! [`Ruleset::evaluate`]: evaluates nftables chains for a packet. A rule that is not understood
+//! makes the outcome uncertain, never wrong.
 
 mod value;
 
 use std::collections::BTreeMap;
 
-use self::value::{Value, loaded};
+use self::value::{Value, load};
 use super::expression::{Expression, Register, Verdict};
-use super::packet::Sample;
+use super::sample::Sample;
 use super::set::Set;
 
 /// Maximum depth of nested chains (`NFT_JUMP_STACK_SIZE`).
-const DEPTH: usize = 16;
+const MAX_DEPTH: usize = 16;
 
-/// Maximum number of rules evaluated for a packet; beyond it the result is uncertain.
-const RULES: usize = 20_000;
+/// Maximum number of rules evaluated for a packet. Beyond it, the outcome is uncertain.
+const MAX_RULES: usize = 20_000;
 
 // linux/netfilter/nf_tables.h: `enum nft_meta_keys`, `nft_payload_bases` and `nft_cmp_ops`.
 const META_PROTOCOL: u32 = 1;
@@ -29,17 +29,17 @@ pub(super) const TRANSPORT_HEADER: u32 = 2;
 pub(super) const EQUAL: u32 = 0;
 pub(super) const NOT_EQUAL: u32 = 1;
 
-/// The chains of one table, as lists of rules, each a list of steps; and its sets, if they are
-/// understood.
+/// The chains of one table, and those of its sets that are understood. A chain is a list of rules,
+/// a rule a list of expressions.
 #[derive(Debug, Default)]
 pub(super) struct Ruleset {
     pub(super) chains: BTreeMap<String, Vec<Vec<Expression>>>,
     pub(super) sets: BTreeMap<String, Set>,
 }
 
-/// The result for a packet.
+/// What happens to a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Judgement {
+pub(super) enum Outcome {
     Accepted,
     Dropped,
     /// Depends on a rule that is not understood.
@@ -54,16 +54,17 @@ enum Match {
     Maybe,
 }
 
-/// The result of a chain.
+/// What a chain decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum ChainResult {
     Accepted,
     Dropped,
     /// The chain made no decision.
-    Open,
+    Undecided,
 }
 
-struct Walk<'a> {
+/// One packet's way through the chains.
+struct Traversal<'a> {
     ruleset: &'a Ruleset,
     packet: &'a Sample,
     /// A rule that may apply accepts the packet.
@@ -76,57 +77,57 @@ struct Walk<'a> {
 
 impl Ruleset {
     /// Evaluates the base chain `chain` for `packet`.
-    pub(super) fn judge(&self, chain: &str, drops_rest: bool, packet: &Sample) -> Judgement {
-        let mut walk = Walk {
+    pub(super) fn evaluate(&self, chain: &str, drops_by_default: bool, packet: &Sample) -> Outcome {
+        let mut traversal = Traversal {
             ruleset: self,
             packet,
             may_be_accepted: false,
             may_be_dropped: false,
-            left: RULES,
+            left: MAX_RULES,
         };
 
-        let end = match walk.chain(chain, 0) {
-            End::Open if drops_rest => End::Dropped,
-            End::Open => End::Accepted,
+        let end = match traversal.chain(chain, 0) {
+            ChainResult::Undecided if drops_by_default => ChainResult::Dropped,
+            ChainResult::Undecided => ChainResult::Accepted,
             end => end,
         };
         // Certain only if no rule that may apply decides otherwise.
         match end {
-            End::Accepted if !walk.may_be_dropped => Judgement::Accepted,
-            End::Dropped if !walk.may_be_accepted => Judgement::Dropped,
-            _ => Judgement::Uncertain,
+            ChainResult::Accepted if !traversal.may_be_dropped => Outcome::Accepted,
+            ChainResult::Dropped if !traversal.may_be_accepted => Outcome::Dropped,
+            _ => Outcome::Uncertain,
         }
     }
 }
 
-impl Walk<'_> {
-    fn chain(&mut self, name: &str, depth: usize) -> End {
-        // Deleted while it was read, or nested deeper than the kernel allows.
-        let Some(rules) = self.ruleset.chains.get(name).filter(|_| depth < DEPTH) else {
-            self.give_up();
-            return End::Open;
+impl Traversal<'_> {
+    fn chain(&mut self, name: &str, depth: usize) -> ChainResult {
+        // The chain was deleted in the meantime, or is nested deeper than the kernel allows.
+        let Some(rules) = self.ruleset.chains.get(name).filter(|_| depth < MAX_DEPTH) else {
+            self.mark_uncertain();
+            return ChainResult::Undecided;
         };
 
         for rule in rules {
-            // Lists of blocked addresses may have hundreds of thousands of rules.
+            // A list of blocked addresses may have hundreds of thousands of rules.
             if self.left == 0 {
-                self.give_up();
-                return End::Open;
+                self.mark_uncertain();
+                return ChainResult::Undecided;
             }
             self.left -= 1;
 
             let (applies, verdict) = self.ruleset.run(rule, self.packet);
-            match self.follow(applies, verdict, depth) {
+            match self.apply(applies, verdict, depth) {
                 Next::Rule => {}
-                Next::Caller => return End::Open,
-                Next::End(end) => return end,
+                Next::Caller => return ChainResult::Undecided,
+                Next::Decided(end) => return end,
             }
         }
-        End::Open
+        ChainResult::Undecided
     }
 
-    /// Continues after a rule's verdict.
-    fn follow(&mut self, applies: Match, verdict: Decision, depth: usize) -> Next {
+    /// Applies a rule's verdict.
+    fn apply(&mut self, applies: Match, verdict: Decision, depth: usize) -> Next {
         if applies == Match::No {
             return Next::Rule;
         }
@@ -135,18 +136,18 @@ impl Walk<'_> {
         match verdict {
             Decision::None => Next::Rule,
             Decision::Unknown => {
-                self.give_up();
+                self.mark_uncertain();
                 Next::Rule
             }
             Decision::Known(Verdict::Continue) => Next::Rule,
             Decision::Known(Verdict::Return) if is_certain => Next::Caller,
             // The rest of the chain may not be reached, so its verdicts are uncertain.
             Decision::Known(Verdict::Return) => {
-                self.give_up();
+                self.mark_uncertain();
                 Next::Rule
             }
-            Decision::Known(Verdict::Accept) => self.decide(End::Accepted, is_certain),
-            Decision::Known(Verdict::Drop) => self.decide(End::Dropped, is_certain),
+            Decision::Known(Verdict::Accept) => self.decide(ChainResult::Accepted, is_certain),
+            Decision::Known(Verdict::Drop) => self.decide(ChainResult::Dropped, is_certain),
             Decision::Known(Verdict::Jump(chain)) => {
                 let end = self.chain(&chain, depth + 1);
                 self.decide(end, is_certain)
@@ -162,34 +163,34 @@ impl Walk<'_> {
         }
     }
 
-    fn decide(&mut self, end: End, is_certain: bool) -> Next {
+    fn decide(&mut self, end: ChainResult, is_certain: bool) -> Next {
         match end {
-            End::Open => Next::Rule,
-            end if is_certain => Next::End(end),
-            // The rule may apply or not: go on with both possibilities.
-            End::Accepted => {
+            ChainResult::Undecided => Next::Rule,
+            end if is_certain => Next::Decided(end),
+            // The rule may apply or not, so both outcomes remain possible.
+            ChainResult::Accepted => {
                 self.may_be_accepted = true;
                 Next::Rule
             }
-            End::Dropped => {
+            ChainResult::Dropped => {
                 self.may_be_dropped = true;
                 Next::Rule
             }
         }
     }
 
-    fn give_up(&mut self) {
+    fn mark_uncertain(&mut self) {
         self.may_be_accepted = true;
         self.may_be_dropped = true;
     }
 }
 
 enum Next {
-    /// Go on with the next rule of the chain.
+    /// Continue with the next rule of the chain.
     Rule,
     /// Return to the calling chain.
     Caller,
-    End(End),
+    Decided(ChainResult),
 }
 
 /// The decision of a rule, if it applies.
@@ -200,13 +201,13 @@ enum Decision {
 }
 
 impl Ruleset {
-    /// Evaluates a rule's steps.
+    /// Evaluates a rule's expressions.
     fn run(&self, rule: &[Expression], packet: &Sample) -> (Match, Decision) {
         let mut registers: BTreeMap<Register, Value> = BTreeMap::new();
         let mut applies = Match::Yes;
 
         for step in rule {
-            if let Some((register, value)) = loaded(step, &registers, packet) {
+            if let Some((register, value)) = load(step, &registers, packet) {
                 registers.insert(register, value);
                 continue;
             }
@@ -245,13 +246,13 @@ impl Ruleset {
                     applies = applies.and(is_in.unwrap_or(Match::Maybe));
                 }
                 Expression::DestinationType(types) => {
-                    applies = applies.and(Match::of(packet.goes_to(*types)));
+                    applies = applies.and(Match::of(packet.has_destination_type(*types)));
                 }
                 Expression::Verdict(verdict) => return (applies, Decision::Known(verdict.clone())),
-                // A step that is not understood may match or not.
+                // An expression that is not understood may match or not.
                 Expression::Unknown => applies = applies.and(Match::Maybe),
                 Expression::UnknownTarget => return (applies, Decision::Unknown),
-                // No influence on the result.
+                // No influence on the outcome.
                 _ => {}
             }
             if applies == Match::No {
@@ -265,13 +266,13 @@ impl Ruleset {
         let Some(set) = self.sets.get(set) else {
             return Found::Unknown;
         };
-        let Some(found) = register.and_then(Value::whole) else {
+        let Some(found) = register.and_then(Value::known) else {
             return Found::Unknown;
         };
 
         match set.find(&found) {
             Some(verdict) => Found::Element(verdict.as_ref()),
-            // The sample's hosts stand for others, which may lie in one of the ranges.
+            // The sample's hosts represent others, which may be in one of the ranges.
             None if set.has_ranges() => Found::Unknown,
             None => Found::Nothing,
         }
@@ -286,8 +287,8 @@ enum Found<'a> {
 }
 
 impl Match {
-    fn of(is_so: bool) -> Match {
-        if is_so { Match::Yes } else { Match::No }
+    fn of(applies: bool) -> Match {
+        if applies { Match::Yes } else { Match::No }
     }
 
     fn and(self, other: Match) -> Match {

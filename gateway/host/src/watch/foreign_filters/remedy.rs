@@ -1,15 +1,15 @@
-//! [`remedy`]: the command that lets packets through, in the words of the program whose chain drops
-//! them. It works as it is written: an operator, or a script, executes it literally.
+//! [`remedy`]: the command that lets packets pass, for the program that manages the chain which
+//! drops them. It works as it is written: operators and scripts execute it literally.
 
 use std::collections::BTreeSet;
 
+use super::chain::{BaseChain, Family, Hook};
 use super::evaluate::Ruleset;
-use super::question::{DNS, Kind, Question};
-use super::read::{BaseChain, Family, Hook};
+use super::requirement::{DNS, Kind, Requirement};
 
-/// The program that has made a chain, as far as its names tell.
+/// The program that manages a chain, as far as the names of chains show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Maker {
+enum Frontend {
     Firewalld,
     Ufw,
     Docker,
@@ -17,26 +17,26 @@ enum Maker {
     Nftables,
 }
 
-/// Opens `chain` of `ruleset` for the packets of `question`. `tun` is our device.
+/// Makes `chain` of `ruleset` accept the packets of `requirement`. `tun` is the TUN device.
 pub(super) fn remedy(
     tun: &str,
     chain: &BaseChain,
     ruleset: &Ruleset,
-    question: &Question,
+    requirement: &Requirement,
 ) -> String {
-    let maker = maker(chain, ruleset);
+    let frontend = frontend(chain, ruleset);
 
-    match (question.hook, &question.kind) {
-        (_, kind @ Kind::OfThisHost) => open_elsewhere(maker, chain, &conditions(chain, kind, tun)),
-        (Hook::Input, kind) => open_input(maker, chain, kind),
-        (Hook::Forward, _) => open_forward(maker, chain, tun),
-        (Hook::Output, Kind::Dialling { ports }) if maker == Maker::Ufw => {
+    match (requirement.hook, &requirement.kind) {
+        (_, kind @ Kind::ThisHost) => insert_rules(frontend, chain, &conditions(chain, kind, tun)),
+        (Hook::Input, kind) => open_input(frontend, chain, kind),
+        (Hook::Forward, _) => open_forward(frontend, chain, tun),
+        (Hook::Output, Kind::Dialling { ports }) if frontend == Frontend::Ufw => {
             format!("ufw allow out proto udp to any port {}", list(ports))
         }
-        (Hook::Output, _) if maker == Maker::Ufw => {
+        (Hook::Output, _) if frontend == Frontend::Ufw => {
             format!("ufw allow out proto udp from any port {DNS}")
         }
-        (_, kind) => open_elsewhere(maker, chain, &conditions(chain, kind, tun)),
+        (_, kind) => insert_rules(frontend, chain, &conditions(chain, kind, tun)),
     }
 }
 
@@ -45,21 +45,21 @@ fn list(ports: &BTreeSet<u16>) -> String {
     ports.join(",")
 }
 
-/// What the packets have in common, in the words of nftables and of iptables.
+/// A condition that the packets meet, in the syntax of nftables and of iptables.
 struct Condition {
     nftables: String,
     iptables: String,
 }
 
-/// Of both directions, where a chain sees both.
+/// For both directions, if the chain sees both.
 fn conditions(chain: &BaseChain, kind: &Kind, tun: &str) -> Vec<Condition> {
-    let arrives = matches!(chain.hook, Hook::Prerouting | Hook::Ingress | Hook::Input);
-    let (name, option) = if arrives {
+    let is_inbound = matches!(chain.hook, Hook::Prerouting | Hook::Ingress | Hook::Input);
+    let (name, option) = if is_inbound {
         ("iifname", "-i")
     } else {
         ("oifname", "-o")
     };
-    let (side, port_option) = if arrives {
+    let (side, port_option) = if is_inbound {
         ("dport", "--dport")
     } else {
         ("sport", "--sport")
@@ -74,7 +74,7 @@ fn conditions(chain: &BaseChain, kind: &Kind, tun: &str) -> Vec<Condition> {
                 iptables: format!("{option} {interface}"),
             })
             .collect(),
-        Kind::OfThisHost => vec![Condition {
+        Kind::ThisHost => vec![Condition {
             nftables: format!("{name} {tun}"),
             iptables: format!("{option} {tun}"),
         }],
@@ -95,13 +95,13 @@ fn conditions(chain: &BaseChain, kind: &Kind, tun: &str) -> Vec<Condition> {
     }
 }
 
-/// Where no program has words of its own for it.
-fn open_elsewhere(maker: Maker, chain: &BaseChain, conditions: &[Condition]) -> String {
+/// Inserts accepting rules directly. For cases in which no program has a command of its own.
+fn insert_rules(frontend: Frontend, chain: &BaseChain, conditions: &[Condition]) -> String {
     let name = &chain.name;
-    let by_iptables = !matches!(maker, Maker::Nftables | Maker::Firewalld);
+    let uses_iptables = !matches!(frontend, Frontend::Nftables | Frontend::Firewalld);
 
     let commands = conditions.iter().map(|condition| {
-        if by_iptables {
+        if uses_iptables {
             let program = program(chain);
             format!("{program} -I {name} {} -j ACCEPT", condition.iptables)
         } else {
@@ -111,7 +111,7 @@ fn open_elsewhere(maker: Maker, chain: &BaseChain, conditions: &[Condition]) -> 
     commands.collect::<Vec<_>>().join(" && ")
 }
 
-fn maker(chain: &BaseChain, ruleset: &Ruleset) -> Maker {
+fn frontend(chain: &BaseChain, ruleset: &Ruleset) -> Frontend {
     let is_iptables = chain.family != Family::Netdev
         && matches!(&*chain.table, "filter" | "raw" | "mangle" | "security")
         && matches!(
@@ -121,53 +121,53 @@ fn maker(chain: &BaseChain, ruleset: &Ruleset) -> Maker {
     let has = |part: &str| ruleset.chains.keys().any(|name| name.starts_with(part));
 
     if chain.table == "firewalld" {
-        Maker::Firewalld
+        Frontend::Firewalld
     } else if !is_iptables {
-        Maker::Nftables
+        Frontend::Nftables
     } else if has("ufw-user-") || has("ufw6-user-") {
-        Maker::Ufw
+        Frontend::Ufw
     } else if has("DOCKER-USER") {
-        Maker::Docker
+        Frontend::Docker
     } else {
-        Maker::Iptables
+        Frontend::Iptables
     }
 }
 
-/// To the tunnel port by any interface, or to our DNS server by one of the site's.
-fn open_input(maker: Maker, chain: &BaseChain, kind: &Kind) -> String {
+/// To the tunnel port through any interface, or to our DNS server through one of the site's.
+fn open_input(frontend: Frontend, chain: &BaseChain, kind: &Kind) -> String {
     let (port, site) = match kind {
         Kind::Tunnel { port } => (*port, None),
         Kind::Dns { site } | Kind::Forwarded { site } => (DNS, Some(site)),
-        // Never asked about at this hook.
-        Kind::Dialling { .. } | Kind::OfThisHost => (DNS, None),
+        // Not required at this hook.
+        Kind::Dialling { .. } | Kind::ThisHost => (DNS, None),
     };
 
-    match (maker, site) {
-        (Maker::Firewalld, None) => {
+    match (frontend, site) {
+        (Frontend::Firewalld, None) => {
             format!("firewall-cmd --permanent --add-port={port}/udp && firewall-cmd --reload")
         }
-        (Maker::Firewalld, Some(name)) => format!(
+        (Frontend::Firewalld, Some(name)) => format!(
             "firewall-cmd --permanent --zone=$(firewall-cmd --get-zone-of-interface={name} \
              2>/dev/null || firewall-cmd --get-default-zone) --add-service=dns && \
              firewall-cmd --reload"
         ),
-        (Maker::Ufw, None) => format!("ufw allow {port}/udp"),
-        (Maker::Ufw, Some(name)) => {
+        (Frontend::Ufw, None) => format!("ufw allow {port}/udp"),
+        (Frontend::Ufw, Some(name)) => {
             format!("ufw allow in on {name} to any port {port}")
         }
-        (Maker::Docker | Maker::Iptables, None) => {
+        (Frontend::Docker | Frontend::Iptables, None) => {
             let program = program(chain);
             format!("{program} -I INPUT -p udp --dport {port} -j ACCEPT")
         }
-        (Maker::Docker | Maker::Iptables, Some(name)) => {
+        (Frontend::Docker | Frontend::Iptables, Some(name)) => {
             let program = program(chain);
             format!(
                 "{program} -I INPUT -i {name} -p udp --dport {port} -j ACCEPT && \
                  {program} -I INPUT -i {name} -p tcp --dport {port} -j ACCEPT"
             )
         }
-        (Maker::Nftables, None) => insert(chain, &format!("udp dport {port}")),
-        (Maker::Nftables, Some(name)) => format!(
+        (Frontend::Nftables, None) => insert(chain, &format!("udp dport {port}")),
+        (Frontend::Nftables, Some(name)) => format!(
             "{} && {}",
             insert(chain, &format!("iifname {name} udp dport {port}")),
             insert(chain, &format!("iifname {name} tcp dport {port}"))
@@ -175,11 +175,12 @@ fn open_input(maker: Maker, chain: &BaseChain, kind: &Kind) -> String {
     }
 }
 
-/// Between the site and the device, both ways.
-fn open_forward(maker: Maker, chain: &BaseChain, tun: &str) -> String {
-    match maker {
-        // A zone that accepts opens what comes from it; a policy, what goes to it.
-        Maker::Firewalld => format!(
+/// Between the site and the device, both pairs.
+fn open_forward(frontend: Frontend, chain: &BaseChain, tun: &str) -> String {
+    match frontend {
+        // A zone that accepts applies to packets from its interfaces; packets to them need a
+        // policy.
+        Frontend::Firewalld => format!(
             "firewall-cmd --permanent --zone=trusted --add-interface={tun} && \
              firewall-cmd --permanent --new-policy={tun} && \
              firewall-cmd --permanent --policy={tun} --add-ingress-zone=ANY && \
@@ -187,17 +188,17 @@ fn open_forward(maker: Maker, chain: &BaseChain, tun: &str) -> String {
              firewall-cmd --permanent --policy={tun} --set-target=ACCEPT && \
              firewall-cmd --reload"
         ),
-        Maker::Ufw => format!("ufw route allow in on {tun} && ufw route allow out on {tun}"),
-        Maker::Docker | Maker::Iptables => {
+        Frontend::Ufw => format!("ufw route allow in on {tun} && ufw route allow out on {tun}"),
+        Frontend::Docker | Frontend::Iptables => {
             let program = program(chain);
-            let to = if maker == Maker::Docker {
+            let to = if frontend == Frontend::Docker {
                 "DOCKER-USER"
             } else {
                 "FORWARD"
             };
             format!("{program} -I {to} -i {tun} -j ACCEPT && {program} -I {to} -o {tun} -j ACCEPT")
         }
-        Maker::Nftables => format!(
+        Frontend::Nftables => format!(
             "{} && {}",
             insert(chain, &format!("iifname {tun}")),
             insert(chain, &format!("oifname {tun}"))
@@ -205,7 +206,7 @@ fn open_forward(maker: Maker, chain: &BaseChain, tun: &str) -> String {
     }
 }
 
-/// The program of iptables, and the table unless it is the usual one.
+/// The iptables program, and the table unless it is the default one.
 fn program(chain: &BaseChain) -> String {
     let program = chain.family.iptables();
     let legacy = if chain.is_legacy { "-legacy" } else { "" };

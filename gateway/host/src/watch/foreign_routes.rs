@@ -1,5 +1,5 @@
-//! [`find`]: routes of other programs in our table that have priority over ours. We leave routes of
-//! other protocol numbers alone, so the operator gets a finding.
+//! [`find`]: routes of other programs in our routing table that have priority over ours. The daemon
+//! changes only routes with its own protocol number, so the operator gets a finding.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -50,8 +50,8 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// `route`, if it is another program's and comes before ours for some of `prefixes`: longer, or
-/// with a lower metric.
+/// `route`, if it is another program's and has priority over ours for some of `prefixes`: it is
+/// more specific, or has a lower metric.
 fn foreign_route(
     route: &RouteMessage,
     numbers: &Numbers,
@@ -63,11 +63,11 @@ fn foreign_route(
     let prefix = message::prefix(route)?;
     let metric = message::metric(route).unwrap_or_default();
 
-    let is_in_the_way = prefixes.iter().any(|ours| {
+    let has_priority = prefixes.iter().any(|ours| {
         let is_inside = ours.len() <= prefix.len() && ours.contains(prefix.address());
         is_inside && (prefix.len() > ours.len() || metric < TUNNEL_METRIC)
     });
-    is_in_the_way.then(|| ForeignRoute {
+    has_priority.then(|| ForeignRoute {
         prefix,
         text: text(route, &prefix, metric),
     })

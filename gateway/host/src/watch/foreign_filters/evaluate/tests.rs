@@ -1,4 +1,4 @@
-use super::super::packet::{Interface, State};
+use super::super::sample::{Interface, State};
 use super::value::padded;
 use super::*;
 
@@ -13,8 +13,8 @@ fn interface(name: &str) -> Option<Interface> {
 fn outbound(state: State) -> Sample {
     Sample {
         is_local: false,
-        enters: interface("lan0"),
-        leaves: interface("ringway0"),
+        input: interface("lan0"),
+        output: interface("ringway0"),
         is_v4: true,
         source: Some("10.1.0.2".parse().unwrap()),
         destination: Some("10.2.0.1".parse().unwrap()),
@@ -57,11 +57,11 @@ fn ruleset(chains: &[(&str, Vec<Vec<Expression>>)]) -> Ruleset {
     }
 }
 
-fn judge(ruleset: &Ruleset) -> Judgement {
-    ruleset.judge("FORWARD", true, &outbound(State::New))
+fn evaluate(ruleset: &Ruleset) -> Outcome {
+    ruleset.evaluate("FORWARD", true, &outbound(State::New))
 }
 
-/// Docker's chains, and what an operator puts first.
+/// Docker's chains, with the operator's rules in DOCKER-USER.
 fn docker(user: Vec<Vec<Expression>>) -> Ruleset {
     let established = Expression::StateMask(State::Established.bit().unwrap() | 1 << 2);
     let mut answers = named(META_OIFNAME, EQUAL, "docker0");
@@ -81,32 +81,32 @@ fn docker(user: Vec<Vec<Expression>>) -> Ruleset {
 }
 
 #[test]
-fn dockers_policy_drops_and_an_operators_rule_opens_it() {
-    let unopened = docker(vec![then(Vec::new(), Verdict::Return)]);
-    assert_eq!(judge(&unopened), Judgement::Dropped);
+fn dockers_policy_drops_until_an_operators_rule_accepts() {
+    let closed = docker(vec![then(Vec::new(), Verdict::Return)]);
+    assert_eq!(evaluate(&closed), Outcome::Dropped);
 
     let opened = docker(vec![
         then(named(META_OIFNAME, EQUAL, "ringway0"), Verdict::Accept),
         then(Vec::new(), Verdict::Return),
     ]);
-    assert_eq!(judge(&opened), Judgement::Accepted);
+    assert_eq!(evaluate(&opened), Outcome::Accepted);
 }
 
 #[test]
-fn a_rule_that_is_not_understood_makes_the_answer_uncertain_and_one_that_cannot_apply_does_not() {
+fn a_rule_that_is_not_understood_makes_the_outcome_uncertain_only_if_it_may_apply() {
     let mut unknown = vec![Expression::Unknown];
     let accept =
         |steps: Vec<Expression>| ruleset(&[("FORWARD", vec![then(steps, Verdict::Accept)])]);
-    assert_eq!(judge(&accept(unknown.clone())), Judgement::Uncertain);
+    assert_eq!(evaluate(&accept(unknown.clone())), Outcome::Uncertain);
 
     unknown.extend(named(META_IIFNAME, EQUAL, "wan0"));
-    assert_eq!(judge(&accept(unknown)), Judgement::Dropped);
-    assert_eq!(judge(&ruleset(&[])), Judgement::Uncertain, "no such chain");
+    assert_eq!(evaluate(&accept(unknown)), Outcome::Dropped);
+    assert_eq!(evaluate(&ruleset(&[])), Outcome::Uncertain, "no such chain");
 }
 
 #[test]
 fn a_wildcard_and_a_negation_are_compared_as_the_kernel_does() {
-    let accept = |steps| judge(&ruleset(&[("FORWARD", vec![then(steps, Verdict::Accept)])]));
+    let accept = |steps| evaluate(&ruleset(&[("FORWARD", vec![then(steps, Verdict::Accept)])]));
     let wildcard = |text: &[u8]| {
         vec![
             Expression::Meta {
@@ -116,14 +116,14 @@ fn a_wildcard_and_a_negation_are_compared_as_the_kernel_does() {
             compare(EQUAL, text),
         ]
     };
-    assert_eq!(accept(wildcard(b"ring")), Judgement::Accepted);
-    assert_eq!(accept(wildcard(b"wg")), Judgement::Dropped);
+    assert_eq!(accept(wildcard(b"ring")), Outcome::Accepted);
+    assert_eq!(accept(wildcard(b"wg")), Outcome::Dropped);
     let others = named(META_OIFNAME, NOT_EQUAL, "docker0");
-    assert_eq!(accept(others), Judgement::Accepted);
+    assert_eq!(accept(others), Outcome::Accepted);
 }
 
 #[test]
-fn a_map_of_states_decides_by_the_state() {
+fn a_verdict_map_of_states_decides_by_the_state() {
     let state = |state: State| state.bit().unwrap().to_ne_bytes().to_vec();
     let rule = vec![
         Expression::State { to: 1 },
@@ -136,13 +136,13 @@ fn a_map_of_states_decides_by_the_state() {
     let map = BTreeMap::from([(state(State::Established), Some(Verdict::Accept))]);
     ruleset.sets.insert("__map0".into(), Set::Values(map));
 
-    assert_eq!(judge(&ruleset), Judgement::Dropped);
-    let answer = ruleset.judge("FORWARD", true, &outbound(State::Established));
-    assert_eq!(answer, Judgement::Accepted);
+    assert_eq!(evaluate(&ruleset), Outcome::Dropped);
+    let answer = ruleset.evaluate("FORWARD", true, &outbound(State::Established));
+    assert_eq!(answer, Outcome::Accepted);
 }
 
 #[test]
-fn a_prefix_is_compared_under_its_mask() {
+fn a_prefix_is_compared_with_its_mask() {
     let accept = |network: [u8; 4]| {
         let steps = vec![
             Expression::Payload {
@@ -159,55 +159,55 @@ fn a_prefix_is_compared_under_its_mask() {
             },
             compare(EQUAL, &network),
         ];
-        judge(&ruleset(&[("FORWARD", vec![then(steps, Verdict::Accept)])]))
+        evaluate(&ruleset(&[("FORWARD", vec![then(steps, Verdict::Accept)])]))
     };
-    assert_eq!(accept([10, 2, 0, 0]), Judgement::Accepted);
-    assert_eq!(accept([10, 3, 0, 0]), Judgement::Dropped);
+    assert_eq!(accept([10, 2, 0, 0]), Outcome::Accepted);
+    assert_eq!(accept([10, 3, 0, 0]), Outcome::Dropped);
 }
 
 #[test]
-fn chains_that_call_each_other_without_end_are_given_up() {
+fn the_outcome_is_uncertain_when_chains_jump_to_each_other_forever() {
     let jump = |to: &str| vec![then(Vec::new(), Verdict::Jump(to.into()))];
     let ruleset = ruleset(&[("FORWARD", jump("other")), ("other", jump("FORWARD"))]);
-    assert_eq!(judge(&ruleset), Judgement::Uncertain);
+    assert_eq!(evaluate(&ruleset), Outcome::Uncertain);
 }
 
 #[test]
-fn rules_about_the_loopback_interface_never_apply_to_what_comes_by_another() {
+fn rules_for_the_loopback_interface_do_not_apply_to_packets_of_other_interfaces() {
     let sample = Sample {
         is_local: true,
-        enters: None,
-        leaves: None,
+        input: None,
+        output: None,
         ..outbound(State::New)
     };
-    let judge = |steps| {
+    let evaluate = |steps| {
         let ruleset = ruleset(&[("INPUT", vec![then(steps, Verdict::Accept)])]);
-        ruleset.judge("INPUT", true, &sample)
+        ruleset.evaluate("INPUT", true, &sample)
     };
 
-    assert_eq!(judge(named(META_IIFNAME, EQUAL, "lo")), Judgement::Dropped);
+    assert_eq!(evaluate(named(META_IIFNAME, EQUAL, "lo")), Outcome::Dropped);
     assert_eq!(
-        judge(named(META_IIFNAME, NOT_EQUAL, "lo")),
-        Judgement::Accepted
+        evaluate(named(META_IIFNAME, NOT_EQUAL, "lo")),
+        Outcome::Accepted
     );
     assert_eq!(
-        judge(named(META_IIFNAME, EQUAL, "lan0")),
-        Judgement::Uncertain
+        evaluate(named(META_IIFNAME, EQUAL, "lan0")),
+        Outcome::Uncertain
     );
     // `-m addrtype --dst-type LOCAL`: at the input hook always so.
     assert_eq!(
-        judge(vec![Expression::DestinationType(4)]),
-        Judgement::Accepted
+        evaluate(vec![Expression::DestinationType(4)]),
+        Outcome::Accepted
     );
     assert_eq!(
-        judge(vec![Expression::DestinationType(8)]),
-        Judgement::Dropped
+        evaluate(vec![Expression::DestinationType(8)]),
+        Outcome::Dropped
     );
 }
 
 /// As iptables writes `--sport 67 --dport 68`: four bytes at once.
 #[test]
-fn two_ports_that_are_compared_at_once_differ_if_the_known_one_does() {
+fn two_ports_compared_together_differ_if_the_known_one_differs() {
     let sample = |port| Sample {
         port: Some(port),
         ..outbound(State::New)
@@ -221,8 +221,8 @@ fn two_ports_that_are_compared_at_once_differ_if_the_known_one_does() {
     let steps = vec![load, compare(EQUAL, &[0, 67, 0, 68])];
     let ruleset = ruleset(&[("FORWARD", vec![then(steps, Verdict::Accept)])]);
 
-    let other = ruleset.judge("FORWARD", true, &sample(4600));
-    assert_eq!(other, Judgement::Dropped);
-    let same = ruleset.judge("FORWARD", true, &sample(68));
-    assert_eq!(same, Judgement::Uncertain, "the source port is not known");
+    let other = ruleset.evaluate("FORWARD", true, &sample(4600));
+    assert_eq!(other, Outcome::Dropped);
+    let same = ruleset.evaluate("FORWARD", true, &sample(68));
+    assert_eq!(same, Outcome::Uncertain, "the source port is not known");
 }

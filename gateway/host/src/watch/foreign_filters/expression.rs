@@ -1,12 +1,12 @@
-//! [`Expression`]: a step of an nftables rule in the kernel's form. A step that is not understood
-//! is [`Expression::Unknown`]: it may match or not.
+//! [`Expression`]: one expression of an nftables rule, in the kernel's format. One that is not
+//! understood becomes [`Expression::Unknown`]: it may match or not.
 
 use crate::netlink::raw::Attributes;
 
-/// A register of the kernel's machine.
+/// A register of the nftables virtual machine.
 pub(super) type Register = u32;
 
-/// One step of a rule.
+/// One expression of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expression {
     /// Load metadata of the packet.
@@ -35,8 +35,8 @@ pub(super) enum Expression {
         operator: u32,
         data: Vec<u8>,
     },
-    /// The rule ends here unless the register's value is in the set; `is_inverted`: unless it is
-    /// not.
+    /// The rule ends here unless the register's value is in the set. With `is_inverted`, it ends
+    /// here if the value is in the set.
     Lookup {
         set: String,
         register: Register,
@@ -48,13 +48,13 @@ pub(super) enum Expression {
     StateMask(u32),
     /// The iptables match `addrtype`: the types of destinations that it accepts.
     DestinationType(u16),
-    /// What the rule decides.
+    /// The rule's verdict.
     Verdict(Verdict),
     /// No influence on the verdict: counters, logs, comments.
     Nothing,
     /// Not understood: the rule may not apply.
     Unknown,
-    /// Not understood, and may make any decision.
+    /// Not understood: the rule may have any verdict.
     UnknownTarget,
 }
 
@@ -77,8 +77,8 @@ const CT_STATUS: u32 = 2;
 const VERDICT_REGISTER: Register = 0;
 const BITWISE_BOOL: u32 = 0;
 
-/// linux/netfilter/xt_conntrack.h: where `struct xt_conntrack_mtinfo` (revisions 2 and 3) has its
-/// flags and the mask of states, and the only flag that is understood.
+/// linux/netfilter/xt_conntrack.h, `struct xt_conntrack_mtinfo` (revisions 2 and 3): offsets of the
+/// flags and of the mask of states, and the only flag that is understood.
 const MATCH_FLAGS: usize = 146;
 const INVERT_FLAGS: usize = 148;
 const STATE_MASK: usize = 150;
@@ -238,13 +238,13 @@ pub(super) fn extension(name: &str, revision: u32, info: &[u8]) -> Option<Expres
 }
 
 fn read_conntrack(info: &[u8]) -> Option<Expression> {
-    let half = |at: usize| Some(u16::from_ne_bytes(*info.get(at..)?.first_chunk()?));
+    let u16_at = |at: usize| Some(u16::from_ne_bytes(*info.get(at..)?.first_chunk()?));
     // A match on more than the state is not understood.
-    let wants_state_only = half(MATCH_FLAGS)? == XT_CONNTRACK_STATE;
-    let is_inverted = half(INVERT_FLAGS)? & XT_CONNTRACK_STATE != 0;
-    let mask = u32::from(half(STATE_MASK)?);
+    let has_only_state = u16_at(MATCH_FLAGS)? == XT_CONNTRACK_STATE;
+    let is_inverted = u16_at(INVERT_FLAGS)? & XT_CONNTRACK_STATE != 0;
+    let mask = u32::from(u16_at(STATE_MASK)?);
 
-    wants_state_only.then_some(Expression::StateMask(if is_inverted {
+    has_only_state.then_some(Expression::StateMask(if is_inverted {
         !mask
     } else {
         mask
@@ -255,9 +255,9 @@ fn read_conntrack(info: &[u8]) -> Option<Expression> {
 /// and flags.
 fn read_addrtype(info: &[u8]) -> Option<Expression> {
     let types = u16::from_ne_bytes(*info.get(2..)?.first_chunk()?);
-    let asks_for_more = info[..2] != [0, 0] || info.get(4..8)? != [0; 4];
+    let has_other_conditions = info[..2] != [0, 0] || info.get(4..8)? != [0; 4];
 
-    (!asks_for_more).then_some(Expression::DestinationType(types))
+    (!has_other_conditions).then_some(Expression::DestinationType(types))
 }
 
 /// The iptables target `name`, if it is not a verdict.

@@ -20,9 +20,9 @@ pub(super) struct Layout {
     /// The length of the entry without its matches.
     pub(super) length: usize,
     /// The flag for `goto` instead of `jump`.
-    goes: u8,
-    /// Flags that match something unknown about a packet: fragments, a traffic class.
-    restricts: u8,
+    goto_flag: u8,
+    /// The flag for a match on fragments (IPv4) or on a traffic class (IPv6).
+    extra_match_flag: u8,
 }
 
 pub(super) const V4: Layout = Layout {
@@ -33,8 +33,8 @@ pub(super) const V4: Layout = Layout {
     inverted: 83,
     target_offset: 88,
     length: 112,
-    goes: 2,
-    restricts: 1,
+    goto_flag: 2,
+    extra_match_flag: 1,
 };
 
 pub(super) const V6: Layout = Layout {
@@ -45,29 +45,29 @@ pub(super) const V6: Layout = Layout {
     inverted: 132,
     target_offset: 140,
     length: 168,
-    goes: 4,
-    restricts: 2,
+    goto_flag: 4,
+    extra_match_flag: 2,
 };
 
 // The bits of the field `invflags`.
-const ENTERS: u8 = 1;
-const LEAVES: u8 = 2;
-const SOURCE: u8 = 8;
-const DESTINATION: u8 = 16;
-const PROTOCOL: u8 = 64;
+const NOT_INPUT: u8 = 1;
+const NOT_OUTPUT: u8 = 2;
+const NOT_SOURCE: u8 = 8;
+const NOT_DESTINATION: u8 = 16;
+const NOT_PROTOCOL: u8 = 64;
 
 /// Length of the name of an interface, and of the header of a match or a target.
 const NAME: usize = libc::IFNAMSIZ;
 const EXTENSION: usize = 32;
 
-/// The program of each rule uses one register.
+/// The only register that converted rules use.
 const REGISTER: u32 = 1;
 
 /// See the head of this file.
 pub(super) struct Entry<'a> {
     bytes: &'a [u8],
     layout: Layout,
-    /// Offset of its target.
+    /// Offset of the target.
     target: usize,
 }
 
@@ -75,8 +75,8 @@ impl<'a> Entry<'a> {
     /// The entry at `offset`; `None` at the end of the table, or if it is malformed.
     pub(super) fn at(entries: &'a [u8], offset: usize, layout: Layout) -> Option<Entry<'a>> {
         let rest = entries.get(offset..)?;
-        let target = half(rest, layout.target_offset)?;
-        let length = half(rest, layout.target_offset + 2)?;
+        let target = u16_at(rest, layout.target_offset)?;
+        let length = u16_at(rest, layout.target_offset + 2)?;
 
         let is_sound = layout.length <= target && target + EXTENSION <= length;
         is_sound.then_some(Entry {
@@ -90,29 +90,29 @@ impl<'a> Entry<'a> {
         self.bytes.len()
     }
 
-    /// True if it begins a chain or ends the table.
+    /// True if the entry begins a chain or ends the table.
     pub(super) fn is_head(&self) -> bool {
         self.head().is_some()
     }
 
-    /// The name of the chain that begins after it.
+    /// The name of the chain that begins after this entry.
     pub(super) fn head(&self) -> Option<String> {
         let data = self.bytes.get(self.target + EXTENSION..)?;
 
         (self.target_name() == "ERROR").then(|| text(data))
     }
 
-    /// True if it uses `goto` instead of `jump`.
-    pub(super) fn goes(&self) -> bool {
-        self.bytes[self.layout.flags] & self.layout.goes != 0
+    /// True for `goto` instead of `jump`.
+    pub(super) fn is_goto(&self) -> bool {
+        self.bytes[self.layout.flags] & self.layout.goto_flag != 0
     }
 
-    /// The offset of its jump.
+    /// The offset to which the entry jumps.
     pub(super) fn jump(&self) -> Option<u32> {
         u32::try_from(self.standard()?).ok()
     }
 
-    /// Its verdict, if it is one of the kernel's.
+    /// The verdict, if it is one of the kernel's.
     pub(super) fn standard_verdict(&self) -> Option<Verdict> {
         // linux/netfilter/x_tables.h: verdicts are stored as -n - 1.
         match self.standard()? {
@@ -123,7 +123,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Its decision, if it does not jump.
+    /// The verdict of an entry that does not jump.
     pub(super) fn decision(&self) -> Expression {
         let name = self.target_name();
 
@@ -135,7 +135,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// The conditions of the rule, as steps of the kernel's rule machine.
+    /// The conditions of the rule, as nftables expressions.
     pub(super) fn conditions(&self) -> Vec<Expression> {
         let Layout {
             address, header, ..
@@ -144,7 +144,7 @@ impl<'a> Entry<'a> {
 
         // `struct ipt_ip` begins with source, destination and their masks, followed by the names of
         // both interfaces and the masks of these.
-        for (index, inverted) in [(0, SOURCE), (1, DESTINATION)] {
+        for (index, inverted) in [(0, NOT_SOURCE), (1, NOT_DESTINATION)] {
             let mask = self.field((2 + index) * address, address);
             if mask.iter().any(|byte| *byte != 0) {
                 let value = self.field(index * address, address);
@@ -152,11 +152,11 @@ impl<'a> Entry<'a> {
                 steps.push(self.compare(inverted, value));
             }
         }
-        for (index, key, inverted) in [(0, META_IIFNAME, ENTERS), (1, META_OIFNAME, LEAVES)] {
+        for (index, key, inverted) in [(0, META_IIFNAME, NOT_INPUT), (1, META_OIFNAME, NOT_OUTPUT)]
+        {
             let names = 4 * address;
             let mask = self.field(names + (2 + index) * NAME, NAME);
-            // A name with a final `+` matches all names with that prefix: its mask covers the
-            // prefix.
+            // For a name with a final `+`, the mask covers only the prefix before it.
             let length = mask.iter().take_while(|byte| **byte != 0).count();
             if length > 0 {
                 steps.push(Expression::Meta { key, to: REGISTER });
@@ -164,15 +164,15 @@ impl<'a> Entry<'a> {
                 steps.push(self.compare(inverted, name));
             }
         }
-        let protocol = half(self.bytes, self.layout.protocol).unwrap_or_default();
+        let protocol = u16_at(self.bytes, self.layout.protocol).unwrap_or_default();
         // 0 means any protocol.
         if protocol != 0 {
             let key = META_L4PROTO;
             steps.push(Expression::Meta { key, to: REGISTER });
-            steps.push(self.compare(PROTOCOL, &[protocol as u8]));
+            steps.push(self.compare(NOT_PROTOCOL, &[protocol as u8]));
         }
         // Sample packets have neither fragments nor a traffic class.
-        if self.bytes[self.layout.flags] & self.layout.restricts != 0 {
+        if self.bytes[self.layout.flags] & self.layout.extra_match_flag != 0 {
             steps.push(Expression::Unknown);
         }
 
@@ -186,7 +186,7 @@ impl<'a> Entry<'a> {
 
         while offset < self.target {
             let rest = &self.bytes[offset..self.target];
-            let length = half(rest, 0).unwrap_or_default();
+            let length = u16_at(rest, 0).unwrap_or_default();
             let Some(one) = rest.get(..length).filter(|one| one.len() >= EXTENSION) else {
                 steps.push(Expression::Unknown);
                 break;
@@ -256,12 +256,12 @@ fn read_match(bytes: &[u8]) -> Vec<Expression> {
 /// `struct xt_tcp` and `struct xt_udp` (linux/netfilter/xt_tcpudp.h): source ports, destination
 /// ports, and further conditions.
 fn read_ports(name: &str, info: &[u8]) -> Vec<Expression> {
-    let ports = [0, 2, 4, 6].map(|at| half(info, at));
+    let ports = [0, 2, 4, 6].map(|at| u16_at(info, at));
     // TCP: an option, flags, their mask, inversions. UDP: inversions.
-    let asks = if name == "tcp" { 8..12 } else { 8..9 };
+    let further = if name == "tcp" { 8..12 } else { 8..9 };
     let is_plain = info
-        .get(asks)
-        .is_some_and(|asks| asks.iter().all(|byte| *byte == 0));
+        .get(further)
+        .is_some_and(|further| further.iter().all(|byte| *byte == 0));
     let any = Some(usize::from(u16::MAX));
 
     match ports {
@@ -281,15 +281,15 @@ fn read_ports(name: &str, info: &[u8]) -> Vec<Expression> {
                 },
             ]
         }
-        // Ranges and source ports would need more steps. Such a rule makes the result uncertain.
+        // Ranges and source ports are not converted. Such a rule makes the outcome uncertain.
         _ => vec![Expression::Unknown],
     }
 }
 
-fn half(bytes: &[u8], at: usize) -> Option<usize> {
-    let half = bytes.get(at..)?.first_chunk()?;
+fn u16_at(bytes: &[u8], at: usize) -> Option<usize> {
+    let two = bytes.get(at..)?.first_chunk()?;
 
-    Some(u16::from_ne_bytes(*half).into())
+    Some(u16::from_ne_bytes(*two).into())
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -1,8 +1,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::super::evaluate::Judgement;
-use super::super::packet::{Interface, Sample, State};
+use super::super::evaluate::Outcome;
+use super::super::sample::{Interface, Sample, State};
 use super::*;
 
 /// An entry of IPv4 whose target is `name` with `data`; `entering` is its interface, whole.
@@ -52,7 +52,7 @@ fn table(rules: &[Vec<u8>]) -> Table {
     }
 }
 
-fn judge(table: &Table) -> Judgement {
+fn evaluate(table: &Table) -> Outcome {
     let interface = |name: &str| {
         Some(Interface {
             name: name.into(),
@@ -61,8 +61,8 @@ fn judge(table: &Table) -> Judgement {
     };
     let sample = Sample {
         is_local: false,
-        enters: interface("lan0"),
-        leaves: interface("ringway0"),
+        input: interface("lan0"),
+        output: interface("ringway0"),
         is_v4: true,
         source: Some("10.1.0.2".parse().unwrap()),
         destination: Some("10.2.0.1".parse().unwrap()),
@@ -70,7 +70,7 @@ fn judge(table: &Table) -> Judgement {
         port: None,
         state: State::New,
     };
-    table.ruleset().judge("FORWARD", true, &sample)
+    table.ruleset().evaluate("FORWARD", true, &sample)
 }
 
 #[test]
@@ -78,33 +78,33 @@ fn chains_jumps_and_policies_are_followed() {
     let chains = table(&[]).base_chains(Family::V4);
     let policies: Vec<_> = chains
         .iter()
-        .map(|chain| (chain.name.as_str(), chain.drops_rest))
+        .map(|chain| (chain.name.as_str(), chain.drops_by_default))
         .collect();
     assert_eq!(
         policies,
         [("INPUT", false), ("FORWARD", true), ("OUTPUT", false)]
     );
 
-    assert_eq!(judge(&table(&[])), Judgement::Dropped);
-    assert_eq!(judge(&table(&[verdict("lan0", -2)])), Judgement::Accepted);
+    assert_eq!(evaluate(&table(&[])), Outcome::Dropped);
+    assert_eq!(evaluate(&table(&[verdict("lan0", -2)])), Outcome::Accepted);
     // The mask covers the end of the name: `lan` is another interface.
-    assert_eq!(judge(&table(&[verdict("lan", -2)])), Judgement::Dropped);
+    assert_eq!(evaluate(&table(&[verdict("lan", -2)])), Outcome::Dropped);
     assert_eq!(
-        judge(&table(&[verdict("", -5), verdict("", -2)])),
-        Judgement::Dropped
+        evaluate(&table(&[verdict("", -5), verdict("", -2)])),
+        Outcome::Dropped
     );
     let reject = entry("lan0", "REJECT", &[]);
     assert_eq!(
-        judge(&table(&[reject, verdict("", -2)])),
-        Judgement::Dropped
+        evaluate(&table(&[reject, verdict("", -2)])),
+        Outcome::Dropped
     );
     let unknown = entry("", "TARPIT", &[]);
-    assert_eq!(judge(&table(&[unknown])), Judgement::Uncertain);
+    assert_eq!(evaluate(&table(&[unknown])), Outcome::Uncertain);
 }
 
 proptest! {
     #[test]
-    fn no_table_is_too_broken_to_be_read(
+    fn malformed_tables_cause_no_panic(
         entries in vec(any::<u8>(), 0..2000),
         offsets in any::<[u32; 5]>(),
     ) {

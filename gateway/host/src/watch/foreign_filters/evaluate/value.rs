@@ -1,30 +1,30 @@
-//! [`Value`]: the content of a register of the kernel's rule machine, as far as it is known.
+//! [`Value`]: the content of a register of the nftables virtual machine, as far as it is known.
 
 use std::collections::BTreeMap;
 
 use super::super::expression::{Expression, Register};
-use super::super::packet::{Interface, Sample, State};
+use super::super::sample::{Interface, Sample, State};
 use super::{
     EQUAL, META_IIF, META_IIFNAME, META_L4PROTO, META_NFPROTO, META_OIF, META_OIFNAME,
     META_PROTOCOL, Match, NETWORK_HEADER, NOT_EQUAL, TRANSPORT_HEADER,
 };
 
 /// The value that `step` loads into a register, if it loads one.
-pub(super) fn loaded(
+pub(super) fn load(
     step: &Expression,
     registers: &BTreeMap<Register, Value>,
     packet: &Sample,
 ) -> Option<(Register, Value)> {
     match step {
-        Expression::Meta { key, to } => Some((*to, load(*key, packet))),
+        Expression::Meta { key, to } => Some((*to, load_meta(*key, packet))),
         Expression::State { to } => {
             let state = packet.state.bit().map(|bit| bit.to_ne_bytes().to_vec());
             Some((*to, Value::of(state)))
         }
         Expression::Status { to } => {
-            // Its addresses are not translated, and there was no answer yet.
+            // The addresses of the first packet are not translated, and there is no answer yet.
             let status = match packet.state {
-                State::New => Value::known(&[0; 4]),
+                State::New => Value::from_known(&[0; 4]),
                 State::Established | State::Untracked => Value::Unknown,
             };
             Some((*to, status))
@@ -59,13 +59,13 @@ pub(super) fn loaded(
     }
 }
 
-fn load(key: u32, packet: &Sample) -> Value {
+fn load_meta(key: u32, packet: &Sample) -> Value {
     let bytes = match key {
-        META_IIF | META_IIFNAME if packet.enters.is_none() => return Value::Elsewhere,
-        META_IIF => index(packet.enters.as_ref()),
-        META_OIF => index(packet.leaves.as_ref()),
-        META_IIFNAME => packet.enters.as_ref().map(|enters| padded(&enters.name)),
-        META_OIFNAME => packet.leaves.as_ref().map(|leaves| padded(&leaves.name)),
+        META_IIF | META_IIFNAME if packet.input.is_none() => return Value::AnyExceptLoopback,
+        META_IIF => index(packet.input.as_ref()),
+        META_OIF => index(packet.output.as_ref()),
+        META_IIFNAME => packet.input.as_ref().map(|input| padded(&input.name)),
+        META_OIFNAME => packet.output.as_ref().map(|output| padded(&output.name)),
         META_PROTOCOL if packet.is_v4 => Some(vec![0x08, 0x00]),
         META_PROTOCOL => Some(vec![0x86, 0xdd]),
         META_NFPROTO if packet.is_v4 => Some(vec![libc::AF_INET as u8]),
@@ -106,35 +106,36 @@ pub(super) enum Value {
     /// Bytes, each of them known or not.
     Bytes(Vec<Option<u8>>),
     Unknown,
-    /// Any interface except loopback.
-    Elsewhere,
+    /// Some interface, but not loopback.
+    AnyExceptLoopback,
 }
 
 impl Value {
-    fn known(bytes: &[u8]) -> Value {
+    fn from_known(bytes: &[u8]) -> Value {
         Value::Bytes(bytes.iter().copied().map(Some).collect())
     }
 
     fn of(bytes: Option<Vec<u8>>) -> Value {
-        bytes.map_or(Value::Unknown, |bytes| Value::known(&bytes))
+        bytes.map_or(Value::Unknown, |bytes| Value::from_known(&bytes))
     }
 
     /// All bytes, if all are known.
-    pub(super) fn whole(&self) -> Option<Vec<u8>> {
+    pub(super) fn known(&self) -> Option<Vec<u8>> {
         match self {
             Value::Bytes(bytes) => bytes.iter().copied().collect(),
-            Value::Unknown | Value::Elsewhere => None,
+            Value::Unknown | Value::AnyExceptLoopback => None,
         }
     }
 
-    /// Compares as many bytes as the rule has: for a name with a final `*`, those before it.
+    /// Compares as many bytes as the rule has. For a name with a final `*`, these are the bytes
+    /// before it.
     pub(super) fn compare(&self, operator: u32, data: &[u8]) -> Match {
         let is_equal = match self {
             Value::Bytes(bytes) => bytes
                 .get(..data.len())
                 .and_then(|bytes| are_equal(bytes, data)),
-            Value::Elsewhere if is_loopback(data) => Some(false),
-            Value::Elsewhere | Value::Unknown => None,
+            Value::AnyExceptLoopback if is_loopback(data) => Some(false),
+            Value::AnyExceptLoopback | Value::Unknown => None,
         };
 
         match (is_equal, operator) {

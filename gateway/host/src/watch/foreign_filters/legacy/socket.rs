@@ -1,5 +1,5 @@
-//! [`fetch`]: reads a table of iptables-legacy from the kernel. Sound: each call passes a buffer of
-//! ours with its true length, and the kernel writes no more than that.
+//! [`fetch`]: reads a table of iptables-legacy from the kernel. Sound, because each call passes a
+//! buffer with its length, and the kernel writes no more than that.
 #![expect(unsafe_code, reason = "libc has no safe wrapper of these options")]
 
 use std::io;
@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd as _;
 
 use socket2::{Domain, Socket, Type};
 
-use super::super::read::Family;
+use super::super::chain::Family;
 use super::{Table, entry};
 
 /// linux/netfilter_ipv4/ip_tables.h: `IPT_SO_GET_INFO` and `IPT_SO_GET_ENTRIES`; IPv6 has the same.
@@ -21,8 +21,8 @@ const INFO: usize = NAME + 4 + 2 * 5 * 4 + 2 * 4;
 /// Length of the head of `struct ipt_get_entries`: name, size, padding.
 const HEAD: usize = NAME + 8;
 
-/// Maximum size of a table, in bytes; a rule has 150 or more.
-const MOST: usize = 64 * 1024 * 1024;
+/// Maximum size of a table, in bytes. A rule has at least 150 bytes.
+const MAX_SIZE: usize = 64 * 1024 * 1024;
 
 /// Attempts, if a program changes the table between the two requests.
 const ATTEMPTS: u32 = 3;
@@ -48,10 +48,10 @@ fn fetch_once(family: Family, name: &'static str) -> io::Result<Table> {
         Family::V4 | Family::Inet | Family::Netdev => (Domain::IPV4, libc::IPPROTO_IP, entry::V4),
     };
 
-    // Not bound to a port: it is only used for options.
+    // The socket is used only for options and needs no port.
     let socket = Socket::new(domain, Type::DGRAM.cloexec(), None)?;
-    let mut info = named(name, INFO);
-    ask(&socket, level, GET_INFO, &mut info)?;
+    let mut info = buffer_for(name, INFO);
+    get_option(&socket, level, GET_INFO, &mut info)?;
     let number = |at: usize| {
         let bytes = info[at..].first_chunk().expect("an offset inside the info");
         u32::from_ne_bytes(*bytes)
@@ -60,13 +60,13 @@ fn fetch_once(family: Family, name: &'static str) -> io::Result<Table> {
     // its policy.
     let offsets = |at: usize| [0, 1, 2, 3, 4].map(|hook| number(at + 4 * hook));
     let size = number(INFO - 4) as usize;
-    if size > MOST {
+    if size > MAX_SIZE {
         return Err(io::ErrorKind::OutOfMemory.into());
     }
 
-    let mut entries = named(name, HEAD + size);
+    let mut entries = buffer_for(name, HEAD + size);
     entries[NAME..NAME + 4].copy_from_slice(&(size as u32).to_ne_bytes());
-    ask(&socket, level, GET_ENTRIES, &mut entries)?;
+    get_option(&socket, level, GET_ENTRIES, &mut entries)?;
     Ok(Table {
         name,
         layout,
@@ -76,15 +76,15 @@ fn fetch_once(family: Family, name: &'static str) -> io::Result<Table> {
     })
 }
 
-/// A buffer for an answer about the table.
-fn named(name: &str, length: usize) -> Vec<u8> {
+/// A request for the table `name`, with room for the answer.
+fn buffer_for(name: &str, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
 
     bytes[..name.len()].copy_from_slice(name.as_bytes());
     bytes
 }
 
-fn ask(
+fn get_option(
     socket: &Socket,
     level: libc::c_int,
     option: libc::c_int,

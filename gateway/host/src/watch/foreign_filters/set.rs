@@ -10,16 +10,17 @@ use super::expression::Verdict;
 pub(super) enum Set {
     /// The values.
     Values(BTreeMap<Vec<u8>, Option<Verdict>>),
-    /// Where ranges begin; a value from which on there is none has no element.
+    /// The starts of ranges, with their elements. A key without an element ends the range before
+    /// it.
     Ranges(BTreeMap<Vec<u8>, Option<Element>>),
 }
 
-/// What a set has for a value: a verdict, if it is a map.
+/// The element of a value: with a verdict, if the set is a map.
 pub(super) type Element = Option<Verdict>;
 
 impl Set {
-    /// From elements as the kernel lists them, in any order: each a key, whether a range ends
-    /// before it, and a verdict.
+    /// From the elements that the kernel lists, in any order. Each has a key, whether the key ends
+    /// a range, and a verdict.
     pub(super) fn of(elements: Vec<(Vec<u8>, bool, Option<Verdict>)>, has_ranges: bool) -> Set {
         if !has_ranges {
             let values = elements.into_iter();
@@ -28,7 +29,7 @@ impl Set {
 
         let mut ranges = BTreeMap::new();
         for (key, is_end, verdict) in elements {
-            // One range may begin where another one ends.
+            // One range may begin where another ends.
             if !is_end {
                 ranges.insert(key, Some(verdict));
             } else {
@@ -42,7 +43,7 @@ impl Set {
         matches!(self, Set::Ranges(_))
     }
 
-    /// The element that has `value`, which may be longer than the keys.
+    /// The element for `value`, which may be longer than the keys.
     pub(super) fn find(&self, value: &[u8]) -> Option<&Element> {
         match self {
             Set::Values(values) => values
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_set_has_nothing() {
+    fn an_empty_set_contains_no_value() {
         for has_ranges in [false, true] {
             assert!(Set::of(Vec::new(), has_ranges).find(&[1]).is_none());
         }

@@ -1,5 +1,5 @@
-//! [`Inquiry`]: sample packets between the site and the members, for which the kernel is asked how
-//! it would handle them. That shows rules of other programs that are in the way.
+//! [`Inspection`]: what to check on the host: whether the kernel would route and filter packets
+//! between the site and the members as it must. It shows rules of other programs that stop them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,40 +8,40 @@ use ringway_config::{Config, Host, Policy, Prefix, Service};
 
 use crate::links::Links;
 
-/// Maximum number of the site's interfaces in an inquiry: a cluster's node has one for each pod.
+/// Maximum number of the site's interfaces. The node of a cluster has one interface for each pod.
 const INTERFACES: usize = 8;
 
-/// Maximum number of route lookups. If there are more prefixes, fewer interfaces are covered;
-/// beyond that, the last prefixes are left out.
-const WAYS: usize = 1024;
+/// Maximum number of pairs, each of which needs a route lookup. With many prefixes, fewer
+/// interfaces are covered; with even more, the last prefixes are skipped.
+const PAIRS: usize = 1024;
 
-/// Maximum number of ports in an inquiry; the rest is left out.
+/// Maximum number of ports. The others are not checked.
 const PORTS: usize = 64;
 
-/// Maximum number of gateways in an inquiry; the rest is left out.
+/// Maximum number of gateways. The others are not checked.
 const PEERS: usize = 256;
 
-/// The maximum of one `multiport` match in iptables.
+/// Maximum number of ports in one `multiport` match of iptables.
 const DIALLED_PORTS: usize = 15;
 
 /// See the head of this file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Inquiry {
+pub struct Inspection {
     /// At most one for each pair of an interface of the site and a prefix of a member.
-    pub ways: Vec<Way>,
-    /// Number of members' prefixes that the inquiry leaves out.
-    pub unasked: usize,
+    pub pairs: Vec<HostPair>,
+    /// Number of members' prefixes that are not checked, because there are too many.
+    pub skipped: usize,
     /// The addresses of our DNS server.
     pub dns: Vec<IpAddr>,
-    /// The tunnel port, if others dial this gateway.
+    /// The tunnel port, if other gateways dial this one.
     pub tunnel_port: Option<u16>,
     /// Ports of other gateways that we dial: [`dialled_ports`].
     pub dialled_ports: BTreeSet<u16>,
-    /// Interfaces of default routes, by which tunnels leave.
+    /// Interfaces with a default route, which tunnels use.
     pub outside: BTreeSet<String>,
     /// Other gateways, each with the addresses that we dial: [`peers`].
     pub peers: BTreeMap<String, Vec<IpAddr>>,
-    /// TCP ports that hosts of both sides probably use: [`tcp_ports`].
+    /// TCP ports that hosts of the site and of members probably use: [`tcp_ports`].
     pub ports: BTreeSet<u16>,
 }
 
@@ -108,9 +108,9 @@ pub fn tcp_ports(policy: &Policy) -> BTreeSet<u16> {
         .collect()
 }
 
-/// Packets between a host of the site and an address of a member, in both directions.
+/// A host of the site and an address of a member, for packets in both directions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Way {
+pub struct HostPair {
     /// The site's interface.
     pub interface: String,
     /// An address of the site behind that interface, not one of this host.
@@ -123,26 +123,31 @@ pub struct Way {
     pub is_tunnelled: bool,
 }
 
-/// The pairs of the site's prefixes `own` and the members' prefixes; each is marked true if a
-/// tunnel serves it. Also returns how many of these are left out because there are too many.
-pub fn ways(links: &Links, own: &[Prefix], members: &BTreeMap<Prefix, bool>) -> (Vec<Way>, usize) {
-    let mut ways = Vec::new();
-    let mut unasked = 0;
+/// The pairs of hosts in the site's prefixes `own` and in the members' prefixes. A prefix in
+/// `members` has `true` if a tunnel serves it. Also returns the number of members' prefixes that
+/// are skipped because there are too many.
+pub fn host_pairs(
+    links: &Links,
+    own: &[Prefix],
+    members: &BTreeMap<Prefix, bool>,
+) -> (Vec<HostPair>, usize) {
+    let mut pairs = Vec::new();
+    let mut skipped = 0;
 
     for v4 in [false, true] {
         let sources = links.neighbours_in(own);
         let sources = sources.into_iter().filter(|(_, host)| host.is_ipv4() == v4);
         let members = members.iter().filter(|(prefix, _)| prefix.is_ipv4() == v4);
         // Half for each family, so that neither uses up the limit.
-        let asked: Vec<_> = members.clone().take(WAYS / 2).collect();
-        let interfaces = (WAYS / 2 / asked.len().max(1)).clamp(1, INTERFACES);
+        let checked: Vec<_> = members.clone().take(PAIRS / 2).collect();
+        let interfaces = (PAIRS / 2 / checked.len().max(1)).clamp(1, INTERFACES);
 
         let sources: Vec<_> = sources.take(interfaces).collect();
         if !sources.is_empty() {
-            unasked += members.count() - asked.len();
+            skipped += members.count() - checked.len();
         }
         for (interface, host) in sources {
-            ways.extend(asked.iter().map(|(prefix, is_tunnelled)| Way {
+            pairs.extend(checked.iter().map(|(prefix, is_tunnelled)| HostPair {
                 interface: interface.clone(),
                 host,
                 // Address 0 is the network's own, or that of any of its routers (RFC 4291, section
@@ -153,7 +158,7 @@ pub fn ways(links: &Links, own: &[Prefix], members: &BTreeMap<Prefix, bool>) -> 
             }));
         }
     }
-    (ways, unasked)
+    (pairs, skipped)
 }
 
 impl Links {
@@ -217,13 +222,13 @@ mod tests {
     }
 
     #[test]
-    fn fabrics_ports_are_asked_for_without_any_rule() {
+    fn fabrics_ports_are_checked_without_any_rule() {
         let ports = tcp_ports(&Policy::default());
         assert!(ports.contains(&7050) && ports.contains(&7051), "{ports:?}");
     }
 
     #[test]
-    fn a_way_leads_from_a_neighbour_in_the_site_to_each_member_of_its_family() {
+    fn each_pair_has_a_neighbour_in_the_site_and_an_address_of_a_member_of_its_family() {
         let own = ["10.1.0.0/16", "fd00:1::/48"].map(|prefix| prefix.parse().unwrap());
         let members = [
             ("10.2.0.0/16", true),
@@ -233,14 +238,14 @@ mod tests {
         .map(|(prefix, tunnelled)| (prefix.parse().unwrap(), tunnelled))
         .into();
 
-        let (ways, unasked) = ways(&links(), &own, &members);
-        assert_eq!(unasked, 0);
-        let ways: Vec<_> = ways
+        let (pairs, skipped) = host_pairs(&links(), &own, &members);
+        assert_eq!(skipped, 0);
+        let pairs: Vec<_> = pairs
             .iter()
-            .map(|way| format!("{} {} {}", way.interface, way.host, way.remote))
+            .map(|pair| format!("{} {} {}", pair.interface, pair.host, pair.remote))
             .collect();
         assert_eq!(
-            ways,
+            pairs,
             [
                 "lan0 fd00:1::2 fd00:2::1",
                 "lan0 10.1.0.3 10.2.0.1",
@@ -250,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn every_prefix_is_asked_about_before_any_is_for_a_second_interface() {
+    fn all_prefixes_are_paired_with_one_interface_before_a_second_one_is_used() {
         let address = |number: usize| Address {
             interface: format!("pod{number}"),
             own: format!("10.1.{number}.1").parse().unwrap(),
@@ -259,19 +264,19 @@ mod tests {
         };
         let links = Links::from_addresses((0..INTERFACES).map(address));
         let own = ["10.1.0.0/16".parse().unwrap()];
-        let asked = |count: usize| {
+        let checked = |count: usize| {
             let prefix = |n: usize| format!("10.2.{}.{}/32", n / 256, n % 256);
             let members = (0..count).map(|n| (prefix(n).parse().unwrap(), true));
-            let (ways, unasked) = ways(&links, &own, &members.collect());
-            let prefixes: BTreeSet<_> = ways.iter().map(|way| way.prefix).collect();
-            assert!(ways.len() <= WAYS, "{}", ways.len());
-            assert_eq!(prefixes.len() + unasked, count);
-            (ways.len(), unasked)
+            let (pairs, skipped) = host_pairs(&links, &own, &members.collect());
+            let prefixes: BTreeSet<_> = pairs.iter().map(|pair| pair.prefix).collect();
+            assert!(pairs.len() <= PAIRS, "{}", pairs.len());
+            assert_eq!(prefixes.len() + skipped, count);
+            (pairs.len(), skipped)
         };
 
-        assert_eq!(asked(10), (10 * INTERFACES, 0));
-        assert_eq!(asked(200), (400, 0));
-        assert_eq!(asked(512), (512, 0));
-        assert_eq!(asked(2000), (512, 1488));
+        assert_eq!(checked(10), (10 * INTERFACES, 0));
+        assert_eq!(checked(200), (400, 0));
+        assert_eq!(checked(512), (512, 0));
+        assert_eq!(checked(2000), (512, 1488));
     }
 }

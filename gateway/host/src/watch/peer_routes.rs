@@ -1,43 +1,43 @@
-//! [`find`]: other gateways to which no route of this host leads. Their tunnels have no answer,
-//! which looks as if the far end were down.
+//! [`find`]: other gateways to which this host has no route. Their tunnels get no answer, as if the
+//! other gateway were down.
 
 use std::net::IpAddr;
 
 use ringway_config::Routes as Numbers;
-use ringway_intent::{Finding, Inquiry, Remedy};
+use ringway_intent::{Finding, Inspection, Remedy};
 use rtnetlink::packet_route::route::RouteAttribute;
 
-use super::lookup;
+use super::route_lookup;
 use crate::netlink::Netlink;
 
-/// Asks the kernel as for a packet of the tunnel, which bears our mark.
+/// Looks routes up as for an outer packet of a tunnel, which has our firewall mark.
 pub(super) async fn find(
     netlink: &Netlink,
     numbers: &Numbers,
-    inquiry: &Inquiry,
+    inspection: &Inspection,
 ) -> Option<Finding> {
-    let mut unreached = Vec::new();
+    let mut unreachable = Vec::new();
 
-    for (gateway, addresses) in &inquiry.peers {
+    for (gateway, addresses) in &inspection.peers {
         let mut has_route = addresses.is_empty();
         for address in addresses {
-            has_route = has_route || leads(netlink, numbers, *address).await;
+            has_route = has_route || is_reachable(netlink, numbers, *address).await;
         }
         if !has_route {
-            unreached.push((gateway, addresses));
+            unreachable.push((gateway, addresses));
         }
     }
-    finding(numbers, &unreached)
+    finding(numbers, &unreachable)
 }
 
-/// True if a route leads to `address`, or if that cannot be told.
-async fn leads(netlink: &Netlink, numbers: &Numbers, address: IpAddr) -> bool {
-    let mut question = lookup::question(address);
-    question.attributes.push(RouteAttribute::Mark(numbers.mark));
+/// True if there is a route to `address`, or if the kernel's answer is not conclusive.
+async fn is_reachable(netlink: &Netlink, numbers: &Numbers, address: IpAddr) -> bool {
+    let mut request = route_lookup::request(address);
+    request.attributes.push(RouteAttribute::Mark(numbers.mark));
 
-    match lookup::ask(netlink, question).await {
-        Ok(route) => !route.as_ref().is_some_and(lookup::leads_nowhere),
-        // EINVAL: a blackhole has no error of its own. EAFNOSUPPORT and the like: no IPv6 here.
+    match route_lookup::look_up(netlink, request).await {
+        Ok(route) => !route.as_ref().is_some_and(route_lookup::is_drop),
+        // EINVAL: a `blackhole` route. EAFNOSUPPORT, EOPNOTSUPP: this host has no IPv6.
         Err(error) => !matches!(
             error.raw_os_error(),
             Some(
@@ -52,10 +52,10 @@ async fn leads(netlink: &Netlink, numbers: &Numbers, address: IpAddr) -> bool {
     }
 }
 
-fn finding(numbers: &Numbers, unreached: &[(&String, &Vec<IpAddr>)]) -> Option<Finding> {
-    let (gateway, addresses) = unreached.first()?;
+fn finding(numbers: &Numbers, unreachable: &[(&String, &Vec<IpAddr>)]) -> Option<Finding> {
+    let (gateway, addresses) = unreachable.first()?;
     let listed: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
-    let more = match unreached.len() {
+    let more = match unreachable.len() {
         1 => String::new(),
         count => format!(" and {} more gateways", count - 1),
     };

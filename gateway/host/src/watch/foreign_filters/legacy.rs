@@ -1,5 +1,5 @@
-//! Reads the tables of iptables-legacy that filter, which nftables does not show, and converts them
-//! to nftables rules.
+//! [`read`]: reads the filtering tables of iptables-legacy, which nftables does not list, and
+//! converts them to nftables rules.
 //!
 //! The kernel returns a table as one block of entries (linux/netfilter_ipv4/ip_tables.h). A base
 //! chain begins at its hook's offset and ends with its policy. A user's chain begins after an entry
@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use std::{fs, io};
 
 use self::entry::{Entry, Layout};
+use super::chain::{BaseChain, Family, Hook};
 use super::evaluate::Ruleset;
 use super::expression::{Expression, Verdict};
-use super::read::{BaseChain, Family, Hook};
 
-/// The tables whose rules may drop; `nat` translates.
+/// The tables whose rules may drop. The table `nat` only translates addresses.
 const TABLES: [&str; 4] = ["filter", RAW, "mangle", "security"];
 
 /// Its chains are called before connection tracking.
@@ -35,8 +35,8 @@ const HOOKS: [(Hook, &str); 5] = [
 struct Table {
     name: &'static str,
     layout: Layout,
-    /// Offsets of each hook's first rule and of its policy; without meaning, and behind the end,
-    /// for a hook that the table does not have.
+    /// Offsets of each hook's first rule and of its policy. For a hook that the table does not
+    /// have, they are behind the end of the table.
     begins: [u32; 5],
     policies: [u32; 5],
     entries: Vec<u8>,
@@ -60,7 +60,7 @@ pub(super) fn read() -> io::Result<Vec<(Vec<BaseChain>, Ruleset)>> {
 }
 
 fn used(names: &str) -> Vec<&'static str> {
-    // The file of the process would be that of its first thread's network namespace.
+    // The network namespace of this thread; /proc/self would be that of the process's first thread.
     let names = fs::read_to_string(format!("/proc/thread-self/net/{names}")).unwrap_or_default();
     let is_used = |table: &&str| names.lines().any(|name| name == *table);
 
@@ -79,7 +79,7 @@ impl Table {
                     name: name.to_owned(),
                     hook,
                     devices: Vec::new(),
-                    drops_rest: self.policy(*policy)? == Verdict::Drop,
+                    drops_by_default: self.policy(*policy)? == Verdict::Drop,
                     is_early: self.name == RAW,
                     is_legacy: true,
                 })
@@ -93,7 +93,7 @@ impl Table {
         entry.standard_verdict()
     }
 
-    /// All chains. An entry that cannot be parsed ends its chain with an unknown verdict.
+    /// All chains. An entry that cannot be parsed ends the table.
     fn ruleset(&self) -> Ruleset {
         let names = self.names();
         let mut ruleset = Ruleset::default();
@@ -150,7 +150,7 @@ fn rule(entry: &Entry<'_>, next: usize, names: &BTreeMap<u32, String>) -> Vec<Ex
         // A rule without a target continues with the next one.
         Some(to) if to as usize == next => Expression::Nothing,
         Some(to) => match names.get(&to) {
-            Some(name) if entry.goes() => Expression::Verdict(Verdict::Goto(name.clone())),
+            Some(name) if entry.is_goto() => Expression::Verdict(Verdict::Goto(name.clone())),
             Some(name) => Expression::Verdict(Verdict::Jump(name.clone())),
             None => Expression::UnknownTarget,
         },

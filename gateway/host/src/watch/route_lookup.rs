@@ -1,4 +1,4 @@
-//! Route lookups: which route the kernel would take to an address (RTM_GETROUTE without a dump).
+//! Route lookups: the route that the kernel would use to an address (RTM_GETROUTE without a dump).
 
 use std::io;
 use std::net::IpAddr;
@@ -8,8 +8,8 @@ use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage,
 
 use crate::netlink::{self, Netlink};
 
-/// The question for the route to `address`. The caller adds what else the packet has.
-pub(super) fn question(address: IpAddr) -> RouteMessage {
+/// A lookup of the route to `address`. The caller adds the other properties of the packet.
+pub(super) fn request(address: IpAddr) -> RouteMessage {
     let mut message = RouteMessage::default();
     let (family, length) = match address {
         IpAddr::V4(_) => (AddressFamily::Inet, 32),
@@ -23,18 +23,19 @@ pub(super) fn question(address: IpAddr) -> RouteMessage {
     message
 }
 
-/// The kernel's answer. Errors are those of a packet without a route, such as EHOSTUNREACH.
-pub(super) async fn ask(
+/// The route that the kernel chooses. Errors are those of a packet without a route, such as
+/// EHOSTUNREACH.
+pub(super) async fn look_up(
     netlink: &Netlink,
-    question: RouteMessage,
+    request: RouteMessage,
 ) -> io::Result<Option<RouteMessage>> {
-    let routes = netlink::dump(netlink.handle().route().get(question).execute()).await?;
+    let routes = netlink::dump(netlink.handle().route().get(request).execute()).await?;
 
     Ok(routes.into_iter().next())
 }
 
-/// True for a route that leads nowhere. IPv6 answers with such a route instead of an error.
-pub(super) fn leads_nowhere(route: &RouteMessage) -> bool {
+/// True for a route that drops packets. IPv6 answers with such a route instead of an error.
+pub(super) fn is_drop(route: &RouteMessage) -> bool {
     matches!(
         route.header.kind,
         RouteType::Unreachable | RouteType::BlackHole | RouteType::Prohibit

@@ -1,4 +1,4 @@
-//! [`Inquirer`]: schedules the inspections of what the kernel would do with packets between the
+//! [`Inspector`]: schedules the inspections of what the kernel would do with packets between the
 //! site and the members, and decides which of their findings operators see.
 //!
 //! An inspection may catch another program in the middle of a change. A finding is therefore
@@ -23,7 +23,7 @@ const PAUSE_FACTOR: u32 = 10;
 const RETRY: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
-pub(crate) struct Inquirer {
+pub(crate) struct Inspector {
     /// When the inspection under way began.
     running_since: Option<Instant>,
     /// Something has changed during the inspection, so that its result may be out of date.
@@ -44,9 +44,9 @@ pub(crate) enum Advice {
     Clear(String),
 }
 
-impl Inquirer {
-    pub(crate) fn new(now: Instant) -> Inquirer {
-        Inquirer {
+impl Inspector {
+    pub(crate) fn new(now: Instant) -> Inspector {
+        Inspector {
             running_since: None,
             is_outdated: false,
             next: now + FIRST,
@@ -62,7 +62,7 @@ impl Inquirer {
         self.next = self.next.min(now.max(self.earliest));
     }
 
-    /// True if an inspection must start now. Its result goes to [`Inquirer::answered`].
+    /// True if an inspection must start now. Its result goes to [`Inspector::completed`].
     pub(crate) fn poll(&mut self, now: Instant) -> bool {
         if self.running_since.is_some() || now < self.next {
             return false;
@@ -74,7 +74,7 @@ impl Inquirer {
     }
 
     /// Handles the findings of an inspection. Returns what to change for operators.
-    pub(crate) fn answered(&mut self, findings: Vec<Finding>, now: Instant) -> Vec<Advice> {
+    pub(crate) fn completed(&mut self, findings: Vec<Finding>, now: Instant) -> Vec<Advice> {
         self.finish(now);
 
         let current: BTreeMap<String, Finding> = findings
@@ -118,7 +118,7 @@ impl Inquirer {
     }
 
     /// The inspection has failed: the findings stay.
-    pub(crate) fn unanswered(&mut self, now: Instant) {
+    pub(crate) fn failed(&mut self, now: Instant) {
         self.finish(now);
 
         self.next = self.earliest.max(now + RETRY);
@@ -147,27 +147,27 @@ mod tests {
     #[test]
     fn a_finding_is_reported_when_found_twice_and_cleared_at_once() {
         let start = Instant::now();
-        let mut inquirer = Inquirer::new(start);
-        assert!(!inquirer.poll(start));
+        let mut inspector = Inspector::new(start);
+        assert!(!inspector.poll(start));
         let mut now = start + FIRST;
-        assert!(inquirer.poll(now) && !inquirer.poll(now));
+        assert!(inspector.poll(now) && !inspector.poll(now));
 
-        assert!(inquirer.answered(vec![docker()], now).is_empty());
+        assert!(inspector.completed(vec![docker()], now).is_empty());
         now += PAUSE;
-        assert!(inquirer.poll(now));
+        assert!(inspector.poll(now));
         assert_eq!(
-            inquirer.answered(vec![docker()], now),
+            inspector.completed(vec![docker()], now),
             [Advice::Raise(docker())]
         );
-        assert!(!inquirer.poll(now + PAUSE));
+        assert!(!inspector.poll(now + PAUSE));
         now += PERIOD;
-        assert!(inquirer.poll(now));
-        assert!(inquirer.answered(vec![docker()], now).is_empty());
+        assert!(inspector.poll(now));
+        assert!(inspector.completed(vec![docker()], now).is_empty());
 
         now += PERIOD;
-        inquirer.poll(now);
+        inspector.poll(now);
         assert_eq!(
-            inquirer.answered(Vec::new(), now),
+            inspector.completed(Vec::new(), now),
             [Advice::Clear(docker().name)]
         );
     }
@@ -175,16 +175,16 @@ mod tests {
     #[test]
     fn findings_stay_while_inspections_fail() {
         let start = Instant::now();
-        let mut inquirer = Inquirer::new(start);
-        inquirer.answered(vec![docker()], start);
-        inquirer.answered(vec![docker()], start);
+        let mut inspector = Inspector::new(start);
+        inspector.completed(vec![docker()], start);
+        inspector.completed(vec![docker()], start);
 
-        inquirer.unanswered(start);
-        assert_eq!(inquirer.poll_timeout(), Some(start + RETRY));
-        assert!(inquirer.poll(start + RETRY));
-        assert!(inquirer.answered(vec![docker()], start).is_empty());
+        inspector.failed(start);
+        assert_eq!(inspector.poll_timeout(), Some(start + RETRY));
+        assert!(inspector.poll(start + RETRY));
+        assert!(inspector.completed(vec![docker()], start).is_empty());
         assert_eq!(
-            inquirer.answered(Vec::new(), start),
+            inspector.completed(Vec::new(), start),
             [Advice::Clear(docker().name)]
         );
     }
@@ -192,55 +192,58 @@ mod tests {
     #[test]
     fn the_effect_of_a_change_is_reported_after_a_second_at_one_inspection_a_second() {
         let start = Instant::now();
-        let mut inquirer = Inquirer::new(start);
+        let mut inspector = Inspector::new(start);
         let first = start + FIRST;
-        inquirer.changed(start);
-        assert!(!inquirer.poll(start), "tunnels come up first");
-        assert!(inquirer.poll(first));
-        inquirer.answered(Vec::new(), first);
+        inspector.changed(start);
+        assert!(!inspector.poll(start), "tunnels come up first");
+        assert!(inspector.poll(first));
+        inspector.completed(Vec::new(), first);
 
         let mut now = first + PAUSE;
-        inquirer.changed(now);
-        assert!(inquirer.poll(now), "at once");
-        assert!(inquirer.answered(vec![docker()], now).is_empty());
+        inspector.changed(now);
+        assert!(inspector.poll(now), "at once");
+        assert!(inspector.completed(vec![docker()], now).is_empty());
         for millis in 0..1000 {
             let later = now + Duration::from_millis(millis);
-            inquirer.changed(later);
-            assert!(!inquirer.poll(later));
+            inspector.changed(later);
+            assert!(!inspector.poll(later));
         }
         now += PAUSE;
-        assert!(inquirer.poll(now));
-        let reported = inquirer.answered(vec![docker()], now);
+        assert!(inspector.poll(now));
+        let reported = inspector.completed(vec![docker()], now);
         assert_eq!(reported, [Advice::Raise(docker())]);
 
         // What opens it again counts at once.
         now += PAUSE;
-        inquirer.changed(now);
-        assert!(inquirer.poll(now));
-        let reported = inquirer.answered(Vec::new(), now);
+        inspector.changed(now);
+        assert!(inspector.poll(now));
+        let reported = inspector.completed(Vec::new(), now);
         assert_eq!(reported, [Advice::Clear(docker().name)]);
     }
 
     #[test]
     fn a_change_during_an_inspection_is_not_missed() {
         let start = Instant::now();
-        let mut inquirer = Inquirer::new(start);
+        let mut inspector = Inspector::new(start);
         let now = start + FIRST;
-        assert!(inquirer.poll(now));
-        inquirer.changed(now);
-        inquirer.answered(Vec::new(), now);
-        assert_eq!(inquirer.poll_timeout(), Some(now + PAUSE));
+        assert!(inspector.poll(now));
+        inspector.changed(now);
+        inspector.completed(Vec::new(), now);
+        assert_eq!(inspector.poll_timeout(), Some(now + PAUSE));
     }
 
     #[test]
     fn a_host_whose_rules_take_long_is_inspected_less_often() {
         let start = Instant::now();
-        let mut inquirer = Inquirer::new(start);
+        let mut inspector = Inspector::new(start);
         let now = start + FIRST;
-        assert!(inquirer.poll(now));
+        assert!(inspector.poll(now));
         let end = now + Duration::from_secs(2);
-        inquirer.answered(Vec::new(), end);
-        inquirer.changed(end);
-        assert_eq!(inquirer.poll_timeout(), Some(end + Duration::from_secs(20)));
+        inspector.completed(Vec::new(), end);
+        inspector.changed(end);
+        assert_eq!(
+            inspector.poll_timeout(),
+            Some(end + Duration::from_secs(20))
+        );
     }
 }

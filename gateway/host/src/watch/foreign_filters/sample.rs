@@ -1,9 +1,9 @@
-//! [`Sample`]: a packet as an nftables rule sees it, with unknown parts: the first one of a
-//! connection, or an answer, between the TUN device and one of the site's interfaces.
+//! [`Sample`]: a packet as an nftables rule sees it, with unknown parts. It is the first packet of
+//! a connection, or an answer.
 
 use std::net::IpAddr;
 
-/// The interface on one side of a packet.
+/// An interface that a packet passes.
 #[derive(Debug, Clone)]
 pub(super) struct Interface {
     pub(super) name: String,
@@ -14,10 +14,11 @@ pub(super) struct Interface {
 /// See the head of this file.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
-    /// `None` for a packet of this host, or if it may be any interface except loopback.
-    pub(super) enters: Option<Interface>,
-    /// `None` before the routing decision, or if the packet is for this host.
-    pub(super) leaves: Option<Interface>,
+    /// The input interface; `None` for a packet of this host, or if it may be any interface except
+    /// loopback.
+    pub(super) input: Option<Interface>,
+    /// The output interface; `None` before the routing decision, or if the packet is for this host.
+    pub(super) output: Option<Interface>,
     /// The packet is for this host.
     pub(super) is_local: bool,
     pub(super) is_v4: bool,
@@ -32,9 +33,9 @@ pub(super) struct Sample {
 /// The state of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Its first packet.
+    /// This is its first packet.
     New,
-    /// A later one.
+    /// Packets in both directions have passed.
     Established,
     /// Connection tracking has not seen the packet yet.
     Untracked,
@@ -58,10 +59,10 @@ const LOCAL: u16 = 1 << 2;
 
 impl Sample {
     /// True if the type of the destination is one of `types`.
-    pub(super) fn goes_to(&self, types: u16) -> bool {
-        let own = if self.is_local { LOCAL } else { UNICAST };
+    pub(super) fn has_destination_type(&self, types: u16) -> bool {
+        let own_type = if self.is_local { LOCAL } else { UNICAST };
 
-        types & own != 0
+        types & own_type != 0
     }
 
     /// Bytes of the network header from `offset`, each of them known or not; `None` if the header

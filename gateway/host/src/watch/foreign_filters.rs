@@ -1,0 +1,243 @@
+//! Finds filters of other programs that drop the tunnels' traffic, such as the drop policy of
+//! Docker and ufw for forwarded packets, or a firewall without a rule for the TUN device. The
+//! daemon does not change them: each becomes a [`Finding`] with the command that lets the packets
+//! pass.
+//!
+//! Evaluates the base chains of nftables and of iptables-legacy for sample packets. Only a certain
+//! drop is a finding: a rule that is not understood makes the result uncertain.
+
+mod chain;
+mod evaluate;
+mod expression;
+mod legacy;
+mod reader;
+mod remedy;
+mod requirement;
+mod sample;
+mod set;
+
+use std::collections::BTreeMap;
+use std::io;
+
+use ringway_intent::{Finding, Inspection, Remedy};
+
+use self::chain::{BaseChain, Family, Hook};
+use self::evaluate::{Outcome, Ruleset};
+use self::reader::Reader;
+use self::remedy::remedy;
+use self::requirement::{Requirement, requirements, requirements_of};
+use self::sample::{Interface, Sample, State};
+use super::obstructions::Connection;
+
+/// The traffic that filters must let pass.
+#[derive(Debug, Clone)]
+pub(super) struct Traffic {
+    /// The TUN device; also the name of our table.
+    pub(super) tun: String,
+    /// Traffic between site and members, DNS, and the tunnel port.
+    pub(super) inspection: Inspection,
+    /// The names of the host's interfaces, by index.
+    pub(super) names: BTreeMap<u32, String>,
+}
+
+impl Traffic {
+    fn interface(&self, name: &str) -> Option<Interface> {
+        let mut indices = self.names.iter();
+        let index = indices.find(|(_, known)| *known == name);
+
+        Some(Interface {
+            name: name.to_owned(),
+            index: index.map(|(index, _)| *index),
+        })
+    }
+}
+
+/// Every base chain of another program that certainly drops some of `traffic`. Blocks while it
+/// reads the kernel's rules.
+pub(super) fn find(traffic: &Traffic) -> io::Result<Vec<Finding>> {
+    find_dropped(traffic, &requirements(traffic))
+}
+
+/// Every base chain of another program that certainly drops `connection` or its answers. The
+/// packets pass the TUN device and the interface `site`; without `site`, this host itself is one
+/// end of the connection. Blocks while it reads the kernel's rules.
+pub(super) fn find_of(
+    traffic: &Traffic,
+    connection: &Connection,
+    site: Option<&str>,
+) -> io::Result<Vec<Finding>> {
+    find_dropped(traffic, &requirements_of(traffic, connection, site))
+}
+
+fn find_dropped(traffic: &Traffic, requirements: &[Requirement]) -> io::Result<Vec<Finding>> {
+    let mut reader = Reader::open()?;
+    let mut findings = Vec::new();
+    let mut tables: BTreeMap<(Family, String), Ruleset> = BTreeMap::new();
+
+    for chain in reader.base_chains(&traffic.tun)? {
+        let key = (chain.family, chain.table.clone());
+        // Each table is read once, however many base chains it has.
+        if !tables.contains_key(&key) {
+            let read = reader.table(chain.family, &chain.table)?;
+            tables.insert(key.clone(), read);
+        }
+
+        findings.extend(finding(traffic, &chain, &tables[&key], requirements));
+    }
+
+    let legacy = legacy::read().unwrap_or_else(|error| {
+        tracing::debug!(%error, "The filters of iptables-legacy are not read");
+        Vec::new()
+    });
+    for (chains, ruleset) in legacy {
+        for chain in chains {
+            findings.extend(finding(traffic, &chain, &ruleset, requirements));
+        }
+    }
+    Ok(findings)
+}
+
+fn first_dropped<'a>(
+    chain: &BaseChain,
+    ruleset: &Ruleset,
+    requirements: &'a [Requirement],
+) -> Option<&'a Requirement> {
+    let is_dropped = |sample: &Sample| {
+        let mut sample = sample.clone();
+        if chain.is_early {
+            sample.state = State::Untracked;
+        }
+        chain.family.includes(sample.is_v4)
+            && is_seen(chain, &sample)
+            && ruleset.evaluate(&chain.name, chain.drops_by_default, &sample) == Outcome::Dropped
+    };
+
+    // A site may close ports on purpose. If one port passes, the filter has rules for the device.
+    requirements
+        .iter()
+        .filter(|requirement| requirement.hook == chain.hook)
+        .find(|requirement| requirement.samples.iter().all(is_dropped))
+}
+
+/// True if the chain is called for the packet. A chain of some interfaces is not called with
+/// certainty if the packet's interface is unknown.
+fn is_seen(chain: &BaseChain, sample: &Sample) -> bool {
+    let interface = match chain.hook {
+        Hook::Ingress => &sample.input,
+        Hook::Egress => &sample.output,
+        _ => return true,
+    };
+
+    interface
+        .as_ref()
+        .is_some_and(|interface| chain.sees(&interface.name))
+}
+
+/// The first requirement that `chain` does not meet. One finding for each chain is enough: the rule
+/// that accepts one kind of packet usually accepts all.
+fn finding(
+    traffic: &Traffic,
+    chain: &BaseChain,
+    ruleset: &Ruleset,
+    requirements: &[Requirement],
+) -> Option<Finding> {
+    let unmet = first_dropped(chain, ruleset, requirements)?;
+    let policy = if chain.drops_by_default {
+        " (its policy is drop)"
+    } else {
+        ""
+    };
+    let tool = if chain.is_legacy { "" } else { "nftables " };
+    let name = name_of(chain);
+
+    Some(Finding {
+        what: format!("{tool}chain {name}{policy} drops packets {}", unmet.what),
+        name: format!("foreign filter {name}"),
+        remedy: Remedy::command(remedy(&traffic.tun, chain, ruleset, unmet)),
+    })
+}
+
+/// In the notation of `nft` or of iptables.
+fn name_of(chain: &BaseChain) -> String {
+    if !chain.is_legacy {
+        return format!("{} {} {}", chain.family.as_str(), chain.table, chain.name);
+    }
+
+    let program = chain.family.iptables();
+    match &*chain.table {
+        // The default table is left out.
+        "filter" => format!("{program}-legacy {}", chain.name),
+        table => format!("{program}-legacy {table} {}", chain.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringway_intent::HostPair;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_is_evaluated_only_for_packets_that_pass_its_hook() {
+        let pair = HostPair {
+            interface: "eth0".into(),
+            host: "10.1.0.2".parse().unwrap(),
+            remote: "10.2.0.1".parse().unwrap(),
+            prefix: "10.2.0.0/16".parse().unwrap(),
+            is_tunnelled: true,
+        };
+        let traffic = Traffic {
+            tun: "ringway0".into(),
+            inspection: Inspection {
+                pairs: vec![pair],
+                dns: vec!["10.1.0.1".parse().unwrap()],
+                tunnel_port: Some(4600),
+                ..Inspection::default()
+            },
+            names: BTreeMap::new(),
+        };
+
+        let requirements = requirements(&traffic);
+        // Without rules, everything is dropped.
+        let dropped = |hook| {
+            let chain = BaseChain {
+                family: Family::Inet,
+                table: "filter".into(),
+                name: "chain".into(),
+                hook,
+                devices: vec!["eth0".into()],
+                drops_by_default: true,
+                is_early: false,
+                is_legacy: false,
+            };
+            let mut ruleset = Ruleset::default();
+            ruleset.chains.insert("chain".into(), Vec::new());
+            first_dropped(&chain, &ruleset, &requirements)
+                .map(|requirement| requirement.what.clone())
+        };
+        assert_eq!(dropped(Hook::Forward).unwrap(), "from eth0 to ringway0");
+        assert_eq!(
+            dropped(Hook::Input).unwrap(),
+            "from eth0 to our DNS server 10.1.0.1"
+        );
+        // A chain that is registered for eth0 alone sees one direction at each of these hooks.
+        assert_eq!(dropped(Hook::Ingress).unwrap(), "from eth0 to ringway0");
+        assert_eq!(dropped(Hook::Egress).unwrap(), "from ringway0 to eth0");
+
+        let other = Traffic {
+            inspection: Inspection {
+                tunnel_port: Some(4600),
+                ..Inspection::default()
+            },
+            ..traffic
+        };
+        let requirements = super::requirements(&other);
+        let forward = requirements
+            .iter()
+            .any(|requirement| requirement.hook == Hook::Forward);
+        assert!(
+            !forward,
+            "a policy of FORWARD says nothing about the tunnel port"
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! [`obstructions`]: finds the rules and filters of other programs on this host that stop one
+//! connection. Checks the same as [`inspect`](super::inspect()), for the addresses and the port of
+//! this connection only.
+
+use std::io;
+use std::net::IpAddr;
+
+use ringway_config::{Opening, Prefix, Routes as Numbers, TunName};
+use ringway_intent::{Finding, HostPair, Inspection, Remedy};
+use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteType};
+use tokio::task::spawn_blocking;
+
+use super::foreign_filters::{self, Traffic};
+use super::member_routes::{self, Lookups};
+use super::route_lookup;
+use crate::links;
+use crate::netlink::Netlink;
+
+/// A connection between a host of this site and one behind the tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// Source, destination and service.
+    pub opening: Opening,
+    /// The host behind the tunnel opens it.
+    pub is_inbound: bool,
+    /// The member's prefix with the host behind the tunnel.
+    pub prefix: Prefix,
+    /// A tunnel serves this prefix now.
+    pub is_tunnelled: bool,
+}
+
+impl Connection {
+    /// The host that is reached without a tunnel.
+    fn local_host(&self) -> IpAddr {
+        if self.is_inbound {
+            self.opening.destination
+        } else {
+            self.opening.source
+        }
+    }
+
+    fn remote_host(&self) -> IpAddr {
+        if self.is_inbound {
+            self.opening.source
+        } else {
+            self.opening.destination
+        }
+    }
+}
+
+/// How the gateway's host reaches an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// The host has the address itself.
+    Local,
+    /// Through the interface with this index.
+    Interface(u32),
+    /// There is no route.
+    NoRoute,
+}
+
+/// Every rule or filter of another program that certainly stops `connection` in one of its
+/// directions. Needs a tokio runtime and CAP_NET_ADMIN, in the network namespace of the gateway.
+pub async fn obstructions(
+    tun: &TunName,
+    numbers: Numbers,
+    connection: Connection,
+) -> io::Result<Vec<Finding>> {
+    let netlink = Netlink::open()?;
+    let names = links::names(&netlink).await?;
+    let host = connection.local_host();
+
+    let site = match reach(&netlink, host).await? {
+        Reach::Local => None,
+        Reach::Interface(index) => names.get(&index).cloned(),
+        Reach::NoRoute => return Ok(vec![no_route(host)]),
+    };
+    let mut findings = Vec::new();
+    let device = names.iter().find(|(_, name)| *name == tun.as_str());
+    if let (Some((index, _)), Some(interface)) = (device, &site) {
+        let lookups = Lookups {
+            tun: (tun.to_string(), *index),
+            numbers,
+            pairs: vec![HostPair {
+                interface: interface.clone(),
+                host,
+                remote: connection.remote_host(),
+                prefix: connection.prefix,
+                is_tunnelled: connection.is_tunnelled,
+            }],
+        };
+        findings.extend(member_routes::find(&netlink, &names, &lookups).await?);
+    }
+
+    let traffic = Traffic {
+        tun: tun.to_string(),
+        inspection: Inspection::default(),
+        names,
+    };
+    let found =
+        spawn_blocking(move || foreign_filters::find_of(&traffic, &connection, site.as_deref()));
+    findings.extend(found.await??);
+    Ok(findings)
+}
+
+fn no_route(host: IpAddr) -> Finding {
+    Finding {
+        name: format!("way to {host}"),
+        what: format!("this host has no route to {host}, which is in its own site"),
+        remedy: Remedy::command(format!("ip route get {host}")),
+    }
+}
+
+async fn reach(netlink: &Netlink, address: IpAddr) -> io::Result<Reach> {
+    match route_lookup::look_up(netlink, route_lookup::request(address)).await {
+        Ok(route) => Ok(route.as_ref().map_or(Reach::NoRoute, read)),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES | libc::EINVAL) => {
+                Ok(Reach::NoRoute)
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+fn read(route: &RouteMessage) -> Reach {
+    if route.header.kind == RouteType::Local {
+        return Reach::Local;
+    }
+
+    let mut attributes = route.attributes.iter();
+    let index = attributes.find_map(|attribute| match attribute {
+        RouteAttribute::Oif(index) if route.header.kind == RouteType::Unicast => Some(*index),
+        _ => None,
+    });
+    index.map_or(Reach::NoRoute, Reach::Interface)
+}
