@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn setting_the_wall_clock_back_does_not_shorten_the_silence_and_forward_can_be_corrected() {
+    fn a_clock_step_back_does_not_shorten_the_silence_and_a_step_forward_is_correctable() {
         let scratch = Scratch::new();
         let mut hold = Hold::open(&scratch.path().join("heard"), start()).unwrap();
         hold.record_contact(&gateway(1), start());

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_serial_that_could_not_be_stored_is_stored_later_and_grows_all_the_same() {
+    fn a_serial_that_could_not_be_stored_still_grows_and_is_stored_later() {
         let scratch = Scratch::new();
         let path = scratch.path().join("missing").join("serial");
         let [a, b] = [b"a", b"b"].map(|content| Digest::of(content));

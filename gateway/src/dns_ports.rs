@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_port_is_told_of_until_it_is_free() {
+    async fn a_port_in_use_is_reported_until_it_is_free() {
         let listen: SocketAddr = "10.1.0.2:53".parse().unwrap();
         let attention = Attention::default();
         let (sender, missing) = channel(vec![listen]);

@@ -299,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_servers_are_those_that_a_tunnel_leads_to_and_most_gateways_have() {
+    fn servers_with_a_tunnel_and_of_the_most_gateways_come_first() {
         let resolver = Resolver::default();
         let [first, second] = ["gw1", "gw2"].map(|name| name.parse::<GatewayName>().unwrap());
         let servers = |texts: [&str; 2]| texts.map(|text| text.parse().unwrap()).into();

@@ -14,7 +14,7 @@ const GATEWAY: &str = "gw.org1";
 const VIRTUAL: [&str; 2] = ["10.10.1.53/24", "fd00:10:1::53/64"];
 
 #[test]
-fn an_address_of_the_dns_server_that_comes_late_and_goes_is_served_whenever_it_is_there() {
+fn a_dns_address_is_served_whenever_the_host_has_it() {
     let mut scene = Scene::new("dns-listen", RINGWAY);
     scene.stop(GATEWAY);
     let listen = "listen = [\"10.10.1.1\", ";
@@ -74,7 +74,7 @@ fn a_gateway_without_any_address_of_its_site_runs_and_serves_when_they_come() {
 }
 
 #[test]
-fn a_port_of_the_dns_server_that_another_program_has_is_reported_and_served_once_it_is_free() {
+fn a_dns_port_used_by_another_program_is_reported_and_served_once_free() {
     let mut scene = Scene::new("dns-taken", RINGWAY);
     scene.stop(GATEWAY);
     let bound = ["-s", "-B", "10.10.1.1", "-p", "53"];

@@ -26,7 +26,7 @@ use crate::etcd::agreed_leader;
 
 /// `RINGWAY_SIBLING_ETCD_ROUNDS=N` has each fault happen N times.
 #[test]
-fn a_cluster_keeps_its_leader_or_elects_one_at_once_through_each_fault_of_a_gateway() {
+fn an_etcd_cluster_keeps_or_elects_a_leader_through_each_fault_of_a_gateway() {
     let mut scene = Scene::with_siblings("etcd-siblings", RINGWAY);
     let cluster = Cluster::start(&scene, MEMBERS);
 

@@ -20,7 +20,7 @@ const ASKERS: [(&str, &str); 4] = [
 const OTHERS: [(&str, &str); 2] = [ASKERS[0], ASKERS[3]];
 
 #[test]
-fn the_names_of_two_gateways_of_an_organization_are_answered_whichever_started_last() {
+fn names_of_both_gateways_of_an_organization_are_answered_in_any_order_of_starts() {
     let mut scene = Scene::new("fragments", RINGWAY);
     let mut second = SecondGateway::add(&scene, RINGWAY);
     append(&scene.config("gw.org1"), &record("first", "10.10.1.81"));

@@ -153,7 +153,7 @@ fn both_fail(scene: &Scene, vpn: &Vpn, charon: &Charon, tunnels: &[String; 2]) {
 }
 
 #[test]
-fn a_data_centre_that_the_clouds_vpn_gateway_brings_needs_prefixes_and_routes_only() {
+fn a_data_centre_behind_the_clouds_vpn_needs_only_prefixes_and_routes() {
     let scene = Scene::new("ipsec-cloud", RINGWAY);
     let vpn = connect(&scene, CLOUD);
     let steps = recipe_for_the_cloud(&scene);

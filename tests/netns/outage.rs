@@ -80,7 +80,7 @@ fn kill_until_unreachable(scene: &Scene) {
 }
 
 #[test]
-fn a_silent_stream_is_reset_and_new_connections_are_refused_while_a_peer_stays_away() {
+fn while_a_peer_is_away_silent_streams_are_reset_and_new_connections_refused() {
     let scene = Scene::without_wan_filter("outage", RINGWAY);
     let outside = Capture::headers(&scene, "wan", "any");
     let _server = server(&scene);

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::RINGWAY;
 
 #[test]
-fn a_gateway_that_starts_in_a_partition_hears_through_peers_that_its_sibling_is_active() {
+fn a_gateway_that_starts_in_a_partition_learns_from_peers_of_its_active_sibling() {
     let mut scene = Scene::with_siblings("partition", RINGWAY);
     eventually("one to be active", 20, || active(&scene).is_some());
     let first = active(&scene).expect("one is active");

@@ -27,7 +27,7 @@ const TEST: &str = "\n[[policy.test]]\nfrom = \"org0\"\nto = \"10.10.1.11\"\npro
      ports = 2222\nexpect = \"deny\"\n";
 
 #[test]
-fn a_reload_that_fails_a_policy_test_grants_nothing_and_takes_away_what_it_says() {
+fn a_reload_that_fails_a_policy_test_grants_nothing_and_applies_its_removals() {
     let scene = Scene::new("policy-tests", RINGWAY);
     let _server = serve_new_port(&scene);
     let address = SocketAddr::from((SERVER_V4, STREAM));

@@ -92,7 +92,7 @@ fn append_comment(record: &Path) {
 }
 
 #[test]
-fn a_revocation_is_in_force_whatever_else_keeps_a_reload_from_being_accepted() {
+fn a_revocation_takes_effect_in_every_refused_reload() {
     let scene = Scene::new("refused", RINGWAY);
     let dir = scene.beside(GATEWAY, "");
     let files = Files::of(&dir);
@@ -145,7 +145,7 @@ fn a_revocation_is_in_force_whatever_else_keeps_a_reload_from_being_accepted() {
 }
 
 #[test]
-fn a_removal_is_in_force_and_a_directory_that_is_gone_or_empty_removes_nobody() {
+fn a_removal_takes_effect_and_a_missing_or_empty_directory_removes_nobody() {
     let scene = Scene::new("removal", RINGWAY);
     let dir = scene.beside(GATEWAY, "");
     let files = Files::of(&dir);

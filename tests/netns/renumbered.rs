@@ -39,7 +39,7 @@ enum End {
 }
 
 #[test]
-fn a_start_with_other_names_and_numbers_leaves_nothing_of_the_run_before_and_leaks_nothing() {
+fn a_start_with_other_names_removes_what_the_previous_run_left_without_a_leak() {
     let mut scene = Scene::without_wan_filter("renumbered", RINGWAY);
     // A host that forwards anyway: what no route of ours holds goes to the WAN.
     scene.sh(

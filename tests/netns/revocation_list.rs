@@ -36,7 +36,7 @@ default_crl_days = 7
 ";
 
 #[test]
-fn a_revocation_list_ends_sessions_whatever_else_is_wrong_and_an_older_one_brings_none_back() {
+fn a_revocation_list_ends_sessions_in_a_refused_reload_and_cannot_be_rolled_back() {
     let scene = Scene::new("crl", RINGWAY);
     let dir = scene.beside(GATEWAY, "");
     let bystander = scene.up_since(GATEWAY, BYSTANDER);

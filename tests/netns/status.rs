@@ -107,7 +107,7 @@ fn the_exit_code_of_a_check_says_how_the_gateway_is() {
 }
 
 #[test]
-fn a_gateway_whose_file_is_gone_is_found_and_that_is_said() {
+fn a_running_gateway_whose_file_is_gone_is_found_and_reported() {
     let scene = Scene::new("no-file", RINGWAY);
     let file = scene.config(GATEWAY);
     let away = file.with_extension("away");

@@ -23,7 +23,7 @@ const FLOODED: &str = "gw.org1";
 const LIMIT: Duration = Duration::from_secs(15);
 
 #[test]
-fn thirty_silent_strangers_keep_no_member_out_that_comes_from_an_unrecorded_address() {
+fn thirty_silent_strangers_do_not_keep_out_a_member_from_an_unrecorded_address() {
     let mut scene = Scene::new("strangers", RINGWAY);
     let mut emulator = Emulator::install(&scene, "org0", EMULATOR, 23);
     let theirs = scene.beside(FLOODED, "members/org0.member.toml");

@@ -223,7 +223,7 @@ fn a_gateway_whose_interface_to_the_site_loses_its_carrier_hands_over() {
 }
 
 #[test]
-fn a_gateway_that_stood_still_leaves_the_place_to_the_one_that_took_over() {
+fn a_gateway_that_was_suspended_leaves_the_role_to_the_one_that_took_over() {
     let (scene, second, _) = two_gateways("still");
     let process = scene.process(FIRST).expect("it runs");
 

@@ -26,7 +26,7 @@ const HOST: &str = "gw.org1";
 const OTHER: &str = "gw.org2";
 
 #[test]
-fn two_gateways_on_one_host_start_and_end_in_any_order_and_neither_cuts_the_other_off() {
+fn two_gateways_on_one_host_start_and_stop_without_affecting_each_other() {
     let mut scene = Scene::new("two-consortia", RINGWAY);
     leave_the_first_consortium(&scene);
     let other = join_the_second(&scene);

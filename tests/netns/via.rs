@@ -103,7 +103,7 @@ pub(crate) fn ping(scene: &Scene, to: &str, expected: &Outcome) {
 }
 
 #[test]
-fn a_subnet_behind_a_router_of_a_site_reaches_members_and_is_reached_under_policy() {
+fn a_subnet_behind_a_sites_router_and_members_reach_each_other_under_policy() {
     let scene = Scene::new("via", RINGWAY);
     let mut behind = DataCentre::connect(&scene);
     behind.serve(9001);

@@ -144,7 +144,7 @@ fn a_stopped_or_killed_daemon_loses_the_addresses_by_itself() {
 }
 
 #[test]
-fn addresses_that_another_program_removes_are_restored_and_that_is_said() {
+fn virtual_addresses_that_another_program_removes_are_restored_and_reported() {
     let scene = scene("flushed");
     for address in ["10.10.1.250/32", "fd00:10:1::250/128"] {
         scene.output(GATEWAY, "ip", &["address", "del", address, "dev", "lan0"]);
@@ -186,7 +186,7 @@ fn an_address_that_another_host_has_is_not_taken_before_it_is_free() {
 }
 
 #[test]
-fn without_the_right_to_announce_them_the_addresses_are_there_and_that_is_said() {
+fn without_cap_net_raw_virtual_addresses_are_set_and_a_warning_is_shown() {
     let mut scene = scene("unannounced");
     scene.stop(GATEWAY);
     let gateway = scene.config(GATEWAY);

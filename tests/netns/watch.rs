@@ -226,7 +226,7 @@ table inet deny {
 END";
 
 #[test]
-fn a_filter_that_denies_what_comes_in_is_set_later_and_the_tunnels_go_on() {
+fn tunnels_continue_when_an_input_filter_with_policy_drop_is_added_later() {
     let scene = Scene::new("watch-deny", RINGWAY);
     let since = scene.up_since("gw.org0", GATEWAY);
     sh(&scene, DENY_INCOMING);

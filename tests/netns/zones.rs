@@ -90,7 +90,7 @@ fn copies_are_served_without_the_owner_also_after_a_restart() {
 }
 
 #[test]
-fn a_gateway_restored_from_a_snapshot_or_with_a_wrong_clock_is_right_about_its_names() {
+fn names_stay_correct_after_a_restored_snapshot_and_with_a_wrong_clock() {
     let mut scene = Scene::new("restored", RINGWAY);
     append(&scene.config("gw.org1"), &record("early", "10.10.1.91"));
     scene.reload("gw.org1");

@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_other_opcodes_as_not_implemented_and_malformed_messages_as_format_errors() {
+    fn other_opcodes_get_notimp_and_malformed_messages_get_formerr() {
         assert_eq!(refusal(|m| m[2] |= 5 << 3), Some(rcode::NOTIMP));
 
         let mut notify = with_additional(&[OPT]);

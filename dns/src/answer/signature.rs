@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_with_an_unknown_key_is_told_so() {
+    fn a_query_signed_with_an_unknown_key_gets_badkey() {
         let (outcome, response) = respond(SIGNED);
 
         assert_eq!(outcome, Outcome::Answered(rcode::NOTAUTH));

@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn one_asker_cannot_use_up_the_waiters_and_all_together_stay_within_the_limits() {
+    fn one_client_cannot_use_up_the_waiters_and_all_clients_stay_within_the_limits() {
         let mut in_flight = InFlight::default();
         let now = Instant::now();
         let mut is_full = |n, asker| {

@@ -158,7 +158,7 @@ fn a_delegation_is_refused_with_its_line() {
 }
 
 #[test]
-fn what_another_gateway_may_have_is_said() {
+fn a_target_that_another_gateway_may_have_is_reported_as_such() {
     let (zone, sources) = read("x CNAME missing\n").unwrap();
     let mut known = Known::new(None);
     known.add_part(Arc::new(zone.clone()), "gw2".to_owned());

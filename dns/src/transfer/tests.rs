@@ -133,7 +133,7 @@ fn a_difference_from_what_is_held_is_asked_for_and_taken() {
 }
 
 #[test]
-fn the_owner_may_answer_with_the_whole_zone_all_the_same() {
+fn the_owner_may_answer_with_the_whole_zone_instead_of_a_delta() {
     let mut receiver = Receiver::new(Some(sample(7)));
     let new = sample(8).encode();
     receiver.offer(offer_of(8, &new));
@@ -231,7 +231,7 @@ fn what_the_owner_offers_replaces_what_we_have_whatever_the_serials() {
 }
 
 #[test]
-fn an_owner_that_goes_back_to_what_we_have_while_another_version_comes_has_the_last_word() {
+fn a_zone_that_is_reverted_during_a_transfer_ends_at_the_owners_last_version() {
     let (old, new) = (sample(7), sample(8).encode());
     let mut receiver = Receiver::new(Some(old.clone()));
     receiver.offer(offer_of(8, &new));

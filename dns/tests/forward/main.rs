@@ -250,7 +250,7 @@ fn a_resolver_that_always_reports_a_format_error_counts_as_failed() {
 }
 
 #[test]
-fn over_tcp_forwarded_queries_delay_no_others_and_are_answered_after_the_client_has_finished() {
+fn forwarded_tcp_queries_delay_no_others_and_are_answered_after_a_half_close() {
     let (upstream, resume) = Upstream::paused([192, 0, 2, 1]);
     let site = Site::forwarding(&[("", &[upstream.address])]);
 

@@ -97,7 +97,7 @@ fn server_cookie(server: &TestServer, client: &UdpSocket) -> Vec<u8> {
 }
 
 #[test]
-fn above_the_rate_of_a_network_every_second_response_is_truncated_and_the_others_dropped() {
+fn above_the_rate_limit_every_second_response_is_truncated_and_the_others_dropped() {
     let server = limited();
     let client = udp_from("127.0.0.1");
     let responses = send_burst(&server, &client, |id| question(id, "peer0.org1.example"));

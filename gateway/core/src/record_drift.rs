@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_said_who_is_older_and_what_to_do() {
+    fn drift_names_the_older_side_and_the_remedy() {
         assert_eq!(
             said(held(5, 1), held(3, 2)),
             "gw.org1 holds org2's record with serial 3, we hold serial 5: it needs `ringway member \

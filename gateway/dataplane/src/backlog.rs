@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_and_reuses_its_slots() {
+    fn the_backlog_is_bounded_and_reuses_its_slots() {
         let mut backlog = Backlog::new();
         for _ in 0..MAX_WAITING {
             assert!(!backlog.is_full());

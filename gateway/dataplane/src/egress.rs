@@ -196,7 +196,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_routed_before_changes_no_answer(
+        fn earlier_lookups_do_not_change_a_route(
             shapes in proptest::collection::vec((any_shape(), 0u8..3, 0u8..3), 1..20),
         ) {
             let tables = ArcSwap::new(tables(7, "10.1.0.0/24"));

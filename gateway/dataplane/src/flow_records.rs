@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_later_version_may_say_is_refused() {
+    fn flow_records_of_a_later_version_are_refused() {
         let mut packet = FlowRecords::new();
         packet.push(&FlowRecord {
             protocol: FlowProtocol::Tcp,

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_older_than_a_host_waits() {
+    fn no_held_syn_is_older_than_a_host_waits() {
         let now = Instant::now();
         let mut syns = HeldSyns::new(8);
         syns.hold(&[1], connection("10.1.0.1", 1), now);

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_readable_while_it_holds_something() {
+    fn the_queues_descriptor_is_readable_while_it_is_not_empty() {
         let queue = Queue::new(2).unwrap();
         let (stop, _writer) = io::pipe().unwrap();
         let is_readable = || {

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_siphash_1_3() {
+    fn the_hash_is_siphash_1_3() {
         let bytes: [u8; 16] = std::array::from_fn(|at| at as u8 * 7);
         let words: [u64; 5] = std::array::from_fn(|at| 0x0123_4567_89ab_cdef << at);
         let message: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();

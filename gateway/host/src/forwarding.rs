@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_must_stay_is_ours_to_close_only_if_it_forwards_and_we_switched_it_on() {
+    fn a_setting_may_be_closed_only_if_it_forwards_and_we_switched_it_on() {
         let keys = [
             ("net/ipv4/conf/eth1/forwarding", true),
             ("net/ipv4/conf/tun0/forwarding", false),

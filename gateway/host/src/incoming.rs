@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_packet_information_is_skipped_and_a_part_is_none() {
+    fn foreign_control_messages_are_skipped_and_truncated_ones_ignored() {
         let other = [
             &(HEADER + 1).to_ne_bytes()[..],
             &[9; 2 * size_of::<libc::c_int>()],

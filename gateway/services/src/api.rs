@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_busy_server_is_left_alone_for_as_long_as_it_wants_but_no_longer_than_a_minute() {
+    fn a_busy_servers_retry_after_is_respected_up_to_a_minute() {
         let wait = |status: u16, after: &str| {
             let value = HeaderValue::from_str(after).unwrap();
             let headers = HeaderMap::from_iter([(RETRY_AFTER, value)]);

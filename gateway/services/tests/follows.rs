@@ -383,7 +383,7 @@ async fn a_busy_server_is_asked_again_when_it_says() {
 }
 
 #[tokio::test]
-async fn what_is_forbidden_or_broken_is_said_and_asked_again() {
+async fn a_forbidden_or_broken_list_is_reported_and_retried() {
     let mut case = Case::new(|server, _| {
         put(server, "peer0", &["10.1.0.11"]);
         server.fail("/services", Fault::Forbidden);

@@ -362,7 +362,7 @@ fn the_oldest_service_keeps_a_name() {
 }
 
 #[test]
-fn what_a_service_may_ask_for_has_an_end() {
+fn what_a_service_may_request_is_bounded() {
     let many: Vec<String> = (0..40).map(|number| format!("peer{number}")).collect();
     let mut service = named("peer0");
     service["metadata"]["annotations"]["ringway.io/name"] = json!(many.join(" "));

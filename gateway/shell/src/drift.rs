@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_peer_invents_does_not_hide_what_this_operator_can_do() {
+    fn forged_drift_of_a_peer_does_not_hide_a_remedy_of_this_operator() {
         let id = |org: &str| GatewayId {
             org: org.parse().unwrap(),
             name: "gw".parse().unwrap(),

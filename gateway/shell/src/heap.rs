@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_trimmed_once_when_all_is_calm_and_not_too_often() {
+    fn the_heap_is_trimmed_once_when_calm_and_not_too_often() {
         let mut heap = Heap::default();
         let start = Instant::now();
         assert!(!heap.is_due(start + PAUSE), "nothing was freed");
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_freed_all_the_time_is_trimmed_all_the_same() {
+    fn memory_that_is_freed_continuously_is_trimmed_too() {
         let mut heap = Heap::default();
         let start = Instant::now();
 

@@ -317,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_forwarding_of_ours_is_said_to_be_off() {
+    fn only_forwarding_that_we_switched_on_is_reported_as_off() {
         assert!(without_table(true).what.contains("forwarding is off"));
         assert!(without_table(false).what.contains("another program"));
     }

@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_is_there_and_does_not_serve_a_prefix_has_a_moment_to_announce_it() {
+    fn a_connected_peer_that_does_not_serve_a_prefix_has_a_moment_to_announce_it() {
         let mut bench = Bench::new();
         bench.pass(30);
         bench.outages.up(&"a.beta".parse().unwrap(), bench.now);
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_members_any_more_is_forgotten() {
+    fn outages_of_a_removed_members_prefixes_are_forgotten() {
         let mut bench = Bench::new();
         bench.up("a.beta", "10.2.4.0/24");
         bench.membership.authorized.clear();

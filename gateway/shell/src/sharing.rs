@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_session_gets_every_flow_at_once_and_every_session_from_time_to_time() {
+    fn flows_are_shared_with_a_new_session_at_once_and_with_all_sessions_periodically() {
         let start = Instant::now();
         let mut sharing = Sharing::default();
         let set = |conns: &[u64]| conns.iter().copied().map(ConnId).collect::<BTreeSet<_>>();

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_was_taken_from_the_host_is_silence_and_one_that_never_was_here_is_not() {
+    fn an_address_that_the_host_loses_is_silence_and_one_that_it_never_had_is_not() {
         let now = Instant::now();
         let local: IpAddr = "192.0.2.7".parse().unwrap();
         let here = Links::from_addresses([Address {

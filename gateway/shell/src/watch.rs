@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_told_once_and_when_it_is_back() {
+    fn a_missing_object_is_reported_once_and_when_it_is_back() {
         let start = Instant::now();
         let mut watch = KernelWatch::new(start);
         let mut check = |checked| {

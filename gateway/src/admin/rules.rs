@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_such_request_is_none() {
+    fn malformed_requests_about_rules_are_refused() {
         for text in [
             "rules",
             "rules 10.1.0.1 10.2.0.1",

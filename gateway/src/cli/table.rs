@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cell_leaves_its_place() {
+    fn cells_stay_in_their_columns() {
         let mut table = Table::plain();
         table.row([
             "CA".into(),

@@ -371,7 +371,7 @@ fn a_node_that_is_not_attached_is_the_cause() {
 }
 
 #[test]
-fn a_gateway_on_standby_says_who_knows_more() {
+fn a_standby_names_the_active_gateway_as_the_one_to_ask() {
     let mut report = report();
     report.role = Some(RoleReport {
         role: "standby".into(),

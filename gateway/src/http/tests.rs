@@ -67,7 +67,7 @@ fn status(response: &str) -> &str {
 }
 
 #[tokio::test]
-async fn each_path_says_what_it_is_for() {
+async fn each_path_has_its_answer() {
     let handing_over = || {
         let mut report = Report::default();
         report.site.hands_over = true;
@@ -117,7 +117,7 @@ async fn metrics_are_open_metrics() {
 }
 
 #[tokio::test]
-async fn nothing_can_be_changed() {
+async fn no_method_but_get_and_head_is_accepted() {
     let answers = answers(Some("active"), Report::default());
 
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
@@ -191,7 +191,7 @@ async fn connect(path: &Path) -> UnixStream {
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_said_and_waited_for() {
+async fn an_address_in_use_is_reported_and_retried() {
     let taken = bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = taken.local_addr().unwrap();
     let place = Place {

@@ -57,7 +57,7 @@ fn a_program_that_follows_nothing_refuses_the_table() {
 }
 
 #[tokio::test]
-async fn what_the_files_have_is_said_until_it_is_over() {
+async fn names_shadowed_by_files_are_reported_until_they_are_gone() {
     let attention = Attention::default();
     let (events, _queue) = mpsc::channel(1);
     let tasks = Tasks::default();

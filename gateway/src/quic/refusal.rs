@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn alerts_are_told_in_an_operators_words() {
+    fn tls_alerts_are_translated_for_operators() {
         let text = |code| transport(code).to_string();
         assert!(text(0x100 | 48).starts_with("peer does not know our org"));
         assert!(text(0x100 | 120).contains("protocol"));

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_takes_the_room_of_a_member_by_its_name() {
+    fn a_forged_name_does_not_use_up_a_members_log_lines() {
         let (refusals, now) = (Refusals::default(), Instant::now());
         let forged = Attempt {
             is_member: true,

@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_is_told_and_soon_tried_again() {
+    async fn a_failed_resolution_is_reported_and_retried_soon() {
         let resolver = Resolver::new(Tasks::default());
         let failed = resolver
             .look_up("gw", ready(Err(io::Error::other("no such name"))))
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_led_to_a_connection_is_believed_for_long_and_another_is_not() {
+    async fn a_resolved_address_is_kept_for_long_only_if_it_led_to_a_connection() {
         let moved: Vec<IpAddr> = vec!["192.0.2.2".parse().unwrap()];
         for (is_confirmed, expected) in [(true, one()), (false, moved.clone())] {
             let resolver = Resolver::new(Tasks::default());

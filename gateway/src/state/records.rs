@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_damaged_later_is_replaced_and_a_refusal_ends_once_it_is_written() {
+    fn a_file_damaged_at_run_time_is_replaced_and_the_refusal_ends_once_it_is_written() {
         let dir = scratch("damaged");
         fs::write(&dir, b"").unwrap();
         let attention = Attention::default();

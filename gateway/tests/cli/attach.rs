@@ -67,7 +67,7 @@ fn a_node_cannot_be_revoked_as_a_gateway() {
 }
 
 #[test]
-fn a_resolver_that_cannot_be_told_is_said_before_the_start() {
+fn a_resolver_that_cannot_be_configured_is_reported_before_the_start() {
     let workspace = workspace();
     let file = workspace.path().join("resolv.conf");
     let dns = format!("\n[dns]\nresolver = \"{}\"\n", file.display());

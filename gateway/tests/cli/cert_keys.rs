@@ -118,7 +118,7 @@ fn rsa_authority(workspace: &Workspace, dir: &str, bits: u32) {
 }
 
 #[test]
-fn a_key_that_is_too_short_is_called_so_wherever_it_comes_in() {
+fn a_key_that_is_too_short_is_reported_at_every_entry() {
     let workspace = acme();
     let short = "for an RSA key of 1024 bits, and gateways accept 2048 to 8192";
     rsa_authority(&workspace, "short", 1024);

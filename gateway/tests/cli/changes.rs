@@ -141,7 +141,7 @@ fn a_change_that_cannot_be_written_whole_is_not_written_at_all() {
 }
 
 #[test]
-fn who_revokes_the_gateway_or_the_key_of_this_host_is_told_so() {
+fn revoking_this_hosts_own_gateway_or_key_warns_the_operator() {
     let workspace = with_a_member();
     workspace
         .ringway(&format!("gateway add gw2 --ca acme/ca {HERE}"))

@@ -210,7 +210,7 @@ fn an_expired_certificate_says_since_when() {
 }
 
 #[test]
-fn a_certificate_of_another_gateway_or_ca_is_told_apart() {
+fn a_certificate_of_another_gateway_or_ca_is_refused_with_the_reason() {
     let workspace = Workspace::with_acme_and_beta();
     workspace.add("beta/beta.member.toml").succeeds();
     workspace.copy("beta/gateway.crt", "acme/gateway.crt");

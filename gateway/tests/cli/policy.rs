@@ -439,7 +439,7 @@ fn policy_tests_are_part_of_check() {
 }
 
 #[test]
-fn a_rule_about_a_member_that_is_gone_is_said_and_keeps_nothing_from_running() {
+fn a_rule_about_a_removed_member_is_reported_and_does_not_prevent_a_start() {
     let workspace = with_rules();
     workspace
         .ringway(&format!("member remove beta -c {FILE}"))

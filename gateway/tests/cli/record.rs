@@ -119,7 +119,7 @@ fn an_empty_members_directory_is_a_fault_unless_the_members_were_removed() {
 }
 
 #[test]
-fn a_member_is_removed_whatever_is_wrong_elsewhere() {
+fn a_member_is_removed_despite_faults_in_other_files() {
     let workspace = with_serial_3();
     workspace.write("acme/members/gamma.member.toml", "nonsense");
     workspace.write("acme/acme.member.toml", "nonsense");
@@ -139,7 +139,7 @@ fn make_old(workspace: &Workspace, name: &str) {
 }
 
 #[test]
-fn a_record_of_version_1_is_used_with_a_warning_until_one_of_version_2_was_accepted() {
+fn a_version_1_record_is_used_with_a_warning_until_a_version_2_record_is_accepted() {
     let workspace = Workspace::with_acme_and_beta();
     workspace.copy(RECORD, "new.toml");
     make_old(&workspace, RECORD);

@@ -20,7 +20,7 @@ fn with_ha() -> Workspace {
 }
 
 #[test]
-fn what_keeps_a_takeover_from_working_is_found_and_no_fault_of_the_files() {
+fn obstacles_to_a_takeover_are_reported_and_are_no_faults_of_the_files() {
     let workspace = with_ha();
     let answer = workspace.ringway("check --json -c acme/gateway.toml");
     let report: Value = serde_json::from_str(&answer.out).expect("it is JSON");

@@ -128,7 +128,7 @@ fn finds_the_size_of_the_path_in_one_round_trip() {
 }
 
 #[test]
-fn a_path_that_shrinks_is_noticed_within_four_seconds_and_one_that_grows_within_eleven() {
+fn a_smaller_path_mtu_is_found_within_four_seconds_and_a_larger_one_within_eleven() {
     for rtt in [LAN, Duration::from_millis(200), Duration::from_millis(700)] {
         let mut bench = Bench::new(1500, 0, rtt, 1);
         bench.run(MINUTE + Duration::from_millis(1234));

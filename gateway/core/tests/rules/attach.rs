@@ -128,7 +128,7 @@ fn a_node_is_offered_our_site_and_every_other_one() {
 }
 
 #[test]
-fn what_only_gateways_say_ends_the_session_of_a_node() {
+fn a_node_that_sends_a_message_reserved_to_gateways_loses_its_session() {
     let state = SiblingState::default();
     let nonce = [1; 16];
     for message in [
@@ -214,7 +214,7 @@ fn node() -> Bench {
 }
 
 #[test]
-fn a_node_takes_of_a_claim_what_its_own_files_let_it_take() {
+fn a_node_accepts_only_the_part_of_a_claim_that_its_own_files_allow() {
     let mut bench = node();
     let conn = bench.connect("gw.m", Role::Accepter);
     bench.receive(conn, hello_with(1, 0, FEATURES));

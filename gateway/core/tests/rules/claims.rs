@@ -75,7 +75,7 @@ fn a_change_of_our_prefixes_is_announced_as_a_difference_with_growing_serials() 
 }
 
 #[test]
-fn what_we_have_no_way_to_is_withdrawn_until_we_have_one_again() {
+fn a_prefix_without_a_route_is_withdrawn_until_there_is_one_again() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
     let first = bench.actions.len();

@@ -67,7 +67,7 @@ fn an_echo_ends_the_back_off_and_nothing_less_does() {
 }
 
 #[test]
-fn a_first_failure_is_told_once_and_that_of_an_older_attempt_is_not_noted() {
+fn the_first_failure_is_reported_once_and_that_of_an_older_attempt_is_ignored() {
     let mut bench = Bench::with(slow());
     bench.pass(SECOND, &[]);
     let first = bench.last_dial("gw.z").unwrap();

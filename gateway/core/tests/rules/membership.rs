@@ -101,7 +101,7 @@ fn an_added_gateway_is_dialled_and_new_endpoints_are_tried_at_once() {
 }
 
 #[test]
-fn an_operator_is_told_who_holds_the_older_record_once_and_when_it_is_over() {
+fn drift_is_reported_once_with_the_holder_of_the_older_record_and_when_it_ends() {
     let mut bench = Bench::new();
     let conn = bench.connect("gw.a", Role::Accepter);
     let z: OrgId = "z".parse().unwrap();
@@ -163,7 +163,7 @@ fn a_peer_whose_records_change_without_end_does_not_fill_the_log() {
 }
 
 #[test]
-fn what_a_removed_members_gateway_holds_is_no_matter_any_more() {
+fn records_held_by_a_removed_members_gateway_are_no_drift() {
     let mut bench = Bench::new();
     let conn = bench.tunnel("gw.a", &["10.2.0.0/16"]);
     let mut records = membership().records;

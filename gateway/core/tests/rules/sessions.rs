@@ -38,7 +38,7 @@ fn the_opening_keys_are_installed_before_our_hello_is_sent() {
 }
 
 #[test]
-fn an_index_is_congruent_to_its_lane_and_the_peer_may_have_another_number_of_lanes() {
+fn an_index_is_congruent_to_its_lane_whatever_the_peers_number_of_lanes() {
     let lanes = NonZeroU32::new(3).unwrap();
     let mut bench = Bench::with(Settings {
         lanes,

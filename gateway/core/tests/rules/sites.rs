@@ -52,7 +52,7 @@ fn a_takeover_moves_the_route_at_once_and_back_only_with_the_next() {
 }
 
 #[test]
-fn a_takeover_while_a_session_is_replaced_moves_the_route_whichever_hears_of_it_first() {
+fn a_takeover_during_a_rekey_moves_the_route_in_any_order_of_messages() {
     for new_is_first in [true, false] {
         let (mut bench, first, second) = with_a_pair();
         bench.receive(second, rank(3));

@@ -280,7 +280,7 @@ fn a_silent_connection_gets_one_exact_reset_once_the_tunnel_is_dead() {
 }
 
 #[test]
-fn a_host_that_answers_a_question_or_challenges_a_reset_is_reset_where_it_says() {
+fn a_host_that_answers_a_probe_or_a_reset_with_an_ack_is_reset_at_that_number() {
     for family in FAMILIES {
         let run = cut(OutageCause::Lost, Tunnel::default());
         run.send(&packets::bare(family, 1, 2, 40_000, ACK));

@@ -310,7 +310,7 @@ fn records_of_flows_are_believed_from_a_gateway_of_our_site_alone() {
 }
 
 #[test]
-fn a_flow_is_told_to_the_other_gateways_of_our_site_before_its_packet_leaves() {
+fn a_flow_is_shared_with_siblings_before_its_packet_leaves() {
     let (network, left, right) = pair();
     let tap = network.bind(address(3), 64).unwrap();
     let (companion, _) = session(77, 2);
@@ -369,7 +369,7 @@ fn a_reply_that_no_flow_knows_is_handed_to_the_other_gateways_of_our_site() {
 }
 
 #[test]
-fn what_is_handed_over_and_belongs_to_nothing_is_rejected_as_by_a_gateway_alone() {
+fn a_handed_over_packet_without_a_flow_is_rejected_as_by_a_single_gateway() {
     let (_network, left, right) = pair();
     let (companion, opening) = session(77, 2);
     let reject = Policy {
@@ -392,7 +392,7 @@ fn what_is_handed_over_and_belongs_to_nothing_is_rejected_as_by_a_gateway_alone(
 }
 
 #[test]
-fn what_is_handed_over_passes_from_a_gateway_of_our_site_if_it_answers_a_flow_of_ours() {
+fn a_packet_that_a_sibling_hands_over_passes_if_it_answers_a_flow_of_ours() {
     let (_network, left, right) = pair();
     let (companion, opening) = session(77, 2);
     let (stranger, of_stranger) = session(78, 1);

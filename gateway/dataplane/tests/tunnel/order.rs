@@ -29,7 +29,7 @@ struct Burst {
 }
 
 #[test]
-fn small_packets_behind_a_super_packet_of_their_flow_are_neither_lost_nor_reordered() {
+fn small_packets_behind_a_super_packet_of_their_flow_all_arrive_in_order() {
     let (mut left, right) = pair(Aead::Aes128Gcm, Wan::V4);
     arrives_in_order(
         &mut left,

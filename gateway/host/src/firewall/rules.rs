@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_from_another_gate_into_the_mesh_is_exempt_before_anything_is_dropped() {
+    fn loopback_other_tuns_marked_and_ipsec_packets_are_exempt_before_any_drop() {
         let rules = rules(&spec(), "elsewhere");
         let exempt = rules.iter().take_while(|rule| rule.contains("return"));
         let exempt: Vec<_> = exempt.collect();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn members_reach_this_host_by_the_sites_network_only_where_another_gateway_is() {
+    fn members_reach_this_host_through_the_sites_network_only_if_there_is_a_sibling() {
         let accepted = |has_siblings| {
             let spec = GuardSpec {
                 has_siblings,

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_asked_again_after_a_change_but_not_all_the_time() {
+    fn untracking_is_checked_again_after_a_change_but_not_all_the_time() {
         let start = Instant::now();
         let mut untracking = Untracking::default();
         assert_eq!(untracking.known((Some(1), false), start), None);

@@ -99,7 +99,7 @@ fn what_is_translated_into_the_sites_addresses_enters_the_tunnel() {
 }
 
 #[test]
-fn arriving_tunnel_packets_pass_the_reverse_path_check_although_their_source_is_unreachable() {
+fn inbound_tunnel_packets_pass_the_reverse_path_check_without_a_return_route() {
     let site = Site::new();
     let peer = crate::namespace::Namespace::new("peer");
     site.gateway.join("eth0", &peer, "eth0");

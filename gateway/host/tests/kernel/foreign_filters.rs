@@ -140,7 +140,7 @@ fn nft(namespace: &Namespace, commands: &str) {
 }
 
 #[test]
-fn ipsec_policies_that_take_packets_of_members_are_found_and_the_remedy_opens_them() {
+fn ipsec_policies_for_packets_of_members_are_reported_with_a_remedy_that_works() {
     let namespace = gateway();
     let there = "src 10.1.0.0/16 dst 10.0.0.0/8 dir out";
     let back = "src 10.0.0.0/8 dst 10.1.0.0/16 dir fwd";

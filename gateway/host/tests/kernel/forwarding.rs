@@ -94,7 +94,7 @@ fn a_router_stays_a_router_and_is_not_restricted() {
 }
 
 #[test]
-fn what_is_switched_on_for_all_later_is_somebody_elses() {
+fn forwarding_for_all_that_is_switched_on_later_belongs_to_another_program() {
     let host = Host::new();
     assert_eq!(host.enable().1, ["eth1"]);
     assert_eq!(host.enable().1, ["eth1"], "a restart knows it");
@@ -112,7 +112,7 @@ fn what_is_switched_on_for_all_later_is_somebody_elses() {
 }
 
 #[test]
-fn what_was_ours_in_another_namespace_is_not_ours_here() {
+fn settings_changed_in_another_namespace_are_not_ours_here() {
     let host = Host::new();
     host.enable();
     let other = Host::new();

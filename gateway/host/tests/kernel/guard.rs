@@ -91,7 +91,7 @@ fn the_tunnels_own_packets_may_have_any_source() {
 }
 
 #[test]
-fn members_enter_from_the_sites_network_only_to_this_host_where_another_gateway_is() {
+fn packets_of_members_enter_from_the_sites_network_only_for_a_host_with_a_sibling() {
     let (site, wan) = site_and_wan();
     site.node.ip("addr add 10.2.0.9/32 dev eth0");
     let here = bind(&site.gateway, "10.1.0.1:9");
@@ -115,7 +115,7 @@ fn members_enter_from_the_sites_network_only_to_this_host_where_another_gateway_
 }
 
 #[test]
-fn between_our_own_prefixes_an_interface_of_ours_forwards_and_members_come_by_none() {
+fn a_restricted_interface_forwards_between_our_prefixes_and_nothing_from_members() {
     let (site, _wan) = site_and_wan();
     // Another host on the same wire, which the node reaches by the gateway.
     let other = Namespace::new("other");

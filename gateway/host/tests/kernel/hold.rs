@@ -167,7 +167,7 @@ fn after_a_refused_change_the_rules_before_it_are_put_back() {
 }
 
 #[test]
-fn the_restriction_follows_who_has_switched_forwarding_on() {
+fn the_restriction_applies_only_to_forwarding_that_we_switched_on() {
     let scene = Scene::new();
     let gateway = &scene.site.gateway;
     scene.site.forward("0");

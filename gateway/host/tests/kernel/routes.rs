@@ -264,7 +264,7 @@ fn another_mtu_replaces_the_route() {
 }
 
 #[test]
-fn what_a_killed_daemon_left_is_taken_over_and_strangers_are_left_alone() {
+fn routes_of_a_killed_daemon_are_taken_over_and_foreign_ones_left_alone() {
     let host = Host::new();
     for leftover in [
         "route add unreachable 10.9.0.0/16 table 4600 proto 146 metric 4294967294",
@@ -420,7 +420,7 @@ fn our_own_prefix_is_unreachable_when_only_a_default_route_is_left() {
 }
 
 #[test]
-fn only_what_another_program_has_changed_is_told() {
+fn only_changes_of_other_programs_are_reported() {
     let host = Host::new();
     let tun = host.tun.as_ref().unwrap().1;
     let plan = |prefixes: &[&str]| -> BTreeMap<Prefix, RouteState> {

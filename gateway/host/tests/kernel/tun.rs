@@ -38,7 +38,7 @@ fn the_device_is_up_with_its_mtu_and_without_any_address() {
 }
 
 #[test]
-fn a_second_daemon_with_the_same_device_is_told_so() {
+fn a_second_daemon_with_the_same_device_gets_a_clear_error() {
     let gateway = Namespace::new("gw");
     let _first = gateway.enter(|| open_tun(&tun_name(), 1420, 1)).unwrap();
     let error = gateway

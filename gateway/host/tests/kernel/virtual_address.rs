@@ -169,7 +169,7 @@ fn hosts_follow_an_announcement_to_the_gateway_that_sends_it() {
 }
 
 #[test]
-fn a_probe_finds_who_else_has_the_address_and_nobody_where_it_is_free() {
+fn a_probe_finds_another_owner_of_the_address_and_none_if_it_is_free() {
     let site = Site::new();
     let gateway = &site.gateway;
     let node = &site.node;

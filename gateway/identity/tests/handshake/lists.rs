@@ -59,7 +59,7 @@ fn a_list_of_openssl_is_read_as_pem_and_as_der() {
 }
 
 #[test]
-fn what_is_wrong_with_a_list_is_said_with_its_file() {
+fn faults_of_a_revocation_list_name_its_file() {
     let world = World::new();
     let (config, path) = files(&world);
     let pem = list(&world, &world.beta, 9, &[SERIAL]);

@@ -292,7 +292,7 @@ fn leads_to(world: &World, from: usize, prefix: &Prefix, to: usize) -> bool {
 }
 
 #[test]
-fn a_node_and_those_who_send_to_it_leave_a_dead_gateway_within_half_a_second() {
+fn a_node_and_its_peers_leave_a_dead_gateway_within_half_a_second() {
     for seed in 0..40 {
         let mut it = Attachment::new(seed);
         let moment = it.world.rng.millis(0, 500);
@@ -310,7 +310,7 @@ fn a_node_and_those_who_send_to_it_leave_a_dead_gateway_within_half_a_second() {
 }
 
 #[test]
-fn a_node_that_reaches_only_one_gateway_is_reached_through_it_within_half_a_second() {
+fn a_node_with_one_reachable_gateway_is_reached_through_it_within_half_a_second() {
     for seed in 0..20 {
         let mut it = Attachment::new(seed);
         it.world.network.cut(it.node, it.used);

@@ -16,7 +16,7 @@ use crate::world::World;
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_session_ends_when_the_wall_clock_is_set_beyond_its_certificate_and_not_before() {
+fn a_session_ends_when_the_wall_clock_passes_the_end_of_its_certificate() {
     for (set, ends) in [(Duration::from_secs(3500), false), (4000 * SECOND, true)] {
         let mut world = World::new(8, Settings::default(), Network::calm());
         world.populate(&records(&["gw.a", "gw.b"]));
@@ -105,7 +105,7 @@ fn a_peer_behind_a_round_trip_of_three_seconds_has_a_tunnel_and_keeps_it() {
 }
 
 #[test]
-fn a_peer_that_is_absent_for_long_is_dialled_rarely_and_is_back_at_once_all_the_same() {
+fn a_peer_that_is_absent_for_long_is_dialled_rarely_and_connects_at_once_on_return() {
     let mut world = settled(&["gw.a", "gw.b"], 12, Settings::default());
     let (here, peer) = (world.find("gw.a"), world.find("gw.b"));
     world.kill(peer);

@@ -33,7 +33,7 @@ fn in_the_site() -> Links {
 }
 
 #[test]
-fn a_guard_that_was_refused_is_tried_again_every_five_seconds_until_it_is_in_force() {
+fn a_refused_guard_is_retried_every_five_seconds_until_it_is_in_force() {
     for refusals in [1, 3] {
         let mut world = settled(&["gw.a", "gw.b"], 12, Settings::default());
         let node = world.find("gw.a");

@@ -339,7 +339,7 @@ fn a_gateway_that_was_suspended_is_back_at_once() {
 }
 
 #[test]
-fn what_another_program_removes_is_back_within_a_second_although_the_kernel_says_nothing() {
+fn removed_kernel_objects_are_restored_within_a_second_without_a_notification() {
     let mut world = settled(&["gw.a", "gw.b"], 8, Settings::default());
     let node = world.find("gw.a");
 
@@ -381,7 +381,7 @@ fn a_program_that_removes_the_filter_again_and_again_ends_forwarding() {
 }
 
 #[test]
-fn an_outage_of_fourteen_minutes_is_one_outage_and_its_prefix_leads_to_the_device_all_the_time() {
+fn a_long_outage_counts_as_one_and_keeps_the_route_to_the_tun_device() {
     let mut world = settled(&["gw.a", "gw.b"], 5, Settings::default());
     let (here, there) = (world.find("gw.a"), world.find("gw.b"));
     let outage = |world: &World| {
@@ -412,7 +412,7 @@ fn an_outage_of_fourteen_minutes_is_one_outage_and_its_prefix_leads_to_the_devic
 }
 
 #[test]
-fn the_kernel_is_asked_what_it_would_do_soon_after_another_program_has_changed_something() {
+fn the_host_is_inspected_soon_after_another_program_has_changed_it() {
     let mut world = settled(&["gw.a", "gw.b"], 3, Settings::default());
     world.run_for(10 * SECOND).unwrap();
     let asked = world.nodes[0].asked;

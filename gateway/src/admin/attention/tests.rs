@@ -83,7 +83,7 @@ fn a_gateway_whose_identity_is_used_elsewhere_says_so_once() {
 }
 
 #[test]
-fn an_overlap_with_this_host_is_no_matter_of_two_organizations() {
+fn an_overlap_with_this_host_is_not_reported_as_one_of_two_organizations() {
     assert!(
         agreement(ConflictKind::Host)
             .to_string()
@@ -167,7 +167,7 @@ fn two_gateways_without_endpoints_can_never_meet() {
 }
 
 #[test]
-fn what_was_raised_comes_with_its_kind_and_causes_come_first() {
+fn findings_have_their_kind_and_causes_come_first() {
     let raised = |name: &str| item(Kind::Other, name, "x", "");
     let mut report = of_tunnels(vec![tunnel("gw.beta", "down"), tunnel("gw.gamma", "up")]);
     for name in [

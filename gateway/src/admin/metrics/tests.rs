@@ -28,7 +28,7 @@ const LINES: [&str; 23] = [
 ];
 
 #[test]
-fn everything_is_told_in_one_well_formed_text() {
+fn all_metrics_are_in_one_well_formed_text() {
     let cookies = Arc::new(CookieJar::new().unwrap());
     let metrics = Metrics {
         counters: Arc::default(),

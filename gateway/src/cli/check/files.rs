@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_that_cannot_be_made_is_told_from_one_that_can() {
+    fn a_directory_that_cannot_be_created_is_reported() {
         let dir = std::env::temp_dir().join(format!("ringway-files-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let file = dir.join("file");

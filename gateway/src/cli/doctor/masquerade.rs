@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rewrites_the_sites_hosts_is_found() {
+    fn masquerading_of_the_sites_hosts_is_reported() {
         let masquerade = json!({"masquerade": null});
         let remedy = "nft insert rule ip nat POSTROUTING oifname \"ringway0\" accept";
 
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_concerns_others_is_not() {
+    fn masquerading_of_other_packets_is_not_reported() {
         let masquerade = json!({"masquerade": null});
         let spared: [&[Value]; 5] = [
             &[json!([leaves("==", "eth0"), masquerade])],

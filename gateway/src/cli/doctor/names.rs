@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_knows_the_zone_is_good_and_any_other_is_said_to_be() {
+    fn a_resolver_without_the_zone_is_reported() {
         let apex = Name::from_text("acme.consortium.example").unwrap();
         let knows = server(|message| {
             // One record: the name of the question, SOA, IN, TTL 5, data of no importance.

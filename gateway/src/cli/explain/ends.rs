@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_a_host_nor_in_a_site_is_the_cause() {
+    fn an_end_that_is_no_host_and_in_no_site_is_the_cause() {
         let label = Unresolved::Nobody("peer0".parse().unwrap());
         assert_eq!(
             cause(Vec::new(), &label),

@@ -201,7 +201,7 @@ async fn a_role_that_comes_back_runs_again_after_another_one_was_cut_short() {
 }
 
 #[tokio::test]
-async fn a_command_that_fails_is_said_and_tried_again_until_it_succeeds() {
+async fn a_failing_command_is_reported_and_retried_until_it_succeeds() {
     let stub = Stub::new("fails");
     let good = stub.dir.join("good");
     let rest = format!(
@@ -234,7 +234,7 @@ async fn a_command_that_fails_is_said_and_tried_again_until_it_succeeds() {
 const OUTPUT_BOUND: usize = 2 * 4096;
 
 #[tokio::test]
-async fn a_program_that_is_missing_is_said() {
+async fn a_missing_program_is_reported() {
     let running = start();
     let missing = Hook {
         program: "/nowhere/take-over".to_owned(),

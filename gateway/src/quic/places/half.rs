@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn one_network_holds_its_share_and_a_neighbour_takes_a_place_from_the_one_that_floods() {
+    fn a_flooding_network_keeps_only_its_share_and_gives_way_to_others() {
         let mut half = Half::new(64);
         let now = Instant::now();
         let flood: Vec<_> = (0..64)

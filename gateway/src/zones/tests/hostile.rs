@@ -185,7 +185,7 @@ fn nobody_contributes_to_the_zone_of_another_organization() {
 }
 
 #[test]
-fn the_fragments_of_an_organization_are_bounded_together_and_the_lowest_names_stay() {
+fn fragments_of_an_organization_share_one_limit_and_the_lowest_names_stay() {
     let mut org = Organization::new(
         "org1".parse().unwrap(),
         terms(&"org1".parse().unwrap(), &BTreeSet::new()),
@@ -209,7 +209,7 @@ fn the_fragments_of_an_organization_are_bounded_together_and_the_lowest_names_st
 }
 
 #[test]
-fn a_fragment_that_comes_too_slowly_is_given_up_and_what_comes_late_disturbs_nothing() {
+fn a_slow_fragment_transfer_is_abandoned_and_late_messages_have_no_effect() {
     let mut stand = Stand::new(&["gw.org0", "a.org1"]);
     let from_a = sender("a.org1", 1);
     let slow = owner(fragment("a.org1", "x TXT some-text\n"));

@@ -112,7 +112,7 @@ fn only_what_changed_is_sent_to_a_peer_that_has_the_version_before() {
 }
 
 #[test]
-fn what_is_left_out_is_told_to_its_owner_and_both_see_it() {
+fn records_left_out_are_reported_to_their_owner_and_shown_at_both() {
     let mut stand = Stand::new(&TWO);
     let mut a = owner(fragment("a.org1", "x A 10.1.0.1\nbad A 169.254.169.254"));
     let mut b = owner(fragment("b.org1", "x CNAME y"));
@@ -164,7 +164,7 @@ fn a_refusal_of_our_names_reaches_the_status_until_they_are_taken() {
 }
 
 #[test]
-fn a_gateway_that_knows_no_fragments_gets_the_union_and_its_zone_counts_as_its_fragment() {
+fn a_gateway_without_fragments_gets_the_union_and_its_zone_counts_as_its_fragment() {
     let mut stand = Stand::new(&["gw.org0", "gw2.org0", "a.org1"]);
     let (none_yet, reply) = stand.replicator.offer(false);
     assert!(

@@ -88,7 +88,7 @@ fn a_record_that_is_named_beside_its_gateway_is_remembered_there() {
 }
 
 #[test]
-fn a_revocation_does_not_wait_for_what_is_wrong_elsewhere() {
+fn a_revocation_does_not_wait_for_faults_in_other_files() {
     let workspace = with_a_member();
     workspace.write("acme/members/beta.member.toml", "nonsense");
     let text = workspace.read("acme/gateway.toml");

@@ -25,7 +25,7 @@ fn flood(bench: &mut Bench, count: u32) -> u64 {
 }
 
 #[test]
-fn a_flood_of_handshakes_is_asked_for_cookies_and_a_client_comes_in_all_the_same() {
+fn under_a_flood_of_handshakes_cookies_are_required_and_a_client_still_connects() {
     let mut bench = bench();
     assert_eq!(flood(&mut bench, 500), 500 - 64);
     assert_eq!(

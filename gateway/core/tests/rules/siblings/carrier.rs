@@ -9,7 +9,7 @@ use super::{
 use crate::bench::{Bench, SECOND};
 
 #[test]
-fn a_lost_carrier_hands_over_and_what_it_claims_goes_once_the_sibling_is_active() {
+fn a_lost_carrier_hands_over_and_claims_are_withdrawn_once_the_sibling_is_active() {
     let (mut bench, peer, other) = before_a_standby();
     lose_carrier(&mut bench, Some("eth1"));
     let state = last_state(&bench, other);
@@ -60,7 +60,7 @@ fn without_a_carrier_a_gateway_is_active_only_if_no_sibling_is_left() {
 }
 
 #[test]
-fn if_all_siblings_have_lost_their_carrier_nobody_moves() {
+fn no_role_changes_if_all_siblings_have_lost_their_carrier() {
     let (mut bench, peer, other) = before_a_standby();
     bench.receive(other, said(no_carrier(standby(0))));
     lose_carrier(&mut bench, Some("eth1"));

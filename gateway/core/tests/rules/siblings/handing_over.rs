@@ -34,7 +34,7 @@ fn a_sibling_that_hands_over_is_replaced_at_once_and_stays_active_until_then() {
 }
 
 #[test]
-fn a_gateway_whose_tunnels_are_silent_hands_over_and_is_active_until_the_sibling_is() {
+fn a_gateway_with_silent_tunnels_hands_over_and_stays_active_until_the_sibling_is() {
     let (mut bench, _, other) = before_a_standby();
     bench.pass(200 * MILLISECOND, &[other]);
     assert!(!last_state(&bench, other).hands_over);
@@ -47,7 +47,7 @@ fn a_gateway_whose_tunnels_are_silent_hands_over_and_is_active_until_the_sibling
 }
 
 #[test]
-fn nobody_hands_over_if_the_sibling_has_no_tunnels_either() {
+fn a_gateway_does_not_hand_over_to_a_sibling_without_tunnels() {
     let (mut bench, _, other) = before_a_standby();
     let cut_off = SiblingState {
         tunnels: 0,
@@ -60,7 +60,7 @@ fn nobody_hands_over_if_the_sibling_has_no_tunnels_either() {
 }
 
 #[test]
-fn what_all_have_lost_is_not_handed_over_to_the_first_that_has_it_again() {
+fn tunnels_that_all_siblings_lost_cause_no_takeover_by_the_first_to_regain_them() {
     let (mut bench, peer, other) = before_a_standby();
     let cut_off = SiblingState {
         tunnels: 0,
@@ -81,7 +81,7 @@ fn what_all_have_lost_is_not_handed_over_to_the_first_that_has_it_again() {
 }
 
 #[test]
-fn if_the_last_peer_stops_the_sibling_has_a_second_to_notice_too() {
+fn when_the_last_peer_stops_the_sibling_has_a_second_to_notice_it_too() {
     let (mut bench, peer, other) = before_a_standby();
     let code = ByeCode::Shutdown;
     bench.receive(peer, Message::Bye { code });
@@ -119,7 +119,7 @@ fn assert_stays(bench: &Bench) {
 }
 
 #[test]
-fn a_gateway_that_may_be_cut_off_too_waits_for_an_echo_before_it_takes_the_place() {
+fn a_gateway_that_may_be_cut_off_too_waits_for_an_echo_before_it_takes_over() {
     let (mut bench, peer, other) = asked_while_an_echo_is_late();
     bench.pass(50 * MILLISECOND, &[peer, other]);
     let handed_over = RoleReason::HandedOver(sibling());
@@ -162,7 +162,7 @@ fn a_shutdown_hands_over_before_it_withdraws() {
 }
 
 #[test]
-fn a_drained_gateway_hands_over_until_the_drain_is_cancelled_and_is_active_if_nobody_is_left() {
+fn a_drained_gateway_hands_over_until_cancelled_and_is_active_if_alone() {
     let (mut bench, peer, other) = before_a_standby();
     bench.mesh.handle_drain(true, bench.now);
     bench.collect();

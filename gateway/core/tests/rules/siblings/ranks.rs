@@ -51,7 +51,7 @@ fn a_sibling_of_an_earlier_version_takes_no_part() {
 }
 
 #[test]
-fn a_higher_epoch_of_the_sibling_is_stood_down_for_and_an_equal_one_is_passed() {
+fn a_gateway_stands_down_for_a_higher_epoch_and_exceeds_an_equal_one() {
     let (mut bench, _, other) = before_a_standby();
     bench.receive(other, said(active(2)));
     assert_outranked(&bench, 1);
@@ -75,7 +75,7 @@ fn a_jump_to_the_highest_epoch_does_not_outlive_the_one_that_made_it() {
 }
 
 #[test]
-fn only_a_gateway_of_our_site_has_a_say() {
+fn only_gateways_of_our_site_influence_the_role() {
     let (mut bench, peer, other) = before_a_standby();
     bench.receive(peer, said(active(u64::MAX)));
     bench.receive(peer, Message::Rank(active(u64::MAX).rank));
@@ -84,7 +84,7 @@ fn only_a_gateway_of_our_site_has_a_say() {
 }
 
 #[test]
-fn a_preferred_gateway_takes_its_place_back_after_a_minute() {
+fn a_preferred_gateway_takes_the_role_back_after_a_minute() {
     let mut bench = Bench::with(Settings {
         preference: 200,
         ..settings()
@@ -104,7 +104,7 @@ fn a_preferred_gateway_takes_its_place_back_after_a_minute() {
 }
 
 #[test]
-fn a_preference_that_the_operator_changes_is_told_and_counts_from_then_on() {
+fn a_changed_preference_is_sent_to_siblings_and_takes_effect() {
     let (mut bench, peer, other) = behind_an_active_sibling();
     bench.pass(59 * SECOND, &[peer, other]);
     bench.mesh.handle_preference(200, bench.now);

@@ -14,7 +14,7 @@ const REFUSED: Message = Message::Bye {
 };
 
 #[test]
-fn a_gateway_that_its_sibling_takes_for_a_copy_stands_by_until_it_is_taken_for_itself_again() {
+fn a_gateway_refused_as_a_copy_is_standby_until_its_sibling_accepts_it_again() {
     let (mut bench, peer, other) = before_a_standby();
     let replaced = RoleReason::Replaced(sibling());
     bench.receive(other, REFUSED);
@@ -37,7 +37,7 @@ fn a_gateway_that_its_sibling_takes_for_a_copy_stands_by_until_it_is_taken_for_i
 }
 
 #[test]
-fn a_gateway_that_was_taken_for_a_copy_is_active_again_if_the_other_one_is_gone() {
+fn a_gateway_refused_as_a_copy_is_active_again_if_its_sibling_is_gone() {
     let (mut bench, peer, other) = before_a_standby();
     bench.receive(other, REFUSED);
     bench.pass(SECOND, &[peer]);
@@ -49,7 +49,7 @@ fn a_gateway_that_was_taken_for_a_copy_is_active_again_if_the_other_one_is_gone(
 }
 
 #[test]
-fn a_peer_that_takes_a_gateway_for_a_copy_does_not_take_its_place_from_it() {
+fn a_peer_that_refuses_a_gateway_as_a_copy_does_not_take_its_role_away() {
     let (mut bench, peer, other) = before_a_standby();
     bench.receive(peer, REFUSED);
     bench.pass(3 * SECOND, &[other]);
@@ -61,7 +61,7 @@ const EXPIRED: Message = Message::Bye {
 };
 
 #[test]
-fn a_gateway_whose_certificate_nobody_accepts_leaves_the_place_to_its_sibling() {
+fn a_gateway_whose_certificate_no_peer_accepts_leaves_the_role_to_its_sibling() {
     let (mut bench, peer, other) = before_a_standby();
     let refused = RoleReason::Refused(sibling());
     bench.receive(other, EXPIRED);
@@ -79,7 +79,7 @@ fn a_gateway_whose_certificate_nobody_accepts_leaves_the_place_to_its_sibling() 
 }
 
 #[test]
-fn a_standby_whose_certificate_nobody_accepts_stays_standby() {
+fn a_standby_whose_certificate_no_peer_accepts_stays_standby() {
     let (mut bench, peer, other) = behind_an_active_sibling();
     for conn in [peer, other] {
         bench.receive(conn, EXPIRED);

@@ -35,7 +35,7 @@ fn a_gateway_that_was_paused_does_not_take_its_own_silence_for_the_siblings() {
 }
 
 #[test]
-fn a_gateway_that_was_stopped_does_not_take_the_place_back_from_the_one_that_took_over() {
+fn a_gateway_that_was_suspended_does_not_take_the_role_back() {
     let (mut bench, peer, other) = before_a_standby();
     bench.now += 5 * SECOND;
 

@@ -16,7 +16,7 @@ use super::{
 use crate::bench::{Bench, SECOND, id, membership};
 
 #[test]
-fn a_sibling_that_proves_through_a_peer_to_be_alive_is_left_its_place() {
+fn a_sibling_that_is_proven_alive_through_a_peer_keeps_the_role() {
     let (mut bench, peer, _) = behind_an_active_sibling();
     for _ in 0..100 {
         bench.pass(20 * MILLISECOND, &[peer]);
@@ -90,7 +90,7 @@ fn a_question_is_answered_with_a_proof_that_only_the_sibling_can_check() {
 }
 
 #[test]
-fn what_a_sibling_says_through_a_peer_counts_as_what_it_says_itself() {
+fn a_siblings_state_counts_the_same_through_a_peer_as_directly() {
     // It was active, and says that it has no carrier.
     let (mut bench, peer, _) = behind_an_active_sibling();
     answer_for(&mut bench, peer, no_carrier(active(5)));
@@ -111,7 +111,7 @@ fn what_a_sibling_says_through_a_peer_counts_as_what_it_says_itself() {
 }
 
 #[test]
-fn what_a_sibling_said_earlier_does_not_count_any_more_when_it_comes_late() {
+fn a_delayed_state_of_a_sibling_does_not_replace_a_later_one() {
     let (mut bench, peer, other) = before_a_standby();
     let earlier = said(standby(0));
     lose_carrier(&mut bench, Some("eth1"));
@@ -174,7 +174,7 @@ fn remembering() -> Settings {
 }
 
 #[test]
-fn after_a_restart_a_sibling_that_proves_through_a_peer_to_be_active_is_left_its_place() {
+fn after_a_restart_a_sibling_that_is_proven_active_through_a_peer_keeps_the_role() {
     let (mut bench, peer) = restarted_behind_a_cut();
     for _ in 0..300 {
         bench.pass(20 * MILLISECOND, &[peer]);
@@ -240,7 +240,7 @@ fn a_peer_cannot_keep_a_gateway_that_has_just_started_from_being_active() {
 }
 
 #[test]
-fn what_a_sibling_proves_to_be_alive_by_is_kept_and_no_more_than_once_a_second() {
+fn a_siblings_secret_for_proofs_is_stored_and_at_most_once_a_second() {
     let (mut bench, peer, other) = before_a_standby();
     assert_eq!(kept(&bench), [[(sibling(), SECRET)].into()]);
     bench.pass(SECOND, &[peer, other]);
@@ -259,7 +259,7 @@ fn what_a_sibling_proves_to_be_alive_by_is_kept_and_no_more_than_once_a_second()
 }
 
 #[test]
-fn what_is_said_after_a_restart_is_later_and_no_question_repeats() {
+fn after_a_restart_states_are_later_and_no_challenge_repeats() {
     let mut nonces = BTreeSet::new();
     let mut serials = Vec::new();
     for starts in [1, 2] {

@@ -58,7 +58,7 @@ fn a_flow_of_one_gateway_lets_replies_in_at_the_other_one() {
 }
 
 #[test]
-fn a_record_is_believed_only_about_this_site_and_never_against_a_flow_of_theirs() {
+fn a_flow_record_counts_only_for_this_site_and_never_against_a_flow_of_theirs() {
     let world = World::new(Some(vec![allow(tcp_ports(7051, 7051))]));
     let record = |local: &str, remote: &str| FlowRecord {
         protocol: FlowProtocol::Tcp,

@@ -119,7 +119,7 @@ fn only_the_tun_and_the_sites_interfaces_forward_and_the_switch_for_all_stays() 
 }
 
 #[test]
-fn what_forwarded_before_is_not_restricted() {
+fn interfaces_that_forwarded_before_are_not_restricted() {
     let host = Host::new(true);
     host.router_v4("1");
     host.set(ALL_V6, "1");
@@ -130,7 +130,7 @@ fn what_forwarded_before_is_not_restricted() {
 }
 
 #[test]
-fn who_switches_forwarding_on_for_all_answers_for_it_until_it_is_switched_off() {
+fn forwarding_for_all_interfaces_belongs_to_the_program_that_switched_it_on() {
     let host = Host::new(true);
     let ours = host.apply(&spec(&["lan0"]), &[]);
 
@@ -155,7 +155,7 @@ fn who_switches_forwarding_on_for_all_answers_for_it_until_it_is_switched_off() 
 }
 
 #[test]
-fn on_a_router_too_an_interface_that_was_off_is_ours_until_the_router_is_switched_on_again() {
+fn an_interface_that_did_not_forward_is_ours_until_a_router_switches_forwarding_on() {
     let host = Host::new(true);
     host.router_v4("1");
     host.set(&switch_v4("lan0"), "0");
@@ -195,7 +195,7 @@ fn an_interface_that_leaves_the_site_forwards_no_longer() {
 }
 
 #[test]
-fn without_switches_for_ipv6_interfaces_all_forward_restricted_and_hear_advertisements() {
+fn without_ipv6_forwarding_per_interface_all_forward_restricted_and_accept_adverts() {
     let host = Host::new(false);
     let first = host.apply(&spec(&["lan0"]), &[]);
     assert_eq!(host.get(ALL_V6), "1");

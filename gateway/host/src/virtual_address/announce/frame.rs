@@ -165,7 +165,7 @@ mod tests {
     const US: [u8; 6] = [2, 0, 0, 0, 0, 1];
 
     #[test]
-    fn an_announcement_says_who_has_the_address_and_a_probe_does_not() {
+    fn an_announcement_has_the_sender_as_owner_of_the_address_and_a_probe_has_none() {
         let v4 = Ipv4Addr::new(10, 1, 0, 250);
         let frame = announcement(US, v4);
         assert_eq!(frame.len(), ETHERNET + ARP);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_comes_over_a_router_says_nothing() {
+    fn truncated_or_routed_frames_are_ignored() {
         let v6: Ipv6Addr = "fd00:1::250".parse().unwrap();
         for frame in [
             announcement(US, Ipv4Addr::new(10, 1, 0, 250)),

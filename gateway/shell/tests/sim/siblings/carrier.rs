@@ -38,7 +38,7 @@ fn a_lost_carrier_of_the_sites_network_is_handed_over_within_350_ms() {
 }
 
 #[test]
-fn if_both_have_lost_the_carrier_of_the_sites_network_nobody_moves() {
+fn no_role_changes_if_both_siblings_have_lost_the_sites_network() {
     for seed in 0..10 {
         let mut pair = Pair::new(seed);
         for gateway in [pair.active, pair.other] {

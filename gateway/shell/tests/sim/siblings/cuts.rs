@@ -6,7 +6,7 @@ use super::{MILLISECOND, Pair, SECOND, is_active};
 use crate::seeds::number;
 
 #[test]
-fn a_dead_uplink_is_handed_over_within_half_a_second_and_never_is_none_active() {
+fn a_dead_uplink_is_handed_over_within_half_a_second_with_one_always_active() {
     for seed in 0..20 {
         let mut pair = Pair::new(seed);
         pair.cut_uplink(pair.active);
@@ -25,7 +25,7 @@ fn a_dead_uplink_is_handed_over_within_half_a_second_and_never_is_none_active() 
 }
 
 #[test]
-fn if_all_uplinks_die_nobody_moves_until_they_are_back() {
+fn no_role_changes_while_all_uplinks_are_dead() {
     for seed in 0..20 {
         let mut pair = Pair::new(seed);
         for gateway in [pair.active, pair.other] {
@@ -95,7 +95,7 @@ fn loss_in_one_direction_of_the_sites_network_causes_no_takeover() {
 }
 
 #[test]
-fn a_gateway_that_is_cut_off_from_all_is_replaced_and_stands_down_when_it_is_back() {
+fn an_isolated_gateway_is_replaced_and_stands_down_when_it_is_back() {
     for seed in 0..20 {
         let mut pair = Pair::new(seed);
         let count = pair.world.nodes.len();

@@ -64,7 +64,7 @@ fn two_that_start_at_once_agree_within_three_seconds() {
 }
 
 #[test]
-fn a_sibling_that_flaps_is_not_given_the_place_again() {
+fn a_flapping_sibling_does_not_get_the_role_again() {
     let mut pair = Pair::new(5);
     for _ in 0..10 {
         pair.world.kill(pair.active);

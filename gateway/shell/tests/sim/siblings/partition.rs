@@ -36,7 +36,7 @@ fn a_standby_that_is_restarted_in_a_partition_stays_standby() {
 }
 
 #[test]
-fn an_active_gateway_that_is_restarted_in_a_partition_leaves_the_place_to_the_other() {
+fn an_active_gateway_restarted_in_a_partition_leaves_the_role_to_its_sibling() {
     for seed in 0..20 {
         let mut pair = cut_off_from_each_other(seed);
         pair.world.kill(pair.active);
@@ -57,7 +57,7 @@ fn an_active_gateway_that_is_restarted_in_a_partition_leaves_the_place_to_the_ot
 }
 
 #[test]
-fn in_a_partition_the_first_that_comes_back_after_both_have_died_is_active_and_the_only_one() {
+fn after_both_siblings_died_in_a_partition_only_the_first_to_return_is_active() {
     for seed in 0..20 {
         let mut pair = cut_off_from_each_other(seed);
         pair.world.kill(pair.active);
@@ -76,7 +76,7 @@ fn in_a_partition_the_first_that_comes_back_after_both_have_died_is_active_and_t
 }
 
 #[test]
-fn a_gateway_that_nobody_can_tell_of_its_sibling_comes_up_and_stands_down_when_it_hears_of_it() {
+fn a_gateway_without_news_of_its_sibling_is_active_until_it_hears_from_it() {
     for seed in 0..10 {
         let mut pair = cut_off_from_each_other(seed);
         let count = pair.world.nodes.len();
