@@ -7,11 +7,13 @@
 //! Only evaluates its inputs; it asks and tries nothing. A step that fails is a cause. Steps that
 //! depend on it and cannot be judged are left out.
 
+mod beside;
 mod host;
 mod probe;
 mod step;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::net::IpAddr;
 
@@ -23,8 +25,10 @@ use crate::admin::Report;
 use crate::admin::report::{RouteReport, TunnelReport};
 use crate::admin::rules::{PeerVerdict, RulesReport};
 
-pub use probe::Probe;
+pub use beside::{FarEnd, NearEnd, OtherSites, WithinSite, same_question};
+pub use probe::{NotTried, Probe};
 pub use step::{State, Step};
+pub use verdict::Verdict;
 
 /// What is known about the path of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -54,11 +58,11 @@ impl Diagnosis<'_> {
         steps.extend(self.role());
         steps.extend(self.node());
         match route_to(self.report, self.far()) {
-            None => steps.push(Step::bad(
-                "prefix",
-                format!("no member's site has {}", self.far()),
-                Remedy::ringway("member list"),
-            )),
+            None => {
+                let text = format!("no member's site has {}", self.far());
+                let step = Step::new(Verdict::PrefixOfNobody, text);
+                steps.push(step.with(Remedy::ringway("member list")));
+            }
             Some(route) => {
                 let prefix = self.prefix(route);
                 let is_usable = prefix.state == State::Good;
@@ -91,26 +95,22 @@ impl Diagnosis<'_> {
         }
 
         match route.verdict.as_str() {
-            "available" => match &route.via {
-                Some(via) => Step::good("prefix", format!("{place}, served via {via}")),
-                None => Step::good("prefix", place),
-            },
-            "conflicted" => Step::bad(
-                "prefix",
-                format!(
-                    "{place} is not used: it overlaps {}",
-                    route.conflict_with.as_deref().unwrap_or("another one")
-                ),
-                Remedy::ringway("check"),
-            ),
-            _ => Step::bad(
-                "prefix",
-                format!(
-                    "{place} is not used: {}",
-                    route.refused.as_deref().unwrap_or("its site is refused")
-                ),
-                Remedy::ringway("check"),
-            ),
+            "available" => {
+                if let Some(via) = &route.via {
+                    place.push_str(&format!(", served via {via}"));
+                }
+                Step::new(Verdict::PrefixInUse, place)
+            }
+            "conflicted" => {
+                let other = route.conflict_with.as_deref().unwrap_or("another one");
+                let text = format!("{place} is not used: it overlaps {other}");
+                Step::new(Verdict::PrefixConflicted, text).with(Remedy::ringway("check"))
+            }
+            _ => {
+                let reason = route.refused.as_deref().unwrap_or("its site is refused");
+                let text = format!("{place} is not used: {reason}");
+                Step::new(Verdict::PrefixRefused, text).with(Remedy::ringway("check"))
+            }
         }
     }
 
@@ -122,95 +122,70 @@ impl Diagnosis<'_> {
                 role.role == "standby" && sibling.role.as_deref() == Some("active")
             })?;
 
-        Some(Step::unknown(
-            "role",
-            format!(
-                "this gateway is on standby: the site's hosts use {}, which knows more",
-                active.gateway
-            ),
-            format!("run this command at {}", active.gateway),
-        ))
+        let text = format!(
+            "this gateway is on standby: the site's hosts use {}, which knows more",
+            active.gateway
+        );
+        let remedy = format!("run this command at {}", active.gateway);
+        Some(Step::new(Verdict::Standby, text).with(remedy))
     }
 
     fn tunnel(&self, route: &RouteReport) -> Step {
+        let prefix = &route.prefix;
         if route.served_here {
-            return Step::good("tunnel", format!("{} lies behind this host", route.prefix));
+            return Step::new(
+                Verdict::ServedHere,
+                format!("{prefix} lies behind this host"),
+            );
         }
         let Some(gateway) = &route.gateway else {
             return self.no_route(route);
         };
         if !route.installed {
-            return Step::bad(
-                "tunnel",
-                format!(
-                    "{gateway} serves {}, but the kernel has no route",
-                    route.prefix
-                ),
-                Remedy::ringway("status   # what is missing in the kernel"),
-            );
+            let text = format!("{gateway} serves {prefix}, but the kernel has no route");
+            let remedy = Remedy::ringway("status   # what is missing in the kernel");
+            return Step::new(Verdict::RouteMissing, text).with(remedy);
         }
 
         let tunnel = self.report.tunnels.iter().find(|it| it.peer == *gateway);
-        match tunnel {
-            Some(tunnel) => Step::good("tunnel", up(tunnel)),
-            None => Step::good("tunnel", format!("{gateway} is up")),
-        }
+        let text = tunnel.map_or_else(|| format!("{gateway} is up"), up);
+        Step::new(Verdict::TunnelUp, text)
     }
 
     /// The same question, at the gateway of the other end.
     pub fn ask_there(&self, peer: &str) -> String {
-        let Opening {
-            source,
-            destination,
-            service,
-        } = self.opening;
-        let port = match service {
-            Asked::Tcp(port) => format!(" --port {port}"),
-            Asked::Udp(port) => format!(" --port {port}/udp"),
-            Asked::Echo | Asked::Protocol(_) => String::new(),
-        };
-
-        format!("at {peer}: ringway explain {source} {destination}{port}")
+        format!("at {peer}: {}", same_question(&self.opening))
     }
 
     /// Why nobody serves a prefix.
     fn no_route(&self, route: &RouteReport) -> Step {
+        let prefix = &route.prefix;
         let org = serving_org(route);
         let tunnels = self.report.tunnels.iter();
         let tunnels: Vec<&TunnelReport> = tunnels.filter(|it| it.org == org).collect();
         let mut asked = tunnels.iter();
-        let refused = asked.find_map(|it| Some((it, it.refused.get(&route.prefix)?)));
+        let refused = asked.find_map(|it| Some((it, it.refused.get(prefix)?)));
 
         if let Some((tunnel, reason)) = refused {
-            return Step::bad(
-                "tunnel",
-                format!(
-                    "{} announces {}, refused: {reason}",
-                    tunnel.peer, route.prefix
-                ),
-                Remedy::ringway(format!("status --peer {}", tunnel.peer)),
-            );
+            let peer = &tunnel.peer;
+            let text = format!("{peer} announces {prefix}, refused: {reason}");
+            let remedy = Remedy::ringway(format!("status --peer {peer}"));
+            return Step::new(Verdict::ClaimRefused, text).with(remedy);
         }
         if let Some(tunnel) = tunnels.iter().find(|it| it.state == "up") {
-            return Step::bad(
-                "tunnel",
-                format!(
-                    "{} is up, but does not announce {}",
-                    tunnel.peer, route.prefix
-                ),
-                format!("its operator sees why: ringway status, at {}", tunnel.peer),
-            );
+            let peer = &tunnel.peer;
+            let text = format!("{peer} is up, but does not announce {prefix}");
+            let remedy = format!("its operator sees why: ringway status, at {peer}");
+            return Step::new(Verdict::NotAnnounced, text).with(remedy);
         }
 
-        let mut texts: Vec<String> = tunnels.iter().map(|it| down(it)).collect();
-        if texts.is_empty() {
-            texts.push(format!("{org} has no gateway in its record"));
+        let remedy = Remedy::ringway(format!("status --org {org}"));
+        if tunnels.is_empty() {
+            let text = format!("{org} has no gateway in its record");
+            return Step::new(Verdict::NoGateway, text).with(remedy);
         }
-        Step::bad(
-            "tunnel",
-            texts.join("; "),
-            Remedy::ringway(format!("status --org {org}")),
-        )
+        let texts: Vec<String> = tunnels.iter().map(|it| down(it)).collect();
+        Step::new(Verdict::TunnelDown, texts.join("; ")).with(remedy)
     }
 
     fn our_rules(&self, route: &RouteReport) -> Step {
@@ -223,68 +198,61 @@ impl Diagnosis<'_> {
         };
 
         if rules.is_allowed {
-            Step::good("our rules", text)
-        } else if self.arrives {
-            let Opening {
-                destination,
-                service,
-                ..
-            } = self.opening;
-            let allow = match service {
-                Asked::Tcp(port) => format!("--port {port}/tcp"),
-                Asked::Udp(port) => format!("--port {port}/udp"),
-                Asked::Echo => "--proto icmp".to_owned(),
-                Asked::Protocol(number) => format!("--proto {number}"),
-            };
-            let from = &route.org;
-            let remedy = Remedy::ringway(format!(
-                "policy allow --from {from} --to {destination} {allow}"
-            ));
-            Step::bad("our rules", text, remedy)
-        } else {
-            Step::bad("our rules", text, "add a [[policy.allow-egress]]")
+            return Step::new(Verdict::OursAllow, text);
         }
+        if !self.arrives {
+            return Step::new(Verdict::OursDenyExit, text).with("add a [[policy.allow-egress]]");
+        }
+        let allow = match self.opening.service {
+            Asked::Tcp(port) => format!("--port {port}/tcp"),
+            Asked::Udp(port) => format!("--port {port}/udp"),
+            Asked::Echo => "--proto icmp".to_owned(),
+            Asked::Protocol(number) => format!("--proto {number}"),
+        };
+        let (from, to) = (&route.org, self.opening.destination);
+        let remedy = Remedy::ringway(format!("policy allow --from {from} --to {to} {allow}"));
+        Step::new(Verdict::OursDenyEntry, text).with(remedy)
     }
 
     fn their_rules(&self, route: &RouteReport) -> Step {
-        const NAME: &str = "their rules";
         let org = &route.org;
         let peer = self.rules.peer.as_deref().unwrap_or(org);
 
         match self.rules.theirs {
-            PeerVerdict::Allowed => Step::good(NAME, format!("{peer} allows it")),
-            PeerVerdict::Denied if self.arrives => Step::bad(
-                NAME,
-                format!("{peer} does not let it leave"),
-                format!("{org}'s operator can add a [[policy.allow-egress]]"),
-            ),
-            PeerVerdict::Denied => Step::bad(
-                NAME,
-                format!("{peer} does not let it in"),
-                format!("{org}'s operator can add a rule: ringway policy allow"),
-            ),
-            PeerVerdict::NotTold if self.report.gateway.starts_with("node:") => Step::unknown(
-                NAME,
-                format!("{peer} judges for this node, and tells it nothing"),
-                self.ask_there(peer),
-            ),
+            PeerVerdict::Allowed => Step::new(Verdict::TheirsAllow, format!("{peer} allows it")),
+            PeerVerdict::Denied if self.arrives => {
+                let text = format!("{peer} does not let it leave");
+                let remedy = format!("{org}'s operator can add a [[policy.allow-egress]]");
+                Step::new(Verdict::TheirsDenyExit, text).with(remedy)
+            }
+            PeerVerdict::Denied => {
+                let text = format!("{peer} does not let it in");
+                let remedy = format!("{org}'s operator can add a rule: ringway policy allow");
+                Step::new(Verdict::TheirsDenyEntry, text).with(remedy)
+            }
+            PeerVerdict::NotTold if self.report.gateway.starts_with("node:") => {
+                let text = format!("{peer} judges for this node, and tells it nothing");
+                Step::new(Verdict::TheirsUntoldToNodes, text).with(self.ask_there(peer))
+            }
             PeerVerdict::NotTold => {
-                Step::unknown(NAME, format!("{peer} does not tell"), self.ask_there(peer))
+                let text = format!("{peer} does not tell");
+                Step::new(Verdict::TheirsUntold, text).with(self.ask_there(peer))
             }
             PeerVerdict::NoTunnel if route.served_here => {
-                Step::good(NAME, "its site has no gateway of its own")
+                Step::new(Verdict::TheirsNone, "its site has no gateway of its own")
             }
-            PeerVerdict::NoTunnel => Step::unknown(NAME, "no tunnel leads there to ask", ""),
-            PeerVerdict::Older => Step::unknown(
-                NAME,
-                format!("{peer} runs a version that answers no such questions"),
-                format!("{org}'s operator can ask: ringway policy test"),
-            ),
-            PeerVerdict::NoAnswer => Step::unknown(
-                NAME,
-                format!("{peer} did not answer in 2 s"),
-                self.ask_there(peer),
-            ),
+            PeerVerdict::NoTunnel => {
+                Step::new(Verdict::TheirsUnreachable, "no tunnel leads there to ask")
+            }
+            PeerVerdict::Older => {
+                let text = format!("{peer} runs a version that answers no such questions");
+                let remedy = format!("{org}'s operator can ask: ringway policy test");
+                Step::new(Verdict::TheirsOlder, text).with(remedy)
+            }
+            PeerVerdict::NoAnswer => {
+                let text = format!("{peer} did not answer in 2 s");
+                Step::new(Verdict::TheirsSilent, text).with(self.ask_there(peer))
+            }
         }
     }
 }

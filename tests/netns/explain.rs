@@ -1,5 +1,7 @@
 //! `ringway explain` with real gateways: each cause is made, named, and nothing else is blamed.
 
+mod beside;
+
 use ringway_lab::program;
 use ringway_tests::scene::eventually;
 use ringway_tests::{Background, Scene};
@@ -16,21 +18,35 @@ const OPEN: &str = "8080";
 /// None does.
 const CLOSED: &str = "2222";
 
-/// What `explain` says at a gateway: whether it works, and the steps that are bad.
+/// What `explain` says at a gateway: whether it works, and the steps that are bad, as
+/// `<verdict>: <text>`.
 fn explain(scene: &Scene, gateway: &str, from: &str, to: &str, port: &str) -> (bool, Vec<String>) {
+    let mut answer = answer(scene, gateway, from, to, port);
+    let steps = answer["steps"].as_array_mut().expect("steps");
+    steps.retain(|step| step["state"] == "bad");
+
+    (answer["works"] == true, said(&answer))
+}
+
+/// The document that `explain` prints at a gateway.
+fn answer(scene: &Scene, gateway: &str, from: &str, to: &str, port: &str) -> Value {
     let arguments = ["explain", from, to, "--port", port, "--json"];
     // It exits with 1 if something is in the way.
     let output = scene
         .ringway(gateway, &arguments)
         .output()
         .expect("it runs");
-    let answer: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
 
-    let steps = answer["steps"].as_array().expect("steps");
-    let bad = steps.iter().filter(|step| step["state"] == "bad");
-    let bad = bad.map(|step| format!("{}: {}", text(step, "name"), text(step, "text")));
-    (answer["works"] == true, bad.collect())
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Every step, as `<verdict>: <text>`.
+fn said(answer: &Value) -> Vec<String> {
+    let steps = answer["steps"].as_array().expect("steps").iter();
+    steps
+        .map(|step| format!("{}: {}", text(step, "verdict"), text(step, "text")))
+        .collect()
 }
 
 fn text<'v>(step: &'v Value, key: &str) -> &'v str {
@@ -46,18 +62,18 @@ fn each_cause_is_named_and_nothing_else_is() {
     // Both ends agree about a port without a rule, each about whose rules it is.
     assert_eq!(
         explain(&scene, HERE, FROM, TO, CLOSED).1,
-        ["their rules: gw.org1 does not let it in"]
+        ["theirs-deny-entry: gw.org1 does not let it in"]
     );
     let rules = scene.config(THERE).display().to_string();
     let (_, denied) = explain(&scene, THERE, FROM, TO, CLOSED);
-    let place = format!("our rules: no rule allows it ({rules}:");
+    let place = format!("ours-deny-entry: no rule allows it ({rules}:");
     assert!(
         denied.len() == 1 && denied[0].starts_with(&place),
         "{denied:?}"
     );
 
     // Nobody listens yet.
-    let refused = ["connection: 10.10.1.11 answers, but refuses port 8080"];
+    let refused = ["refused: 10.10.1.11 answers, but refuses port 8080"];
     assert_eq!(
         explain(&scene, HERE, FROM, TO, OPEN),
         (false, refused.map(Into::into).into())
@@ -96,24 +112,32 @@ fn each_cause_is_named_and_nothing_else_is() {
         assert!(shown.contains(&tried), "{shown}");
     }
 
+    beside::within_its_site_a_gateway_says_what_it_sees(&scene);
+    beside::about_other_sites_a_gateway_says_whom_to_ask(&scene);
+    beside::a_host_that_answers_no_member_is_named(&scene);
+    beside::what_the_far_end_does_not_let_this_host_do_is_not_tried(&scene);
     filters_of_this_host_are_named_for_what_they_drop(&scene);
     what_the_far_host_does_is_told_apart(&scene);
     drop(server);
 
     a_name_that_is_missing_is_named(&scene);
     a_rule_that_diverts_one_site_is_named_for_that_site_alone(&scene, &refused);
+    beside::without_an_address_in_the_site_nothing_is_tried(&scene);
 
     scene.stop(THERE);
     eventually("the tunnel to go down", 10, || !scene.is_up(HERE, THERE));
     let (works, causes) = explain(&scene, HERE, FROM, TO, OPEN);
     assert!(!works);
     assert_eq!(causes.len(), 1, "{causes:?}");
-    assert!(causes[0].starts_with("tunnel: gw.org1 is "), "{causes:?}");
+    assert!(
+        causes[0].starts_with("tunnel-down: gw.org1 is "),
+        "{causes:?}"
+    );
 
     scene.stop(HERE);
     let (_, causes) = explain(&scene, HERE, FROM, TO, OPEN);
     assert_eq!(causes.len(), 1, "{causes:?}");
-    assert!(causes[0].starts_with("gateway: "), "{causes:?}");
+    assert!(causes[0].starts_with("gateway-silent: "), "{causes:?}");
     scene.close();
 }
 
@@ -122,7 +146,7 @@ fn a_name_that_is_missing_is_named(scene: &Scene) {
     assert_eq!(
         explain(scene, HERE, FROM, missing, OPEN).1,
         [format!(
-            "name: {missing}: org1.consortium.example has no such name with an address"
+            "name-missing: {missing}: org1.consortium.example has no such name with an address"
         )]
     );
 }
@@ -138,14 +162,14 @@ fn a_rule_that_diverts_one_site_is_named_for_that_site_alone(scene: &Scene, refu
     rule("add");
     let diverted = || explain(scene, HERE, FROM, TO, OPEN).1;
     eventually("the rule to be seen", 10, || {
-        diverted().iter().any(|it| it.starts_with("host: "))
+        diverted().iter().any(|it| it.starts_with("host-stops: "))
     });
     assert_eq!(diverted().len(), 1, "{:?}", diverted());
     let elsewhere = "peer0.org2.consortium.example";
     let (_, causes) = explain(scene, HERE, FROM, elsewhere, OPEN);
     assert_eq!(
         causes,
-        ["connection: 10.10.2.11 answers, but refuses port 8080"]
+        ["refused: 10.10.2.11 answers, but refuses port 8080"]
     );
     rule("del");
     eventually("the rule to be gone", 10, || diverted() == refused);
@@ -159,7 +183,7 @@ fn filters_of_this_host_are_named_for_what_they_drop(scene: &Scene) {
         scene.sh(HERE, &format!("nft '{table}'"));
     };
     let dropped = |from: &str, to: &str| {
-        let by = format!("host: nftables chain inet f c drops packets from {from} to {to}");
+        let by = format!("host-stops: nftables chain inet f c drops packets from {from} to {to}");
         move |causes: &[String]| causes.len() == 1 && causes[0].starts_with(&by)
     };
 
@@ -171,7 +195,7 @@ fn filters_of_this_host_are_named_for_what_they_drop(scene: &Scene) {
         let (works, causes) = explain(scene, HERE, FROM, TO, OPEN);
         assert!(!works && dropped(from, to)(&causes), "{rule} {causes:?}");
         let (_, other) = explain(scene, HERE, FROM, "peer0.org2", OPEN);
-        let is_blamed = other.iter().any(|cause| cause.starts_with("host: "));
+        let is_blamed = other.iter().any(|cause| cause.starts_with("host-stops: "));
         assert_eq!(is_blamed, rule.starts_with("tcp"), "{rule} {other:?}");
         // The other end sees what it is about there, too.
         assert!(explain(scene, THERE, FROM, TO, OPEN).0, "{rule}");
@@ -188,7 +212,7 @@ fn filters_of_this_host_are_named_for_what_they_drop(scene: &Scene) {
         "iptables-legacy -I FORWARD -p tcp --dport 8080 -j DROP",
     );
     let (_, causes) = explain(scene, HERE, FROM, TO, OPEN);
-    let by = "host: chain iptables-legacy FORWARD drops packets from lan0 to ringway0";
+    let by = "host-stops: chain iptables-legacy FORWARD drops packets from lan0 to ringway0";
     assert!(causes.len() == 1 && causes[0].starts_with(by), "{causes:?}");
     scene.sh(
         HERE,
@@ -210,7 +234,7 @@ fn what_the_far_host_does_is_told_apart(scene: &Scene) {
 
     filter("reject with icmpx admin-prohibited");
     let (_, causes) = explain(scene, HERE, FROM, TO, OPEN);
-    let by = "connection: 10.10.1.11:8080: No route to host";
+    let by = "failed: 10.10.1.11:8080: No route to host";
     assert!(causes.len() == 1 && causes[0].starts_with(by), "{causes:?}");
     end();
 

@@ -19,6 +19,7 @@ mod ipsec;
 mod member_routes;
 mod obstructions;
 mod peer_routes;
+mod reach;
 mod route_lookup;
 pub(crate) mod table;
 
@@ -27,3 +28,4 @@ pub use device_watch::DeviceWatch;
 pub use events::Events;
 pub use inspect::inspect;
 pub use obstructions::{Connection, obstructions};
+pub use reach::{Reach, reach};

@@ -1,5 +1,6 @@
 //! `ringway explain`: why one host reaches another or does not, as a gateway between them knows it.
 
+mod beside;
 mod ends;
 mod way;
 
@@ -10,13 +11,14 @@ use ringway_config::Escaped;
 use ringway_intent::Remedy;
 use serde::Serialize;
 
-use self::ends::{find, names, party, service, unknown_end};
+use self::beside::{elsewhere, within};
+use self::ends::{Between, find, names, party, service, unknown_end};
 use self::way::follow;
 use super::policy::Files;
 use super::remedy;
 use super::{ConfigFile, Failure, answer, answer_json};
 use crate::admin::socket;
-use crate::explain::{State, Step};
+use crate::explain::{State, Step, Verdict};
 use crate::policy::judge::Asking;
 
 /// Arguments of `ringway explain`.
@@ -49,15 +51,16 @@ struct Explanation {
     source: Option<IpAddr>,
     destination: Option<IpAddr>,
     service: String,
-    /// Towards this site; not known without addresses.
+    /// Not known without addresses.
     #[serde(skip)]
-    arrives: bool,
-    /// False if a step fails.
-    works: bool,
+    between: Option<Between>,
+    /// False if a step fails; null if this gateway is not on the way.
+    works: Option<bool>,
     steps: Vec<Step>,
 }
 
-/// Runs `ringway explain`. The exit code is 0 if no step fails, else 1.
+/// Runs `ringway explain`. The exit code is 0 if no step fails, else 1; also 1 if this gateway is
+/// not on the way.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let files = Files::load(&args.config.path)?;
     let service = service(&files, args.port.as_deref())?;
@@ -73,33 +76,36 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         source: None,
         destination: None,
         service: Asking(service).to_string(),
-        arrives: false,
-        works: true,
+        between: None,
+        works: None,
         steps: Vec::new(),
     };
     match (find(&judge, &parties, service)?, report) {
-        (_, Err(error)) => explanation.steps.push(Step::bad(
-            "gateway",
-            format!("{error:#}"),
-            Remedy::ringway("run"),
-        )),
+        (_, Err(error)) => {
+            let step = Step::new(Verdict::GatewaySilent, format!("{error:#}"));
+            explanation.steps.push(step.with(Remedy::ringway("run")));
+        }
         (Err(unresolved), Ok((report, _))) => {
             explanation.steps.push(unknown_end(&unresolved, &report));
         }
         (Ok(found), Ok((report, path))) => {
             explanation.source = Some(found.opening.source);
             explanation.destination = Some(found.opening.destination);
-            explanation.arrives = found.arrives;
+            explanation.between = Some(found.between);
             explanation.steps = names(&parties, &found, &report);
-            let rest = follow(&found, &report, &path, &files, !args.no_probe)?;
+            let rest = match found.between {
+                Between::WithinSite => within(&found, &report, &files, !args.no_probe)?,
+                Between::OtherSites => vec![elsewhere(&found, &files, &judge)],
+                _ => follow(&found, &report, &path, &files, !args.no_probe)?,
+            };
             explanation.steps.extend(rest);
         }
     }
 
-    explanation.works = explanation
-        .steps
-        .iter()
-        .all(|step| step.state != State::Bad);
+    if explanation.between != Some(Between::OtherSites) {
+        let mut steps = explanation.steps.iter();
+        explanation.works = Some(steps.all(|step| step.state != State::Bad));
+    }
     for step in &mut explanation.steps {
         step.remedy = remedy::for_gateway(&step.fix, &args.config.path);
     }
@@ -108,7 +114,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     } else {
         answer(text(&explanation))?;
     }
-    Ok(if explanation.works {
+    Ok(if explanation.works == Some(true) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -164,10 +170,16 @@ fn conclusion(explanation: &Explanation) -> String {
         return not_working(&bad);
     }
     // The host at this end, whose routes nobody else sees.
-    let (host, other) = if explanation.arrives {
-        (destination, source)
-    } else {
-        (source, destination)
+    let (host, other) = match explanation.between {
+        Some(Between::Arriving) => (destination, source),
+        Some(Between::OtherSites) => return "This gateway cannot tell.\n".to_owned(),
+        Some(Between::WithinSite) => {
+            return format!(
+                "This gateway sees nothing against it. If it fails all the same, look at {source}\n\
+                 (on that host: ip route get {destination}), and at the firewalls of both hosts.\n"
+            );
+        }
+        Some(Between::Leaving) | None => (source, destination),
     };
     format!(
         "Nothing on the way is against it. If it fails all the same, look at {host}: its route to\n\

@@ -3,9 +3,10 @@
 
 use std::net::SocketAddr;
 
-use ringway_config::Asked;
+use ringway_config::{Asked, Opening};
 
-use super::{Diagnosis, Step, down, up};
+use super::{Diagnosis, Step, Verdict, down, up};
+use crate::admin::Report;
 use crate::admin::attention::Kind;
 use crate::admin::report::{AttentionReport, RouteReport};
 
@@ -22,7 +23,9 @@ impl Diagnosis<'_> {
         let in_general = items.filter_map(|item| self.in_general(item, route));
 
         let exact = self.obstructions.unwrap_or_default().iter();
-        let exact = exact.map(|found| Step::bad("host", found.what.clone(), found.remedy.clone()));
+        let exact = exact.map(|found| {
+            Step::new(Verdict::HostStops, found.what.clone()).with(found.remedy.clone())
+        });
         in_general.chain(exact).collect()
     }
 
@@ -33,62 +36,63 @@ impl Diagnosis<'_> {
             return None;
         }
 
-        let step = match Kind::named(&item.kind) {
-            Kind::KernelState if item.name == FORWARDING_OFF => Step::bad,
+        let verdict = match Kind::named(&item.kind) {
+            Kind::KernelState if item.name == FORWARDING_OFF => Verdict::HostStops,
             // Some of them are about one prefix: those of other prefixes are not in this way.
             Kind::KernelState | Kind::ForeignFirewall | Kind::ForeignRoute | Kind::Takeover => {
                 if item.what.contains(&route.prefix) {
-                    Step::bad
+                    Verdict::HostStops
                 } else {
-                    Step::unknown
+                    Verdict::HostMayStop
                 }
             }
             // Without it, no host of the site reaches anything.
-            Kind::SiteNetwork => Step::bad,
+            Kind::SiteNetwork => Verdict::HostStops,
             _ => return None,
         };
-        Some(step("host", item.what.clone(), item.fix()))
+        Some(Step::new(verdict, item.what.clone()).with(item.fix()))
     }
 
     /// Whether the near end, if it is an attached node or behind one, is attached here.
     pub(super) fn node(&self) -> Option<Step> {
-        const NAME: &str = "node";
-        let node = self.node?;
-        let mut nodes = self.report.nodes.iter();
-        let Some(tunnel) = nodes.find(|it| it.peer == node) else {
-            return Some(Step::unknown(NAME, format!("{node} is not known"), ""));
-        };
-        if tunnel.state == "up" {
-            return Some(Step::good(NAME, up(tunnel)));
-        }
-
-        let text = down(tunnel);
-        Some(if tunnel.wireguard {
-            // Such a client says nothing while it has nothing to send.
-            let remedy = "is it on? A client without keepalives is reached once it sends something";
-            Step::unknown(NAME, text, remedy)
-        } else {
-            Step::bad(NAME, text, format!("on the node: ringway status ({node})"))
-        })
+        self.node.map(|node| attached(self.report, node))
     }
 
     /// Whether the host at this end accepts connections, where its name has a check.
     pub(super) fn check(&self) -> Option<Step> {
-        let Asked::Tcp(port) = self.opening.service else {
-            return None;
-        };
-        let socket = SocketAddr::new(self.opening.destination, port).to_string();
-        let mut checks = self.report.checks.iter();
-        let failed = checks.find(|it| it.address == socket && it.state == "failed")?;
-
-        Some(Step::bad(
-            "host",
-            format!(
-                "{}'s check of {socket} fails: {}",
-                failed.host,
-                failed.error.as_deref().unwrap_or("no connection")
-            ),
-            "start the service there",
-        ))
+        check(self.report, &self.opening)
     }
+}
+
+/// Whether `node` is attached to this gateway.
+pub(super) fn attached(report: &Report, node: &str) -> Step {
+    let mut nodes = report.nodes.iter();
+    let Some(tunnel) = nodes.find(|it| it.peer == node) else {
+        return Step::new(Verdict::NodeUnknown, format!("{node} is not known"));
+    };
+    if tunnel.state == "up" {
+        return Step::new(Verdict::NodeUp, up(tunnel));
+    }
+
+    if tunnel.wireguard {
+        // Such a client says nothing while it has nothing to send.
+        let remedy = "is it on? A client without keepalives is reached once it sends something";
+        return Step::new(Verdict::NodeQuiet, down(tunnel)).with(remedy);
+    }
+    let remedy = format!("on the node: ringway status ({node})");
+    Step::new(Verdict::NodeDown, down(tunnel)).with(remedy)
+}
+
+/// Whether the host that `opening` is to accepts connections, where its name has a check.
+pub(super) fn check(report: &Report, opening: &Opening) -> Option<Step> {
+    let Asked::Tcp(port) = opening.service else {
+        return None;
+    };
+    let socket = SocketAddr::new(opening.destination, port).to_string();
+    let mut checks = report.checks.iter();
+    let failed = checks.find(|it| it.address == socket && it.state == "failed")?;
+
+    let error = failed.error.as_deref().unwrap_or("no connection");
+    let text = format!("{}'s check of {socket} fails: {error}", failed.host);
+    Some(Step::new(Verdict::CheckFails, text).with("start the service there"))
 }

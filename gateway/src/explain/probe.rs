@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::Step;
+use super::{Step, Verdict};
 
 /// How long the far host may take. A router asks three times, a second each, who has an address,
 /// before it says that nobody has (Linux, `mcast_solicit`, `retrans_time_ms`).
@@ -24,7 +24,44 @@ pub enum Probe {
     /// The kernel, or a gateway on the way, reported an error.
     Failed(io::Error),
     /// Not attempted, with the reason.
-    NotTried(String),
+    NotTried(NotTried),
+}
+
+/// Why no connection is attempted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotTried {
+    /// `--no-probe`.
+    #[error("--no-probe")]
+    NotWanted,
+    /// It is about another protocol.
+    #[error("only TCP can be tried from here")]
+    NotTcp,
+    /// The connection would come from no address of the site.
+    #[error("this host has no address in the site")]
+    NoAddressInSite,
+    /// The far end's rules let the host in that is meant, but not this one.
+    #[error("the far end lets {meant} in, but not this host ({here})")]
+    NotLetIn {
+        /// The host that is meant.
+        meant: IpAddr,
+        /// The address of this host.
+        here: IpAddr,
+    },
+    /// Something stops this host's own packets, which says nothing of the way.
+    #[error("{0}")]
+    StoppedHere(String),
+}
+
+impl NotTried {
+    fn verdict(&self) -> Verdict {
+        match self {
+            NotTried::NotWanted => Verdict::NotWanted,
+            NotTried::NotTcp => Verdict::NotTcp,
+            NotTried::NoAddressInSite => Verdict::NoAddressInSite,
+            NotTried::NotLetIn { .. } => Verdict::NotLetIn,
+            NotTried::StoppedHere(_) => Verdict::StoppedHere,
+        }
+    }
 }
 
 impl Probe {
@@ -45,44 +82,38 @@ impl Probe {
     /// The last step of a way to `to`. `beyond` is where to look further, if there is a gateway
     /// between here and the host.
     pub fn step(&self, to: SocketAddr, beyond: Option<&str>) -> Step {
-        const NAME: &str = "connection";
         let host = to.ip();
 
         match self {
-            Probe::Connected(time) => Step::good(
-                NAME,
-                format!(
-                    "{to} accepts connections, {:.1} ms",
-                    time.as_secs_f64() * 1000.0
-                ),
-            ),
-            Probe::Refused => Step::bad(
-                NAME,
-                format!("{host} answers, but refuses port {}", to.port()),
-                "start the service there, or let it listen on this address",
-            ),
-            Probe::Silent => Step::bad(
-                NAME,
-                format!("{to} does not answer within {} s", TIMEOUT.as_secs()),
-                match beyond {
+            Probe::Connected(time) => {
+                let ms = time.as_secs_f64() * 1000.0;
+                let text = format!("{to} accepts connections, {ms:.1} ms");
+                Step::new(Verdict::Connected, text)
+            }
+            Probe::Refused => {
+                let text = format!("{host} answers, but refuses port {}", to.port());
+                Step::new(Verdict::Refused, text)
+                    .with("start the service there, or let it listen on this address")
+            }
+            Probe::Silent => {
+                let text = format!("{to} does not answer within {} s", TIMEOUT.as_secs());
+                Step::new(Verdict::Silent, text).with(match beyond {
                     Some(there) => format!(
                         "{there}, which sees the host firewall there and the host itself; its \
                          route back must lead to its gateway"
                     ),
                     None => format!("is {host} up, and does its own firewall let it in?"),
-                },
-            ),
-            Probe::Failed(error) => Step::bad(
-                NAME,
-                format!("{to}: {error}"),
-                match beyond {
+                })
+            }
+            Probe::Failed(error) => {
+                Step::new(Verdict::Failed, format!("{to}: {error}")).with(match beyond {
                     Some(there) => format!(
                         "a firewall on the way rejects it, or no host has that address: {there}"
                     ),
                     None => format!("is {host} up? Its own firewall may reject it, too"),
-                },
-            ),
-            Probe::NotTried(reason) => Step::unknown(NAME, format!("not tried: {reason}"), ""),
+                })
+            }
+            Probe::NotTried(reason) => Step::new(reason.verdict(), format!("not tried: {reason}")),
         }
     }
 }

@@ -3,6 +3,8 @@
 use ringway_intent::Remedy;
 use serde::Serialize;
 
+use super::Verdict;
+
 /// The result of one step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
@@ -10,6 +12,8 @@ pub struct Step {
     pub name: &'static str,
     /// Result.
     pub state: State,
+    /// The result exactly, for programs.
+    pub verdict: Verdict,
     /// The result as a sentence, for an operator.
     pub text: String,
     /// How to fix it, usually a command; empty if nothing is wrong.
@@ -32,34 +36,25 @@ pub enum State {
 }
 
 impl Step {
-    /// A step that passes.
-    pub fn good(name: &'static str, text: impl Into<String>) -> Step {
+    /// A step with nothing to do about it.
+    pub fn new(verdict: Verdict, text: impl Into<String>) -> Step {
         Step {
-            name,
-            state: State::Good,
+            name: verdict.step(),
+            state: verdict.state(),
+            verdict,
             text: text.into(),
             remedy: String::new(),
             fix: Remedy::None,
         }
     }
 
-    /// A step that prevents the connection.
-    pub fn bad(name: &'static str, text: impl Into<String>, fix: impl Into<Remedy>) -> Step {
+    /// The step, with what to do about it.
+    pub fn with(self, fix: impl Into<Remedy>) -> Step {
         let fix = fix.into();
         Step {
-            name,
-            state: State::Bad,
-            text: text.into(),
             remedy: fix.to_string(),
             fix,
-        }
-    }
-
-    /// A step that cannot be judged.
-    pub fn unknown(name: &'static str, text: impl Into<String>, fix: impl Into<Remedy>) -> Step {
-        Step {
-            state: State::Unknown,
-            ..Step::bad(name, text, fix)
+            ..self
         }
     }
 }

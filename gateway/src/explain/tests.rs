@@ -1,5 +1,8 @@
 //! Each verdict that a step can give, and that nothing else is blamed for it.
 
+mod beside;
+mod verdicts;
+
 use super::*;
 use crate::admin::RoleReport;
 use crate::admin::report::{AttentionReport, CheckReport};
@@ -55,8 +58,8 @@ fn route(prefix: &str, org: &str, gateway: Option<&str>) -> RouteReport {
     }
 }
 
-fn steps(report: &Report, rules: &RulesReport) -> Vec<Step> {
-    let diagnosis = Diagnosis {
+fn diagnosis<'a>(report: &'a Report, rules: &'a RulesReport) -> Diagnosis<'a> {
+    Diagnosis {
         opening: opening(),
         arrives: false,
         report,
@@ -65,17 +68,20 @@ fn steps(report: &Report, rules: &RulesReport) -> Vec<Step> {
         policy_place: "gateway.toml:4:1",
         obstructions: None,
         node: None,
-    };
-    diagnosis.steps()
+    }
 }
 
-/// The only step that is bad, as `<name>: <text>`.
+fn steps(report: &Report, rules: &RulesReport) -> Vec<Step> {
+    diagnosis(report, rules).steps()
+}
+
+/// The only step that is bad, as `<verdict>: <text>`.
 fn cause(report: &Report, rules: &RulesReport) -> String {
     let steps = steps(report, rules);
     let mut bad = steps.iter().filter(|step| step.state == State::Bad);
     let cause = bad
         .next()
-        .map(|step| format!("{}: {}", step.name, step.text));
+        .map(|step| format!("{:?}: {}", step.verdict, step.text));
 
     assert_eq!(bad.next(), None, "one cause, and nothing else is blamed");
     cause.expect("a cause")
@@ -86,16 +92,16 @@ fn a_way_on_which_all_is_well_has_no_cause() {
     let steps = steps(&report(), &rules());
     let lines: Vec<String> = steps
         .iter()
-        .map(|step| format!("{:?} {}: {}", step.state, step.name, step.text))
+        .map(|step| format!("{:?} {}: {}", step.verdict, step.name, step.text))
         .collect();
 
     assert_eq!(
         lines,
         [
-            "Good prefix: 10.2.0.0/16 of beta/west (beta.toml:9:3)",
-            "Good tunnel: gw.beta is up, round trip 1.2 ms, outer packets up to 1420 bytes",
-            "Good our rules: [policy] egress lets it leave (gateway.toml:4:1)",
-            "Good their rules: gw.beta allows it",
+            "PrefixInUse prefix: 10.2.0.0/16 of beta/west (beta.toml:9:3)",
+            "TunnelUp tunnel: gw.beta is up, round trip 1.2 ms, outer packets up to 1420 bytes",
+            "OursAllow our rules: [policy] egress lets it leave (gateway.toml:4:1)",
+            "TheirsAllow their rules: gw.beta allows it",
         ]
     );
 }
@@ -110,21 +116,22 @@ fn prefixes_that_are_not_used_are_the_only_cause() {
     route.installed = false;
     assert_eq!(
         cause(&report, &RulesReport::default()),
-        "prefix: 10.2.0.0/16 of beta/west (beta.toml:9:3) is not used: it overlaps 10.2.0.0/15 \
-         (org gamma, site east, gamma.toml:9:3)"
+        "PrefixConflicted: 10.2.0.0/16 of beta/west (beta.toml:9:3) is not used: it overlaps \
+         10.2.0.0/15 (org gamma, site east, gamma.toml:9:3)"
     );
 
     report.routes[0].verdict = "refused".into();
     report.routes[0].refused = Some("gamma does not consent".into());
     assert_eq!(
         cause(&report, &RulesReport::default()),
-        "prefix: 10.2.0.0/16 of beta/west (beta.toml:9:3) is not used: gamma does not consent"
+        "PrefixRefused: 10.2.0.0/16 of beta/west (beta.toml:9:3) is not used: gamma does not \
+         consent"
     );
 
     report.routes.clear();
     assert_eq!(
         cause(&report, &RulesReport::default()),
-        "prefix: no member's site has 10.2.0.21"
+        "PrefixOfNobody: no member's site has 10.2.0.21"
     );
 }
 
@@ -153,26 +160,26 @@ fn a_tunnel_that_is_down_is_the_cause_and_not_the_peers_silence() {
     };
     assert_eq!(
         cause(&report, &silent),
-        "tunnel: gw.beta is down: no answer from 203.0.113.9:4600"
+        "TunnelDown: gw.beta is down: no answer from 203.0.113.9:4600"
     );
 
     report.tunnels[0].state = "up".into();
     assert_eq!(
         cause(&report, &silent),
-        "tunnel: gw.beta is up, but does not announce 10.2.0.0/16"
+        "NotAnnounced: gw.beta is up, but does not announce 10.2.0.0/16"
     );
 
     let refused = [("10.2.0.0/16".to_owned(), "not in its record".to_owned())];
     report.tunnels[0].refused = refused.into();
     assert_eq!(
         cause(&report, &silent),
-        "tunnel: gw.beta announces 10.2.0.0/16, refused: not in its record"
+        "ClaimRefused: gw.beta announces 10.2.0.0/16, refused: not in its record"
     );
 
     report.tunnels.clear();
     assert_eq!(
         cause(&report, &silent),
-        "tunnel: beta has no gateway in its record"
+        "NoGateway: beta has no gateway in its record"
     );
 }
 
@@ -197,6 +204,8 @@ fn what_is_served_from_here_needs_no_tunnel() {
     );
     assert_eq!(lines[1], "10.2.0.0/16 lies behind this host");
     assert_eq!(lines[3], "its site has no gateway of its own");
+    let verdicts = [steps[1].verdict, steps[3].verdict];
+    assert_eq!(verdicts, [Verdict::ServedHere, Verdict::TheirsNone]);
 }
 
 #[test]
@@ -205,8 +214,24 @@ fn a_route_that_the_kernel_does_not_have_is_the_cause() {
     report.routes[0].installed = false;
     assert_eq!(
         cause(&report, &rules()),
-        "tunnel: gw.beta serves 10.2.0.0/16, but the kernel has no route"
+        "RouteMissing: gw.beta serves 10.2.0.0/16, but the kernel has no route"
     );
+}
+
+/// The steps about the rules, if a host of the other site opens something here.
+fn arriving(report: &Report, rules: &RulesReport) -> [Verdict; 2] {
+    let diagnosis = Diagnosis {
+        opening: Opening {
+            source: opening().destination,
+            destination: opening().source,
+            service: Asked::Tcp(7051),
+        },
+        arrives: true,
+        ..diagnosis(report, rules)
+    };
+
+    let steps = diagnosis.steps();
+    [steps[2].verdict, steps[3].verdict]
 }
 
 #[test]
@@ -218,7 +243,7 @@ fn rules_of_either_end_are_named_by_whose_they_are() {
     };
     assert_eq!(
         cause(&report(), &ours),
-        "our rules: no rule allows it (gateway.toml:4:1)"
+        "OursDenyExit: no rule allows it (gateway.toml:4:1)"
     );
 
     let theirs = RulesReport {
@@ -227,25 +252,36 @@ fn rules_of_either_end_are_named_by_whose_they_are() {
     };
     assert_eq!(
         cause(&report(), &theirs),
-        "their rules: gw.beta does not let it in"
+        "TheirsDenyEntry: gw.beta does not let it in"
     );
 
-    for told in [
-        PeerVerdict::NotTold,
-        PeerVerdict::Older,
-        PeerVerdict::NoAnswer,
+    let report = report();
+    assert_eq!(arriving(&report, &ours)[0], Verdict::OursDenyEntry);
+    assert_eq!(arriving(&report, &theirs)[1], Verdict::TheirsDenyExit);
+
+    for (told, verdict) in [
+        (PeerVerdict::NotTold, Verdict::TheirsUntold),
+        (PeerVerdict::Older, Verdict::TheirsOlder),
+        (PeerVerdict::NoAnswer, Verdict::TheirsSilent),
+        (PeerVerdict::NoTunnel, Verdict::TheirsUnreachable),
     ] {
-        let rules = RulesReport {
+        let theirs = RulesReport {
             theirs: told,
             ..rules()
         };
-        let steps = steps(&report(), &rules);
-        assert_eq!(steps[3].state, State::Unknown, "{told:?}");
-        assert!(
-            steps.iter().all(|step| step.state != State::Bad),
-            "{told:?}"
-        );
+        assert_eq!(arriving(&report, &theirs)[1], verdict);
+        assert_eq!(verdict.state(), State::Unknown);
     }
+    let untold = RulesReport {
+        theirs: PeerVerdict::NotTold,
+        ..rules()
+    };
+    let report = Report {
+        gateway: "node:db1.acme".into(),
+        ..report
+    };
+    let steps = steps(&report, &untold);
+    assert_eq!(steps[3].verdict, Verdict::TheirsUntoldToNodes);
 }
 
 #[test]
@@ -268,7 +304,7 @@ fn what_other_programs_do_is_a_cause_only_for_the_prefix_that_it_is_about() {
         .push(item("10.2.0.0/16 leads to eth0 by rule 100"));
     assert_eq!(
         cause(&report, &rules()),
-        "host: 10.2.0.0/16 leads to eth0 by rule 100"
+        "HostStops: 10.2.0.0/16 leads to eth0 by rule 100"
     );
 }
 
@@ -284,24 +320,19 @@ fn filters_of_others_are_a_cause_if_they_stop_this_connection() {
         remedy: String::new(),
         fix: Remedy::None,
     }];
+    let rules = rules();
     let with = |found: Option<&[Finding]>| {
         let diagnosis = Diagnosis {
-            opening: opening(),
-            arrives: false,
-            report: &report,
-            rules: &rules(),
-            prefix_place: None,
-            policy_place: "gateway.toml",
             obstructions: found,
-            node: None,
+            ..diagnosis(&report, &rules)
         };
         let steps = diagnosis.steps();
         let host = steps.into_iter().filter(|step| step.name == "host");
-        host.map(|step| step.state).collect::<Vec<_>>()
+        host.map(|step| step.verdict).collect::<Vec<_>>()
     };
 
     // Without the right to look closer, nobody knows.
-    assert_eq!(with(None), [State::Unknown]);
+    assert_eq!(with(None), [Verdict::HostMayStop]);
     // It drops something else.
     assert_eq!(with(Some(&[])), []);
     let finding = Finding {
@@ -309,7 +340,7 @@ fn filters_of_others_are_a_cause_if_they_stop_this_connection() {
         what: drops.into(),
         remedy: Remedy::None,
     };
-    assert_eq!(with(Some(&[finding])), [State::Bad]);
+    assert_eq!(with(Some(&[finding])), [Verdict::HostStops]);
 }
 
 #[test]
@@ -327,7 +358,7 @@ fn what_cuts_every_host_off_is_a_cause() {
             remedy: String::new(),
             fix: Remedy::None,
         }];
-        assert_eq!(cause(&report, &rules()), "host: the hosts are cut off");
+        assert_eq!(cause(&report, &rules()), "HostStops: the hosts are cut off");
     }
 }
 
@@ -341,33 +372,28 @@ fn a_node_that_is_not_attached_is_the_cause() {
         last_error: Some("peer shut down".into()),
         ..TunnelReport::default()
     };
+    let rules = rules();
     let step = |report: &Report| {
         let diagnosis = Diagnosis {
-            opening: opening(),
-            arrives: false,
-            report,
-            rules: &rules(),
-            prefix_place: None,
-            policy_place: "gateway.toml",
-            obstructions: None,
             node: Some("node:db1.acme"),
+            ..diagnosis(report, &rules)
         };
         let steps = diagnosis.steps();
         let mut bad = steps.iter().filter(|step| step.state == State::Bad);
-        (steps[0].state, bad.next().map(|step| step.text.clone()))
+        (steps[0].verdict, bad.next().map(|step| step.text.clone()))
     };
 
     let down = "node:db1.acme is down: peer shut down";
     for (state, wireguard, expected) in [
-        ("up", false, (State::Good, None)),
-        ("down", false, (State::Bad, Some(down.to_owned()))),
-        ("down", true, (State::Unknown, None)),
+        ("up", false, (Verdict::NodeUp, None)),
+        ("down", false, (Verdict::NodeDown, Some(down.to_owned()))),
+        ("down", true, (Verdict::NodeQuiet, None)),
     ] {
         report.nodes = vec![node(state, wireguard)];
         assert_eq!(step(&report), expected, "{state} {wireguard}");
     }
     report.nodes.clear();
-    assert_eq!(step(&report), (State::Unknown, None));
+    assert_eq!(step(&report), (Verdict::NodeUnknown, None));
 }
 
 #[test]
@@ -384,7 +410,7 @@ fn a_standby_names_the_active_gateway_as_the_one_to_ask() {
     }];
 
     let first = &steps(&report, &rules())[0];
-    assert_eq!((first.name, first.state), ("role", State::Unknown));
+    assert_eq!(first.verdict, Verdict::Standby);
     assert_eq!(first.remedy, "run this command at gw2.acme");
 }
 
@@ -398,6 +424,7 @@ fn a_host_of_ours_whose_check_fails_is_the_cause() {
         since: String::new(),
         error: Some("connection refused".into()),
     }];
+    let rules = rules();
     let diagnosis = Diagnosis {
         opening: Opening {
             source: opening().destination,
@@ -405,17 +432,13 @@ fn a_host_of_ours_whose_check_fails_is_the_cause() {
             service: Asked::Tcp(7051),
         },
         arrives: true,
-        report: &report,
-        rules: &rules(),
-        prefix_place: None,
-        policy_place: "gateway.toml:4:1",
-        obstructions: None,
-        node: None,
+        ..diagnosis(&report, &rules)
     };
 
     let steps = diagnosis.steps();
     let bad: Vec<_> = steps.iter().filter(|it| it.state == State::Bad).collect();
     assert_eq!(bad.len(), 1);
+    assert_eq!(bad[0].verdict, Verdict::CheckFails);
     assert_eq!(
         bad[0].text,
         "peer0.acme.example's check of 10.1.0.11:7051 fails: connection refused"
@@ -423,22 +446,62 @@ fn a_host_of_ours_whose_check_fails_is_the_cause() {
 }
 
 #[test]
-fn a_probe_says_who_answered() {
+fn a_probe_says_who_answered_or_why_it_was_not_tried() {
     let to = "10.2.0.21:7050".parse().unwrap();
-    let states = [
+    let moment = std::time::Duration::from_millis(2);
+    let failed = std::io::ErrorKind::HostUnreachable.into();
+    let [meant, here] = ["10.1.0.11", "10.1.0.1"].map(|address| address.parse().unwrap());
+    let not_let_in = NotTried::NotLetIn { meant, here };
+    let stopped = NotTried::StoppedHere("a chain drops them".into());
+
+    for (probe, verdict, text) in [
         (
-            Probe::Connected(std::time::Duration::from_millis(2)),
-            State::Good,
+            Probe::Connected(moment),
+            Verdict::Connected,
+            "10.2.0.21:7050 accepts connections, 2.0 ms",
         ),
-        (Probe::Refused, State::Bad),
-        (Probe::Silent, State::Bad),
-        (Probe::NotTried("--no-probe".into()), State::Unknown),
-    ];
-    for (probe, state) in states {
-        assert_eq!(probe.step(to, None).state, state, "{probe:?}");
+        (
+            Probe::Refused,
+            Verdict::Refused,
+            "10.2.0.21 answers, but refuses port 7050",
+        ),
+        (
+            Probe::Silent,
+            Verdict::Silent,
+            "10.2.0.21:7050 does not answer within 5 s",
+        ),
+        (
+            Probe::Failed(failed),
+            Verdict::Failed,
+            "10.2.0.21:7050: host unreachable",
+        ),
+        (
+            Probe::NotTried(NotTried::NotWanted),
+            Verdict::NotWanted,
+            "not tried: --no-probe",
+        ),
+        (
+            Probe::NotTried(NotTried::NotTcp),
+            Verdict::NotTcp,
+            "not tried: only TCP can be tried from here",
+        ),
+        (
+            Probe::NotTried(NotTried::NoAddressInSite),
+            Verdict::NoAddressInSite,
+            "not tried: this host has no address in the site",
+        ),
+        (
+            Probe::NotTried(not_let_in),
+            Verdict::NotLetIn,
+            "not tried: the far end lets 10.1.0.11 in, but not this host (10.1.0.1)",
+        ),
+        (
+            Probe::NotTried(stopped),
+            Verdict::StoppedHere,
+            "not tried: a chain drops them",
+        ),
+    ] {
+        let step = probe.step(to, None);
+        assert_eq!((step.verdict, step.text.as_str()), (verdict, text));
     }
-    assert_eq!(
-        Probe::Refused.step(to, None).text,
-        "10.2.0.21 answers, but refuses port 7050"
-    );
 }

@@ -86,6 +86,11 @@ impl Scope<'_> {
         }
     }
 
+    pub(super) fn addresses(&self, party: &Party) -> Result<Vec<Prefix>, Unresolved> {
+        let (Side::Here(addresses) | Side::There(addresses)) = self.side(party, true)?;
+        Ok(addresses)
+    }
+
     fn is_ours(&self, party: &Party) -> bool {
         matches!(party, Party::Org(org) if *org == self.config.id.org)
     }

@@ -5,10 +5,11 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ringway_config::{
-    Asked, Config, DnsName, Fault, Opening, OrgId, Party, Place, Ruling, Service, SiteId, Target,
+    Asked, Config, DnsName, Fault, Opening, OrgId, Party, Place, Prefix, Ruling, Service, SiteId,
+    Target,
 };
 use ringway_dns::Zone;
-use ringway_filter::{Explanation, Rules, RulesSpec};
+use ringway_filter::{Explanation, RemoteSite, Rules, RulesSpec};
 use ringway_intent::Links;
 use ringway_shell::{SiteNumber, membership, rules};
 
@@ -93,12 +94,20 @@ impl<'a> Judge<'a> {
 
     /// The addresses of two parties.
     pub fn ends(&self, from: &Party, to: &Party) -> Result<Ends, Unresolved> {
-        let scope = Scope {
+        self.scope().ends(from, to)
+    }
+
+    /// The addresses of one party, wherever it is.
+    pub fn addresses(&self, party: &Party) -> Result<Vec<Prefix>, Unresolved> {
+        self.scope().addresses(party)
+    }
+
+    fn scope(&self) -> Scope<'_> {
+        Scope {
             config: self.config,
             spec: self.spec(),
             names: &self.names,
-        };
-        scope.ends(from, to)
+        }
     }
 
     /// Evaluates every service between every two addresses of one family.
@@ -138,17 +147,23 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The site of `address`, if it is not ours.
+    /// The site of `address`, if it is not ours, as `<org>/<site>`.
     pub fn site_of(&self, address: IpAddr) -> Option<String> {
+        let site = self.remote_site(address)?;
+        Some(format!("{}/{}", site.org, site.site))
+    }
+
+    /// The site of `address`, if it is not ours.
+    pub fn remote_site(&self, address: IpAddr) -> Option<&RemoteSite> {
         let sites = self.spec().sites.iter().flat_map(|site| {
             let prefixes = site.prefixes.iter();
             prefixes.map(move |prefix| (site, prefix))
         });
         let holding = sites.filter(|(_, prefix)| prefix.contains(address));
         // The most specific prefix decides, as it does for packets.
-        let (site, _) = holding.max_by_key(|(_, prefix)| prefix.len())?;
-
-        Some(format!("{}/{}", site.org, site.site))
+        holding
+            .max_by_key(|(_, prefix)| prefix.len())
+            .map(|(site, _)| site)
     }
 
     /// Faults for rules that name a host without an address in this site: they match nothing.

@@ -7,12 +7,11 @@ use std::net::IpAddr;
 
 use ringway_config::{Opening, Prefix, Routes as Numbers, TunName};
 use ringway_intent::{Finding, HostPair, Inspection, Remedy};
-use rtnetlink::packet_route::route::{RouteAttribute, RouteMessage, RouteType};
 use tokio::task::spawn_blocking;
 
 use super::foreign_filters::{self, Traffic};
 use super::member_routes::{self, Lookups};
-use super::route_lookup;
+use super::reach::{self, Reach};
 use crate::links;
 use crate::netlink::Netlink;
 
@@ -48,17 +47,6 @@ impl Connection {
     }
 }
 
-/// How the gateway's host reaches an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    /// The host has the address itself.
-    Local,
-    /// Through the interface with this index.
-    Interface(u32),
-    /// There is no route.
-    NoRoute,
-}
-
 /// Every rule or filter of another program that certainly stops `connection` in one of its
 /// directions. Needs a tokio runtime and CAP_NET_ADMIN, in the network namespace of the gateway.
 pub async fn obstructions(
@@ -70,9 +58,9 @@ pub async fn obstructions(
     let names = links::names(&netlink).await?;
     let host = connection.local_host();
 
-    let site = match reach(&netlink, host).await? {
+    let site = match reach::find(&netlink, &names, host).await? {
         Reach::Local => None,
-        Reach::Interface(index) => names.get(&index).cloned(),
+        Reach::Interface { name, .. } => Some(name),
         Reach::NoRoute => return Ok(vec![no_route(host)]),
     };
     let mut findings = Vec::new();
@@ -109,29 +97,4 @@ fn no_route(host: IpAddr) -> Finding {
         what: format!("this host has no route to {host}, which is in its own site"),
         remedy: Remedy::command(format!("ip route get {host}")),
     }
-}
-
-async fn reach(netlink: &Netlink, address: IpAddr) -> io::Result<Reach> {
-    match route_lookup::look_up(netlink, route_lookup::request(address)).await {
-        Ok(route) => Ok(route.as_ref().map_or(Reach::NoRoute, read)),
-        Err(error) => match error.raw_os_error() {
-            Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES | libc::EINVAL) => {
-                Ok(Reach::NoRoute)
-            }
-            _ => Err(error),
-        },
-    }
-}
-
-fn read(route: &RouteMessage) -> Reach {
-    if route.header.kind == RouteType::Local {
-        return Reach::Local;
-    }
-
-    let mut attributes = route.attributes.iter();
-    let index = attributes.find_map(|attribute| match attribute {
-        RouteAttribute::Oif(index) if route.header.kind == RouteType::Unicast => Some(*index),
-        _ => None,
-    });
-    index.map_or(Reach::NoRoute, Reach::Interface)
 }

@@ -9,14 +9,27 @@ use crate::admin::Report;
 use crate::admin::report::ZoneReport;
 use crate::cli::Failure;
 use crate::cli::policy::{Files, Wanted};
-use crate::explain::Step;
+use crate::explain::{Step, Verdict};
 use crate::policy::ends::{Ends, Unresolved};
 use crate::policy::judge::Judge;
 
-/// The addresses of both ends, and the direction.
+/// The addresses of both ends, and where they are.
 pub(super) struct Found {
     pub(super) opening: Opening,
-    pub(super) arrives: bool,
+    pub(super) between: Between,
+}
+
+/// Where both ends are, as seen from this gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Between {
+    /// A host of another site opens something in this one.
+    Arriving,
+    /// A host of this site opens something in another one.
+    Leaving,
+    /// Both are in this site, or in sites that it serves.
+    WithinSite,
+    /// Neither is.
+    OtherSites,
 }
 
 pub(super) fn party(files: &Files, text: &str) -> Result<Party, Failure> {
@@ -58,16 +71,8 @@ pub(super) fn find(
     [from, to]: &[Party; 2],
     service: Asked,
 ) -> Result<Result<Found, Unresolved>, Failure> {
-    let Ends {
-        source,
-        destination,
-        arrives,
-    } = match judge.ends(from, to) {
-        Ok(ends) => ends,
-        // Two hosts of one site, or of two others: another gateway knows about them.
-        Err(error @ (Unresolved::WithinSite | Unresolved::Elsewhere)) => {
-            return Err(Failure::Usage(error.to_string()));
-        }
+    let (source, destination, between) = match located(judge, from, to) {
+        Ok(located) => located,
         Err(error) => return Ok(Err(error)),
     };
     for (party, prefixes) in [(from, &source), (to, &destination)] {
@@ -92,8 +97,35 @@ pub(super) fn find(
             destination,
             service,
         },
-        arrives,
+        between,
     }))
+}
+
+/// The addresses of both ends, and where they are.
+fn located(
+    judge: &Judge<'_>,
+    from: &Party,
+    to: &Party,
+) -> Result<(Vec<Prefix>, Vec<Prefix>, Between), Unresolved> {
+    let between = match judge.ends(from, to) {
+        Ok(Ends {
+            source,
+            destination,
+            arrives,
+        }) => {
+            let between = if arrives {
+                Between::Arriving
+            } else {
+                Between::Leaving
+            };
+            return Ok((source, destination, between));
+        }
+        Err(Unresolved::WithinSite) => Between::WithinSite,
+        Err(Unresolved::Elsewhere) => Between::OtherSites,
+        Err(error) => return Err(error),
+    };
+
+    Ok((judge.addresses(from)?, judge.addresses(to)?, between))
 }
 
 /// The step that says why a name has no address here.
@@ -102,49 +134,58 @@ pub(super) fn unknown_end(unresolved: &Unresolved, report: &Report) -> Step {
         Unresolved::NoAddress(name) => name,
         Unresolved::Nobody(label) => {
             let remedy = format!("give the whole name, such as {label}.<org>.<domain>");
-            return Step::bad("name", unresolved.to_string(), remedy);
+            return Step::new(Verdict::NameOfNobody, unresolved.to_string()).with(remedy);
         }
         _ => {
-            return Step::bad(
-                "prefix",
-                unresolved.to_string(),
-                Remedy::ringway("member list"),
-            );
+            return Step::new(Verdict::PrefixOfNobody, unresolved.to_string())
+                .with(Remedy::ringway("member list"));
         }
     };
     let name = name.to_string();
     let mut zones = report.zones.iter();
     let zone = zones.find(|zone| name.ends_with(&format!(".{}", zone.apex)));
     let Some(zone) = zone else {
-        return Step::bad(
-            "name",
+        return Step::new(
+            Verdict::ZoneOfNobody,
             format!("{name} belongs to no member"),
-            Remedy::ringway("member list"),
-        );
+        )
+        .with(Remedy::ringway("member list"));
     };
 
+    let (verdict, why) = why_no_name(zone);
     let remedy = Remedy::ringway(format!("dns query {name}"));
-    Step::bad("name", format!("{name}: {}", why_no_name(zone)), remedy)
+    Step::new(verdict, format!("{name}: {why}")).with(remedy)
 }
 
-fn why_no_name(zone: &ZoneReport) -> String {
+fn why_no_name(zone: &ZoneReport) -> (Verdict, String) {
     let apex = &zone.apex;
 
     match zone {
-        ZoneReport { serial: None, .. } => {
-            format!("the names of {apex} were never received: no tunnel has been up")
-        }
-        ZoneReport { stale: true, .. } => {
-            format!("the names of {apex} are too old: its gateways have been silent for too long")
-        }
+        ZoneReport { serial: None, .. } => (
+            Verdict::ZoneNeverReceived,
+            format!("the names of {apex} were never received: no tunnel has been up"),
+        ),
+        ZoneReport { stale: true, .. } => (
+            Verdict::ZoneTooOld,
+            format!("the names of {apex} are too old: its gateways have been silent for too long"),
+        ),
         ZoneReport {
             refused: Some(reason),
             ..
-        } => format!("there is none; the last names of {apex} were refused: {reason}"),
+        } => (
+            Verdict::ZoneRefused,
+            format!("there is none; the last names of {apex} were refused: {reason}"),
+        ),
         ZoneReport {
             complete: false, ..
-        } => format!("there is none in {apex}, of which not every gateway's names are here"),
-        _ => format!("{apex} has no such name with an address"),
+        } => (
+            Verdict::ZoneIncomplete,
+            format!("there is none in {apex}, of which not every gateway's names are here"),
+        ),
+        _ => (
+            Verdict::NameMissing,
+            format!("{apex} has no such name with an address"),
+        ),
     }
 }
 
@@ -179,7 +220,7 @@ fn named(party: &Party, address: IpAddr, report: &Report) -> Option<Step> {
     if let Some(serial) = zone.serial {
         text.push_str(&format!(", serial {serial}"));
     }
-    Some(Step::good("name", text))
+    Some(Step::new(Verdict::NameFound, text))
 }
 
 #[cfg(test)]
@@ -198,7 +239,7 @@ mod tests {
         }
     }
 
-    fn cause(zones: Vec<ZoneReport>, unresolved: &Unresolved) -> String {
+    fn cause(zones: Vec<ZoneReport>, unresolved: &Unresolved) -> (Verdict, String) {
         let report = Report {
             zones,
             ..Report::default()
@@ -207,19 +248,24 @@ mod tests {
 
         assert_eq!(step.state, State::Bad);
         assert!(!step.remedy.is_empty(), "{step:?}");
-        format!("{}: {}", step.name, step.text)
+        (step.verdict, step.text)
     }
 
     #[test]
     fn a_name_without_an_address_says_what_is_known_of_its_zone() {
         let name = Unresolved::NoAddress(format!("peer0.{APEX}").parse().unwrap());
-        for (zone, expected) in [
-            (zone(), "has no such name with an address"),
+        for (zone, verdict, expected) in [
+            (
+                zone(),
+                Verdict::NameMissing,
+                "has no such name with an address",
+            ),
             (
                 ZoneReport {
                     serial: None,
                     ..zone()
                 },
+                Verdict::ZoneNeverReceived,
                 "were never received",
             ),
             (
@@ -227,6 +273,7 @@ mod tests {
                     stale: true,
                     ..zone()
                 },
+                Verdict::ZoneTooOld,
                 "are too old",
             ),
             (
@@ -234,6 +281,7 @@ mod tests {
                     refused: Some("too many records".into()),
                     ..zone()
                 },
+                Verdict::ZoneRefused,
                 "were refused: too many records",
             ),
             (
@@ -241,16 +289,21 @@ mod tests {
                     complete: false,
                     ..zone()
                 },
+                Verdict::ZoneIncomplete,
                 "not every gateway's names are here",
             ),
         ] {
-            let cause = cause(vec![zone], &name);
-            assert!(cause.contains(expected), "{cause}");
-            assert!(cause.starts_with("name: peer0.beta."), "{cause}");
+            let (found, text) = cause(vec![zone], &name);
+            assert_eq!(found, verdict);
+            assert!(text.contains(expected), "{text}");
+            assert!(text.starts_with("peer0.beta."), "{text}");
         }
         assert_eq!(
             cause(Vec::new(), &name),
-            format!("name: peer0.{APEX} belongs to no member")
+            (
+                Verdict::ZoneOfNobody,
+                format!("peer0.{APEX} belongs to no member")
+            )
         );
     }
 
@@ -259,12 +312,18 @@ mod tests {
         let label = Unresolved::Nobody("peer0".parse().unwrap());
         assert_eq!(
             cause(Vec::new(), &label),
-            "name: peer0 is no member, and no name of our zone"
+            (
+                Verdict::NameOfNobody,
+                "peer0 is no member, and no name of our zone".to_owned()
+            )
         );
         let prefix = Unresolved::NoPrefix("10.9.0.1/32".parse().unwrap());
         assert_eq!(
             cause(Vec::new(), &prefix),
-            "prefix: 10.9.0.1 is in no member's site"
+            (
+                Verdict::PrefixOfNobody,
+                "10.9.0.1 is in no member's site".to_owned()
+            )
         );
     }
 
@@ -276,6 +335,7 @@ mod tests {
         };
         let party = Party::Name(format!("peer0.{APEX}").parse().unwrap());
         let step = named(&party, "10.2.0.11".parse().unwrap(), &report).unwrap();
+        assert_eq!(step.verdict, Verdict::NameFound);
         assert_eq!(
             step.text,
             format!("peer0.{APEX} is 10.2.0.11, by zone {APEX}, serial 7")

@@ -9,13 +9,13 @@ use ringway_host::obstacles::is_privileged;
 use ringway_host::watch::{Connection, obstructions};
 use ringway_intent::Finding;
 
-use super::ends::Found;
+use super::ends::{Between, Found};
 use crate::admin::report::RouteReport;
 use crate::admin::rules::PeerVerdict;
 use crate::admin::{Report, socket};
 use crate::cli::policy::Files;
 use crate::cli::{Failure, block_on};
-use crate::explain::{Diagnosis, Probe, State, Step, route_to};
+use crate::explain::{Diagnosis, NotTried, Probe, State, Step, Verdict, route_to};
 
 /// All steps between two hosts.
 pub(super) fn follow(
@@ -31,7 +31,8 @@ pub(super) fn follow(
         destination,
         ..
     } = found.opening;
-    let (near, far) = if found.arrives {
+    let arrives = found.between == Between::Arriving;
+    let (near, far) = if arrives {
         (destination, source)
     } else {
         (source, destination)
@@ -39,10 +40,10 @@ pub(super) fn follow(
     let route = route_to(report, far);
     let place = route.and_then(|route| files.prefix_place(route));
     let node = node_of(files, near);
-    let in_the_way = look(files, found.opening, found.arrives, route);
+    let in_the_way = look(files, found.opening, arrives, route);
     let diagnosis = Diagnosis {
         opening: found.opening,
-        arrives: found.arrives,
+        arrives,
         report,
         rules: &rules,
         prefix_place: place.as_deref(),
@@ -56,23 +57,29 @@ pub(super) fn follow(
         // With a known cause, a probe adds nothing.
         return Ok(steps);
     }
-    let port = match found.opening.service {
-        Asked::Tcp(port) => port,
-        _ => 0,
-    };
-    let to = SocketAddr::new(found.opening.destination, port);
+    let to = socket_address(&found.opening);
     let probe = if probes {
         probe(found, to, socket, files, route)?
     } else {
-        Probe::NotTried("--no-probe".to_owned())
+        Probe::NotTried(NotTried::NotWanted)
     };
-    let beyond = rules.peer.as_deref().filter(|_| !found.arrives);
+    let beyond = rules.peer.as_deref().filter(|_| !arrives);
     let beyond = beyond.map(|peer| diagnosis.ask_there(peer));
     steps.push(probe.step(to, beyond.as_deref()));
-    if found.arrives && matches!(probe, Probe::Connected(_) | Probe::Refused) {
+    if arrives && matches!(probe, Probe::Connected(_) | Probe::Refused) {
         steps.extend(silence(destination, source, socket));
     }
     Ok(steps)
+}
+
+/// Where a connection of TCP goes; port 0 with any other service.
+pub(super) fn socket_address(opening: &Opening) -> SocketAddr {
+    let port = match opening.service {
+        Asked::Tcp(port) => port,
+        _ => 0,
+    };
+
+    SocketAddr::new(opening.destination, port)
 }
 
 /// What a host of this site does not do that answers this gateway: answer other members.
@@ -80,21 +87,19 @@ fn silence(host: IpAddr, member: IpAddr, socket: &Path) -> Option<Step> {
     // A gateway of an older version does not know.
     let waiting = socket::ask_answers(socket).ok()?.silent(host)?;
 
-    Some(Step::bad(
-        "answers",
-        format!(
-            "{waiting} connections of members went to {host}, and no answer of it has come by, \
-             although it answers this gateway"
-        ),
-        format!(
-            "on {host}: ip route get {member} must lead to this gateway (in a cloud: the VPC's \
-             route, and the source/destination check), and its own firewall must let members in"
-        ),
-    ))
+    let text = format!(
+        "{waiting} connections of members went to {host}, and no answer of it has come by, \
+         although it answers this gateway"
+    );
+    let remedy = format!(
+        "on {host}: ip route get {member} must lead to this gateway (in a cloud: the VPC's \
+         route, and the source/destination check), and its own firewall must let members in"
+    );
+    Some(Step::new(Verdict::AnswersNobody, text).with(remedy))
 }
 
 /// The attached node that has `near`, as the report of the gateway calls it.
-fn node_of(files: &Files, near: IpAddr) -> Option<String> {
+pub(super) fn node_of(files: &Files, near: IpAddr) -> Option<String> {
     let config = &files.config;
     let mut nodes = config.nodes.list.iter();
 
@@ -103,7 +108,7 @@ fn node_of(files: &Files, near: IpAddr) -> Option<String> {
 }
 
 /// True if this host has `address` itself.
-fn is_ours(address: IpAddr) -> bool {
+pub(super) fn is_ours(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 
@@ -150,12 +155,10 @@ fn probe(
     route: Option<&RouteReport>,
 ) -> Result<Probe, Failure> {
     if !matches!(found.opening.service, Asked::Tcp(_)) {
-        return Ok(Probe::NotTried(
-            "only TCP can be tried from here".to_owned(),
-        ));
+        return Ok(Probe::NotTried(NotTried::NotTcp));
     }
     // Towards a host of this site, any source address will do.
-    if found.arrives {
+    if found.between == Between::Arriving {
         return Ok(Probe::connect(None, to));
     }
 
@@ -166,27 +169,23 @@ fn probe(
         files.address_in_site(to.is_ipv4())
     };
     let Some(here) = here else {
-        return Ok(Probe::NotTried(
-            "this host has no address in the site".to_owned(),
-        ));
+        return Ok(Probe::NotTried(NotTried::NoAddressInSite));
     };
     let opening = Opening {
         source: here,
         ..found.opening
     };
     if socket::ask_rules(socket, &opening)?.theirs == PeerVerdict::Denied {
-        return Ok(Probe::NotTried(not_let_in(source, here)));
+        let meant = source;
+        return Ok(Probe::NotTried(NotTried::NotLetIn { meant, here }));
     }
     // What stops this host alone says nothing of the way.
     if let Some(stopped) = look(files, opening, false, route)
         .unwrap_or_default()
         .first()
     {
-        return Ok(Probe::NotTried(stopped.what.clone()));
+        let what = stopped.what.clone();
+        return Ok(Probe::NotTried(NotTried::StoppedHere(what)));
     }
     Ok(Probe::connect(Some(here), to))
-}
-
-fn not_let_in(source: IpAddr, here: IpAddr) -> String {
-    format!("the far end lets {source} in, but not this host ({here})")
 }
