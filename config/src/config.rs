@@ -22,7 +22,7 @@ pub struct Config {
     pub id: GatewayId,
     /// The site it serves.
     pub site: SiteId,
-    /// The tunnel port, UDP and TCP.
+    /// The tunnel's address and UDP port.
     pub listen: SocketAddr,
     /// Certificate chain and key.
     pub identity: Identity,

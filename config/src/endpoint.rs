@@ -11,7 +11,7 @@ use crate::HostName;
 pub struct Endpoint {
     /// A name or an address.
     pub host: Host,
-    /// UDP and TCP port, never 0.
+    /// UDP port, never 0.
     pub port: u16,
 }
 

@@ -62,7 +62,7 @@ org = "{org}"
 gateway = "{name}"
 site = "{site}"
 
-# The tunnel port, UDP and TCP: the only one that the other gateways must reach.
+# The tunnel's address and UDP port: the only port that the other gateways must reach.
 listen = "{listen}"
 
 members = "{members}"       # the other organizations' records, <org>.member.toml

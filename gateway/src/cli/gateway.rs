@@ -59,7 +59,7 @@ pub struct Add {
     /// Where other gateways can dial it; may be repeated; without any, it only dials
     #[arg(long = "endpoint", value_name = "HOST:PORT")]
     pub endpoints: Vec<Endpoint>,
-    /// The tunnel port, UDP and TCP; 0.0.0.0:4600 unless the gateway here says otherwise
+    /// The tunnel's address and UDP port; 0.0.0.0:4600 unless the gateway here says otherwise
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
     /// Where its DNS server listens; may be repeated

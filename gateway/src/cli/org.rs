@@ -58,7 +58,7 @@ pub struct Init {
     /// Where other gateways can dial this one; may be repeated; without any, it only dials
     #[arg(long = "endpoint", value_name = "HOST:PORT")]
     pub endpoints: Vec<Endpoint>,
-    /// The tunnel port, UDP and TCP
+    /// The tunnel's address and UDP port
     #[arg(long, default_value = "0.0.0.0:4600", value_name = "ADDRESS:PORT")]
     pub listen: SocketAddr,
     /// Where the DNS server listens; may be repeated
