@@ -1,5 +1,4 @@
-//! What a member record says, one text for each thing, so that two records can be compared by an
-//! operator.
+//! The content of a member record as a list of texts, by which an operator can compare two records.
 
 use std::collections::BTreeSet;
 

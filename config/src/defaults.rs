@@ -1,4 +1,4 @@
-//! What `gateway.toml` leaves open, and what `ringway org init` writes into a new one.
+//! Default values of `gateway.toml`, and the values that `ringway org init` writes into a new one.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;

@@ -1,4 +1,4 @@
-//! What differs between two configurations, for an operator: what a reload has changed.
+//! The differences between two configurations, by which a reload reports its changes.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;

@@ -1,4 +1,4 @@
-//! [`Escaped`]: text from elsewhere, made safe to print.
+//! [`Escaped`]: untrusted text, made safe to print.
 //!
 //! A subject in a certificate, a key in a record, a reason that a peer sends: each can hold
 //! characters that move a terminal's cursor, start a line, or reorder and hide the text around

@@ -1,5 +1,5 @@
-//! [`Ha`]: `[ha]` of `gateway.toml`, what this site's hosts follow when another of its gateways
-//! takes over: virtual addresses, and commands that change what is elsewhere.
+//! [`Ha`]: `[ha]` of `gateway.toml`, how this site's hosts follow a takeover: virtual addresses,
+//! and commands that change something outside of this host.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! How much one file or one organization may contain.
+//! Limits on the content of one file and of one organization.
 //!
 //! Generous for a consortium, and small enough that another organization's record cannot exhaust a
 //! gateway. Announcements on the wire have the same limits.

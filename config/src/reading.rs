@@ -1,5 +1,5 @@
-//! [`open`], [`read`]: files that others have put there. A named pipe has no end, and to open
-//! one waits for its writer: it is refused, so that neither a start nor a reload stands still.
+//! [`open`], [`read`]: read files that other programs may have created. A named pipe is refused:
+//! opening it would wait for its writer, and block a start or a reload.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};

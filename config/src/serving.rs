@@ -1,4 +1,4 @@
-//! Whose gateways serve a site: its own, or those of the site that it is served via.
+//! The gateways that serve a site: its own, or those of the site that it is `via`.
 //!
 //! | the record of the site's organization has | and | its prefixes are served by |
 //! |---|---|---|

@@ -1,5 +1,5 @@
-//! [`Survey`]: what a gateway's files say, file by file, whatever is wrong in the others. A reload
-//! that is refused takes rights away by it (see [`mod@crate::meet`]).
+//! [`Survey`]: the content of each of a gateway's files by itself, whatever faults the other files
+//! have. A reload that is refused takes rights away by it (see [`mod@crate::meet`]).
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! [`Acl`]: which clients are answered. All others get no response.
+//! [`Acl`]: the clients that get answers. All others get no response.
 //!
 //! A source address alone proves nothing: anyone on the WAN can write it. So the interface by which
 //! a query arrived must be one by which the client's packets come.

@@ -1,4 +1,5 @@
-//! A gateway is killed under traffic: it fails fast, leaks nothing, and comes back.
+//! A gateway is killed under traffic: hosts get errors at once, nothing leaks, and the tunnels come
+//! back.
 //!
 //! The WAN forwards private addresses here, so that a leaked packet would arrive.
 

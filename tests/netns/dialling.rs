@@ -1,4 +1,4 @@
-//! Dialling where most endpoints are dead, or the way is long.
+//! Dialling when most endpoints are dead, or the round trip is long.
 
 use std::time::{Duration, Instant};
 

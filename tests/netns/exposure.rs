@@ -1,4 +1,4 @@
-//! What the WAN sees of a mesh: one port of each gateway, and nothing readable.
+//! The exposure of a mesh to the WAN: one port of each gateway, and nothing readable.
 //!
 //! The WAN forwards private addresses here, so that a leaked packet would arrive.
 

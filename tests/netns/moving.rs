@@ -1,5 +1,5 @@
-//! A gateway whose address changes on the way, and one that only seems to have another address.
-//! Data goes only to an address from which a challenge was answered.
+//! A gateway whose address changes at a NAT, and packets with a forged source address. Data goes
+//! only to an address from which a challenge was answered.
 //!
 //! The link emulator is installed between gw.org0 and the WAN. It translates gw.org0's address, or
 //! forges the source of its packets.

@@ -1,5 +1,5 @@
-//! What hosts notice of a tunnel that is dead: real TCP connections through gateways of which one
-//! is killed.
+//! The effect of a dead tunnel on hosts: real TCP connections through gateways of which one is
+//! killed.
 //!
 //! ```text
 //!   peer0.org1 ── gw.org1 ── wan ── gw.org2 (killed, started again) ── peer0.org2

@@ -1,4 +1,4 @@
-//! What a gateway's `status` says needs attention.
+//! The findings in a gateway's `status`.
 
 use anyhow::bail;
 

@@ -1,5 +1,5 @@
-//! What the programs of ours that speak the protocol without a daemon share: their `Hello`, and
-//! reading a control stream.
+//! Shared by test programs that speak the protocol without a daemon: their `Hello`, and reading a
+//! control stream.
 
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;

@@ -1,4 +1,4 @@
-//! What `gateway.toml` says, the records around it included: the way to a [`Config`].
+//! Converts `gateway.toml`, with the records that it names, to a [`Config`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! Where a gateway keeps its state and its admin socket unless its file says so: beside the file,
-//! but for one below `/etc` in the places that the system has for them.
+//! Default paths of a gateway's state directory and admin socket: beside `gateway.toml`, or below
+//! `/var/lib` and `/run` if that file is below `/etc`.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What `node.toml` says, our record included: the way to the [`Config`] of an attached node.
+//! Converts `node.toml`, with our record, to the [`Config`] of an attached node.
 //!
 //! The daemon of a node is that of a gateway. The mesh that it works with has one organization of
 //! two sites: the node's, and that of the gateways which it is attached to ([`crate::attached`]).

@@ -1,4 +1,5 @@
-//! `[policy]`: what hosts of other sites may open here, and ours elsewhere.
+//! `[policy]`: the connections that hosts of other sites may open here, and that our hosts may open
+//! in other sites.
 //!
 //! A rule about an organization, a site or a prefix that is in no record is no fault but a note: it
 //! matches nothing, and must not keep the removal of a member from being loaded. What a name means

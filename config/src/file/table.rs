@@ -1,4 +1,4 @@
-//! [`Table`]: a typed view of a TOML table that reports what does not fit and goes on.
+//! [`Table`]: a typed view of a TOML table that reports every value of a wrong type and continues.
 //!
 //! serde would stop at the first fault; an operator wants them all. So each kind of table has a
 //! [`Schema`], which lists what the file may say, and its reader asks for one key after the other.

@@ -1,4 +1,5 @@
-//! The meet of two policies: what both allow. Where that cannot be said in rules, less is allowed.
+//! The meet of two policies: the connections that both allow. If rules cannot express it exactly,
+//! the meet allows less.
 
 use crate::{
     Allow, AllowEgress, Config, Egress, Member, OrgId, Origin, Place, Policy, PortRange, Prefix,

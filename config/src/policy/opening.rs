@@ -1,4 +1,4 @@
-//! [`Opening`]: a single connection that somebody might open, for questions about rules.
+//! [`Opening`]: one connection to be opened, for evaluating rules.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! What stands before a record's data: `[<TTL>] [<class>] <type>`, TTL and class in either order
+//! The part of a record before its data: `[<TTL>] [<class>] <type>`, TTL and class in either order
 //! and each at most once (RFC 1035, section 5.1).
 
 use super::lexer::Token;

@@ -1,4 +1,4 @@
-//! [`Alarm`]: what an operator should look at, although the mesh goes on.
+//! [`Alarm`]: a problem for an operator that does not stop the mesh.
 //!
 //! Alarms are bounded: a peer that misbehaves without end causes a few for each session and is then
 //! only counted.

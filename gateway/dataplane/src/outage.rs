@@ -1,4 +1,4 @@
-//! [`Outage`]: since when no session leads to a prefix, and what its packets meet meanwhile. Pure.
+//! [`Outage`]: the start of a prefix's outage, and how its packets are answered meanwhile. Pure.
 //!
 //! ```text
 //!            0            2 s                 fail-fast (20 s)

@@ -1,5 +1,5 @@
-//! [`Peer`]: what the data plane keeps of a peer across its sessions: what was counted, how large a
-//! packet may be on the way to it, and how much work it may cause. Nothing here locks.
+//! [`Peer`]: the state of a peer that outlives its sessions: counters, the path MTU, and the limits
+//! on the work that the peer may cause. Uses no locks.
 
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::{Duration, Instant};

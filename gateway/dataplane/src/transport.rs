@@ -1,4 +1,4 @@
-//! [`Transport`]: where TCP or UDP lies in a packet, if nothing is in the way.
+//! [`Transport`]: the position of the TCP or UDP header in a packet, if that header can be found.
 //!
 //! Owns the one parse that sender and receiver of a partial checksum must agree on. A packet in
 //! which it finds nothing is not bad: it only travels alone, and with a complete checksum.

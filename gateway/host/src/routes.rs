@@ -1,4 +1,4 @@
-//! Kernel routes to the other sites: a routing table of our own, a rule that leads to it, and two
+//! Kernel routes to the other sites: our own routing table, the rule that selects it, and two
 //! routes for each prefix.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! [`shown`]: limits and escapes text from a certificate, a request or a list for display.
+//! [`shown`]: shortens and escapes text from a certificate, a request or a list for display.
 
 use ringway_config::Escaped;
 

@@ -1,4 +1,4 @@
-//! What the annotations of a Service say.
+//! Parses the annotations of a Service.
 //!
 //! | annotation | value |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! [`Cluster`]: what is known of a cluster's objects. Each source lists its objects and then says
-//! what changes; a list takes the place of what was known once it is complete, so that names stay
+//! [`Cluster`]: the known objects of a cluster. Each source lists its objects and then reports
+//! changes. A new list replaces the known objects only once it is complete, so that names stay
 //! while an API server lists again.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! How much one cluster may ask for. An API server, or a user who may write Services, cannot
+//! Limits on the content of one cluster. An API server, or a user who may write Services, cannot
 //! exhaust a gateway.
 
 /// Names of all Services together.

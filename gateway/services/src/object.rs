@@ -1,5 +1,4 @@
-//! What is read of the API server's objects: of each, the few fields that names are made of. The
-//! rest of an object is not kept.
+//! The API server's objects, reduced to the few fields from which names are made.
 //!
 //! Each type is read from the JSON of the API: `Service` (core/v1), `EndpointSlice`
 //! (discovery.k8s.io/v1), `Node` (core/v1). A field that the API leaves out or writes as `null`

@@ -1,4 +1,4 @@
-//! [`Terms`]: what Services may name, and what they may not.
+//! [`Terms`]: the names and addresses that Services may use.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -1,6 +1,6 @@
-//! What a change of the host's interfaces and addresses does. A network that the host is newly
-//! connected to takes its range from any member that claims it, as at a start; one that is gone
-//! gives it back.
+//! Handles changes of the host's interfaces and addresses, and of its kernel objects. A network
+//! that the host is newly connected to takes its range from any member that claims it, as at a
+//! start; one that is gone gives it back.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

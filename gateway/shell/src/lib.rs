@@ -1,4 +1,5 @@
-//! What a gateway does, as a deterministic machine: [`Input`] and the time in, [`Effect`] out.
+//! The behaviour of a gateway as a deterministic state machine: it takes an [`Input`] and the time,
+//! and returns [`Effect`]s.
 //!
 //! The [`Shell`] owns the mesh core and everything around it that decides: the queue of changes,
 //! what is in force, which keys the data plane's tables may name, which routes the kernel must

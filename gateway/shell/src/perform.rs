@@ -1,4 +1,4 @@
-//! What the mesh wants, turned into effects in an order that keeps the invariants on keys and
+//! Converts the actions of the mesh to effects, in an order that keeps the invariants on keys and
 //! tables.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! What the data plane's filter judges by, but for the addresses of names, which the caller adds.
+//! The rules for the data plane's filter, without the addresses of names, which the caller adds.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! How a reload and a new certificate are put in force, stage by stage (see `changes`).
+//! Applies a reload or a new certificate, stage by stage (see `changes`).
 //!
 //! A reload reads and checks everything again, as a start does. After a fault or an overlap, the
 //! configuration in force stays, but for what the files take away: each file is read by itself

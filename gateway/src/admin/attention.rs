@@ -1,5 +1,6 @@
-//! What needs attention, as one list: findings that parts of the daemon have raised, and findings
-//! derived from the rest of the report. The text of `status` and `status --check` are made of it.
+//! The list of findings that need attention: findings that parts of the daemon have raised, and
+//! findings derived from the rest of the report. The text of `status` and `status --check` are made
+//! of it.
 //!
 //! | kind | what |
 //! |---|---|

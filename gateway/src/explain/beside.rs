@@ -1,4 +1,4 @@
-//! Connections that no rule of this gateway judges: both ends are in its own site
+//! Connections that are not subject to this gateway's rules: both ends are in its own site
 //! ([`WithinSite`]), or neither is ([`OtherSites`]). Says what can be seen from here, and where to
 //! ask.
 

@@ -1,4 +1,4 @@
-//! [`Step`]: one part of the way between two hosts, how it is, and what to do about it.
+//! [`Step`]: one part of the path between two hosts, with its state and a remedy.
 
 use ringway_intent::Remedy;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! What is left out, and since when.
+//! The addresses that are left out, and since when.
 
 use super::*;
 

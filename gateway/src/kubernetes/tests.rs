@@ -1,4 +1,4 @@
-//! What this module does whether or not anything can be followed.
+//! Behaviour with and without the feature `kube`.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What an operator of a data centre meets: the commands of an attached node, with its mistakes.
+//! The commands of an attached node, with an operator's mistakes.
 
 use crate::workspace::Workspace;
 

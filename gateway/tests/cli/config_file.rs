@@ -1,4 +1,4 @@
-//! Which file a command takes, and what becomes of an answer that nobody reads.
+//! The file that a command uses, and an output that no program reads.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

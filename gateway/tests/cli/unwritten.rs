@@ -1,4 +1,4 @@
-//! Commands that would write files and are refused: they quote the line, which no file has, and
+//! Commands that would write files but are refused: they quote the line, which no file has, and
 //! name only lines that the reader can look up.
 
 use super::workspace::Workspace;

@@ -1,4 +1,4 @@
-//! What the server answers.
+//! The answers of the server.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

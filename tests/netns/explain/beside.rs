@@ -1,4 +1,4 @@
-//! What is not on the way, or not tried, and why.
+//! Ends that are not on the gateway's path, and connections that are not tried, with the reasons.
 
 use ringway_tests::scene::{append, eventually};
 use ringway_tests::{Background, Scene, inside};

@@ -1,5 +1,5 @@
-//! What the two ends exchange once a session is up: which prefixes each serves, which of the
-//! other's claims it refuses, which member records it holds.
+//! The messages that the two ends exchange once a session is up: the prefixes that each serves, the
+//! claims that it refuses, the member records that it holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;

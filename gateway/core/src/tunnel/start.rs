@@ -1,5 +1,5 @@
-//! How sessions start: the connection, the two `Hello`s, and whether they come from the peer's
-//! running daemon.
+//! The start of a session: the connection, the two `Hello`s, and the check that they come from the
+//! peer's current daemon.
 
 use std::time::Instant;
 

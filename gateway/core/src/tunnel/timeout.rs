@@ -1,4 +1,4 @@
-//! What a tunnel does when a time has come: dials, probes, deadlines, rekeying.
+//! The timers of a tunnel: dials, probes, deadlines, rekeying.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What is announced, and what becomes of the peer's claims.
+//! Announcements, and the handling of the peer's claims.
 
 use ringway_core::{
     Action, Message, PolicyEnvelope, PolicyMessage, PolicyVerdict, Refuse, RefuseReason, Role,

@@ -1,4 +1,4 @@
-//! What counts as a failure to reach a peer, and what ends the back-off.
+//! Failures to reach a peer, and the end of the back-off.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What packets of a session say besides IP packets: records of flows, probes, and where they come
-//! from.
+//! Packets of a session that are not IP packets: records of flows, and probes; and the address from
+//! which packets come.
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! What no flow here knows: given to the other gateways of this site, and taken from them.
+//! Packets that match no flow known here: hands them over to the site's other gateways, and accepts
+//! those that these hand over.
 
 use std::io::IoSlice;
 use std::time::Instant;

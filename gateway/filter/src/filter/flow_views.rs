@@ -1,4 +1,4 @@
-//! Flows as others see them: records for the site's other gateways, and TCP flows for resets.
+//! Views of the flow table: records for the site's other gateways, and TCP flows to be reset.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,4 @@
-//! [`EgressRules`]: what hosts of our site may open elsewhere.
+//! [`EgressRules`]: the connections that hosts of our site may open in other sites.
 
 use ringway_config::{AllowEgress, Egress, Origin, Prefix};
 

@@ -1,4 +1,5 @@
-//! What rules open, in addresses alone: later names, records and host addresses do not change it.
+//! The connections that rules allow, resolved to addresses: later changes of names, records and
+//! host addresses do not affect them.
 
 use std::path::Path;
 

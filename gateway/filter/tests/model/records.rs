@@ -1,4 +1,4 @@
-//! What the filter tells about its flows: acknowledgements for exact resets, records for the
+//! What the filter exports about its flows: acknowledgements for exact resets, records for the
 //! site's other gateways.
 
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! What passes through the TUN, and how the table is replaced.
+//! Packets through the TUN device, and the replacement of the nftables table.
 //!
 //! Counters are compared with "at least": a slow machine sends a packet twice.
 

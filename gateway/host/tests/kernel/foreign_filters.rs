@@ -1,4 +1,4 @@
-//! Filters and IPsec policies of others that are in the way of the tunnel.
+//! Filters and IPsec policies of other programs that stop tunnel traffic.
 
 use std::fs;
 

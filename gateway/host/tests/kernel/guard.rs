@@ -1,5 +1,6 @@
-//! The guard: addresses of the mesh enter and leave by the TUN alone, and what forwards through our
-//! doing forwards for the mesh alone. Each test shows first that the way is open without the guard.
+//! The guard: packets with addresses of the mesh enter and leave only through the TUN device, and
+//! interfaces that forward because of the daemon forward only for the mesh. Each test first shows
+//! that the packets pass without the guard.
 //!
 //! ```text
 //!   wan  203.0.113.2, and whatever it claims ── eth0 ── gateway ── eth1 ── node

@@ -1,4 +1,4 @@
-//! What an earlier run has left goes, and nothing of the present one does.
+//! Objects that an earlier run has left are removed, and none of the present run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Who gets in and who does not, over real QUIC handshakes, in both roles.
+//! Accepted and refused identities, in real QUIC handshakes, in both roles.
 //!
 //! [`rows`] is the table; [`world`] and [`openssl`] make the certificates; [`wire`] has both ends
 //! of a handshake; [`tunnel`] is the good connection that must not notice anything. That each check

@@ -1,4 +1,4 @@
-//! The identity table: every way we know to be somebody else, and what becomes of it.
+//! The identity table: all known ways to forge an identity, and the result of each.
 //!
 //! A row is an attempt: what the peer presents, in which roles of TLS, the exact words in which it
 //! is refused, and which check has to be taken away for it to get in. `None` there: without that

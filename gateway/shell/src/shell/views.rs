@@ -1,5 +1,5 @@
-//! What others may see of the machine: what is in force, its sessions, and what it last told the
-//! kernel and the data plane.
+//! Read access to the state machine: the configuration in force, the sessions, and the last state
+//! sent to the kernel and the data plane.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

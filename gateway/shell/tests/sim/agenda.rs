@@ -1,5 +1,5 @@
-//! [`Agenda`]: what is under way, in the order of time. Of what is due at the same moment the first
-//! that was put in comes first, so that a run repeats exactly.
+//! [`Agenda`]: the queue of future events, ordered by time. Of events at the same moment the one
+//! that was added first comes first, so that a run repeats exactly.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

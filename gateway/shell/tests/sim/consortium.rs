@@ -1,5 +1,5 @@
-//! Who is in the consortium: member records as the organizations hand them out, and what one
-//! gateway makes of the records that it holds.
+//! The members of the consortium: their records, and the membership that one gateway derives from
+//! the records that it holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;

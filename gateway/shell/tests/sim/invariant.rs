@@ -1,4 +1,4 @@
-//! What must hold at every moment, whatever happens.
+//! Invariants that must hold at every moment.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! What is on the list, and what is not.
+//! The findings that are on the list, and those that are not.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};

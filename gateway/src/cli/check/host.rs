@@ -1,5 +1,5 @@
-//! Checks the host: what prevents the gateway from starting, and what other programs have set in
-//! the way of the tunnel's traffic.
+//! Checks the host for obstacles to a start, and for rules of other programs that stop the tunnels'
+//! traffic.
 
 mod raw;
 mod takeover;

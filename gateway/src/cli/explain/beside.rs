@@ -1,5 +1,5 @@
-//! The steps between two hosts whose packets no rule of this gateway judges: both are in its own
-//! site, or neither is.
+//! The steps between two hosts whose packets are not subject to this gateway's rules: both are in
+//! its own site, or neither is.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! Tells the operator who must receive a changed record.
+//! Lists for the operator who must receive a changed record.
 
 use ringway_config::{GatewayName, Member};
 

@@ -1,4 +1,4 @@
-//! Two ends in this site, and two in others.
+//! Connections within this site, and between other sites.
 
 use ringway_host::watch::Reach;
 

@@ -1,4 +1,4 @@
-//! What owners send is taken, answered, and given up.
+//! Messages of owners: accepted, answered, and abandoned transfers.
 
 use super::*;
 

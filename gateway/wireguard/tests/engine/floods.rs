@@ -1,4 +1,4 @@
-//! What strangers send.
+//! Packets from strangers.
 
 use std::net::SocketAddr;
 use std::time::Duration;

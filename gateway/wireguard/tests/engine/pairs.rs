@@ -1,4 +1,4 @@
-//! Who reaches whom, and for how long.
+//! Which clients and hosts reach each other, and for how long.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Where siblings are dialled.
+//! The addresses at which siblings are dialled.
 
 use ringway_core::{Action, Message};
 

@@ -1,4 +1,4 @@
-//! Who is active of gateways that know of each other: epoch, preference, and who has a say.
+//! The choice of the active gateway by rank: epoch and preference, and whose messages count.
 
 use ringway_core::{Message, RoleReason, Settings, SiteRole};
 

@@ -1,5 +1,5 @@
-//! A sibling answers, and there is no session: another daemon uses our identity, because a machine
-//! was copied, or one of the two does not accept the other's certificate.
+//! A sibling answers but refuses the session: another daemon uses our identity, because the machine
+//! was cloned, or one of the two does not accept the other's certificate.
 
 use ringway_core::{ByeCode, Message, RoleReason, SiteRole};
 

@@ -1,4 +1,4 @@
-//! What siblings say to each other through peers, while their own network is cut.
+//! Messages between siblings that peers relay while the site's network is down.
 
 use std::collections::{BTreeMap, BTreeSet};
 

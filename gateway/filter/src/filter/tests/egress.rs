@@ -1,4 +1,4 @@
-//! What hosts of our site may open.
+//! Egress rules: the connections that hosts of our site may open.
 
 use ringway_config::AllowEgress;
 

@@ -1,4 +1,4 @@
-//! Who opens a TCP connection.
+//! Which packets open a TCP flow, and for which side.
 
 use super::*;
 use crate::packet::tcp_flags::{ACK, FIN, RST, SYN};

@@ -1,4 +1,4 @@
-//! Who opens a flow of UDP.
+//! Which packets open a UDP flow, and for which side.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Who opens: services, flows of ours, answers that open nothing.
+//! Packets that open connections: services, flows of ours, and answers, which open nothing.
 
 use std::time::Duration;
 

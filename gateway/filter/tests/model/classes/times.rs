@@ -1,4 +1,4 @@
-//! How long flows are remembered, in virtual time.
+//! Lifetimes of flows, in virtual time.
 
 use std::time::Duration;
 

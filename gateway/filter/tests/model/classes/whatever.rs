@@ -1,4 +1,5 @@
-//! Anything at all, among few ends, so that packets meet flows, rules and remains of others.
+//! Random packets between few hosts, so that they match flows, rules and fragments of other
+//! packets.
 
 use std::time::Duration;
 

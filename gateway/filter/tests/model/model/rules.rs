@@ -1,4 +1,4 @@
-//! What the rules say: each is tried in turn.
+//! Evaluation of the rules, one after the other.
 
 use std::net::IpAddr;
 

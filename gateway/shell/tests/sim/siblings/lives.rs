@@ -1,4 +1,4 @@
-//! Gateways die, start, stop and stand still.
+//! Gateways die, start, stop and are suspended.
 
 use std::time::Duration;
 
