@@ -39,6 +39,7 @@ mod handbook;
 mod health;
 mod host;
 mod http;
+mod identity;
 mod impaired_path;
 mod ipsec;
 mod isolation;

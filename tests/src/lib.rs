@@ -13,6 +13,7 @@ pub mod certificate;
 pub mod charon;
 pub mod confined;
 pub mod container;
+pub mod copied_gateway;
 mod daemon;
 pub mod data_centre;
 pub mod emulator;

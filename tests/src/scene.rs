@@ -69,6 +69,15 @@ impl Scene {
         Scene::with(&TURN_OF_THOSE_THAT_WAIT, test, options(binary))
     }
 
+    /// Like [`Scene::beside_others`], with a second gateway as in [`Scene::with_siblings`].
+    pub fn siblings_beside_others(test: &str, binary: &str) -> Scene {
+        let options = Options {
+            equipment: Equipment::SIBLINGS,
+            ..options(binary)
+        };
+        Scene::with(&TURN_OF_THOSE_THAT_WAIT, test, options)
+    }
+
     /// Like [`Scene::new`], with a WAN that forwards private addresses, so that a leak can be seen.
     pub fn without_wan_filter(test: &str, binary: &str) -> Scene {
         let options = Options {

@@ -43,7 +43,7 @@ pub enum RoleReason {
     Vacant,
     /// Active: this sibling was, and no longer answers.
     Silent(GatewayId),
-    /// Active: this sibling was, and has stopped or was removed.
+    /// Active: this sibling was, and has stopped, was restarted or was removed.
     Left(GatewayId),
     /// Active: this sibling was, and handed over, because it is drained, its uplink is dead, or its
     /// interface to the site's network has no carrier.

@@ -177,7 +177,7 @@ impl Tunnel {
         if !supports_siblings(context, live) {
             View::Unsupported
         } else if !live.liveness.proved() {
-            View::Pending
+            self.view_before_first_echo()
         } else if live.liveness.is_sibling_silent(now) {
             View::Silent
         } else {
@@ -187,6 +187,16 @@ impl Tunnel {
                 message: live.state,
                 is_overdue: live.liveness.is_overdue(),
             }
+        }
+    }
+
+    /// A sibling that was restarted has given its role up, even if it is back at once: it knows
+    /// neither the epoch nor the flows of the daemon before it, and may be a copy of it in a place
+    /// from where it does not reach the site's hosts.
+    fn view_before_first_echo(&self) -> View {
+        match self.last_error {
+            Some(TunnelError::Closed(CloseReason::PeerRestarted)) => View::Left,
+            _ => View::Pending,
         }
     }
 

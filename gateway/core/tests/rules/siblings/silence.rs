@@ -1,10 +1,12 @@
 //! A sibling of which nothing is heard.
 
-use ringway_core::{Action, RoleReason, SiteRole};
+use std::time::Duration;
+
+use ringway_core::{Action, Role, RoleReason, SiteRole};
 
 use super::{
     MILLISECOND, active, assert_outranked, assert_role, before_a_standby, behind_an_active_sibling,
-    join, role, said, sibling,
+    join, new_hello, role, said, sibling,
 };
 use crate::bench::SECOND;
 
@@ -21,6 +23,20 @@ fn the_silence_of_the_active_sibling_is_noticed_within_200_ms() {
         (150 * MILLISECOND..200 * MILLISECOND).contains(&gap),
         "{gap:?}"
     );
+}
+
+#[test]
+fn an_active_sibling_that_was_restarted_is_replaced_even_if_it_is_back_at_once() {
+    let (mut bench, peer, _) = behind_an_active_sibling();
+    let again = bench.connect("gw2.m", Role::Accepter);
+    bench.receive(again, new_hello(2));
+    bench.pass(Duration::ZERO, &[peer]);
+    assert_role(&bench, SiteRole::Active, 6, RoleReason::Left(sibling()));
+
+    // It has not heard of that yet.
+    bench.receive(again, said(active(1)));
+    bench.pass(SECOND, &[peer, again]);
+    assert_role(&bench, SiteRole::Active, 6, RoleReason::Left(sibling()));
 }
 
 #[test]

@@ -117,7 +117,27 @@ fn a_machine_that_was_paused_stands_down_at_once_when_it_goes_on() {
 }
 
 #[test]
-fn a_clone_of_the_active_gateway_is_reported_and_one_of_the_site_stays_active() {
+fn a_gateway_that_is_restarted_at_once_is_standby_and_its_sibling_takes_over() {
+    for seed in 0..20 {
+        let mut pair = Pair::new(seed);
+        pair.world.restart(pair.active);
+        let [active, used] = pair.taken_over();
+        assert!(
+            active < 250 * MILLISECOND,
+            "seed {seed}: active after {active:?}"
+        );
+        assert!(used < 350 * MILLISECOND, "seed {seed}: used after {used:?}");
+
+        pair.pass(SECOND);
+        let [none, both] = pair.pass(70 * SECOND);
+        assert_eq!([none, both], [Duration::ZERO; 2], "seed {seed}");
+        pair.assert_swapped();
+        model::compare(&pair.world, true).unwrap();
+    }
+}
+
+#[test]
+fn a_clone_of_the_active_gateway_is_reported_and_gets_no_role() {
     let mut pair = Pair::new(7);
     let original = &pair.world.nodes[pair.active];
     let mut clone = Node::new(
@@ -129,15 +149,15 @@ fn a_clone_of_the_active_gateway_is_reported_and_one_of_the_site_stays_active() 
     pair.world.nodes.push(clone);
     let clone = pair.world.nodes.len() - 1;
     pair.world.start(clone);
+    let [active, used] = pair.taken_over();
+    assert!(active < 250 * MILLISECOND, "active after {active:?}");
+    assert!(used < 350 * MILLISECOND, "used after {used:?}");
     pair.pass(60 * SECOND);
 
     let alarms = &pair.world.nodes[pair.other].alarms;
     assert!(!alarms.is_empty(), "the sibling says so");
-    let gateways = [pair.active, pair.other, clone];
-    let active = gateways
-        .iter()
-        .filter(|node| is_active(&pair.world.nodes[**node]));
-    assert_eq!(active.count(), 1, "hosts and peers know one");
+    pair.assert_swapped();
+    assert!(!is_active(&pair.world.nodes[clone]));
     let standing = pair.world.nodes[pair.active].standing.as_ref();
     let word = standing.map(|standing| standing.reason.word());
     assert_eq!(word, Some("replaced"), "the original, which nobody knows");
