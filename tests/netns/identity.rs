@@ -46,7 +46,7 @@ fn assert_hosts_go_on(scene: &Scene, streams: &[Pushed]) {
         scene.ping_until(HOST, to, family, &Outcome::Reply, Duration::from_secs(10));
     }
     for stream in streams {
-        stream.wait_for(5, 20);
+        stream.wait_for(2, 20);
         let seen = stream.seen();
         assert_eq!((seen.connections, seen.resets), (1, 0), "{seen:?}");
         println!("longest gap: {:.2?}", seen.longest_gap);
