@@ -41,9 +41,7 @@ fn streams_open_and_go_on_whichever_gateway_each_direction_takes() {
         route_by(&scene, hop);
         // One of the two hops is the other one than org0 sends to.
         let streams = start(&scene);
-        for stream in &streams {
-            stream.wait_for(20, 20);
-        }
+        Pushed::wait_for_each(&streams, 20, 20);
         assert_whole(&streams, Duration::from_secs(3));
 
         drop(streams);
@@ -64,9 +62,7 @@ fn streams_go_on_while_one_of_two_gateways_dies_and_comes_back() {
         (SECOND_HOP, SECOND_HOP),
     ] {
         route_by(&scene, before);
-        for stream in &streams {
-            stream.wait_for(5, 20);
-        }
+        Pushed::wait_for_each(&streams, 5, 20);
 
         match dies {
             FIRST_HOP => scene.kill(FIRST).expect("it runs"),
@@ -81,9 +77,7 @@ fn streams_go_on_while_one_of_two_gateways_dies_and_comes_back() {
                 FIRST_HOP
             },
         );
-        for stream in &streams {
-            stream.wait_for(10, 20);
-        }
+        Pushed::wait_for_each(&streams, 10, 20);
 
         match dies {
             FIRST_HOP => scene.start(FIRST).expect("it starts"),
@@ -93,9 +87,7 @@ fn streams_go_on_while_one_of_two_gateways_dies_and_comes_back() {
         eventually("the tunnels of the first", 20, || {
             scene.is_up("gw.org0", FIRST) && scene.is_up(FIRST, "gw.org0")
         });
-        for stream in &streams {
-            stream.wait_for(20, 20);
-        }
+        Pushed::wait_for_each(&streams, 20, 20);
         println!("hosts by {before}, {dies} dies: {:.1?}", gaps(&streams));
         assert_whole(&streams, Duration::from_secs(5));
     }

@@ -45,8 +45,8 @@ fn assert_hosts_go_on(scene: &Scene, streams: &[Pushed]) {
     for (family, to) in [(Family::V4, "10.10.1.11"), (Family::V6, "fd00:10:1::11")] {
         scene.ping_until(HOST, to, family, &Outcome::Reply, Duration::from_secs(10));
     }
+    Pushed::wait_for_each(streams, 5, 20);
     for stream in streams {
-        stream.wait_for(2, 20);
         let seen = stream.seen();
         assert_eq!((seen.connections, seen.resets), (1, 0), "{seen:?}");
         println!("longest gap: {:.2?}", seen.longest_gap);

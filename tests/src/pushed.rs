@@ -100,6 +100,21 @@ impl Pushed {
         crate::scene::eventually(&what, seconds, || self.seen().messages >= before + count);
     }
 
+    /// Waits until `count` more messages have arrived on each of `streams`; fails the test after
+    /// `seconds`.
+    pub fn wait_for_each(streams: &[Pushed], count: usize, seconds: u64) {
+        let received: Vec<_> = streams
+            .iter()
+            .map(|stream| stream.seen().messages)
+            .collect();
+        let what = format!("{count} messages more than {received:?}");
+
+        crate::scene::eventually(&what, seconds, || {
+            let mut pairs = streams.iter().zip(&received);
+            pairs.all(|(stream, before)| stream.seen().messages >= before + count)
+        });
+    }
+
     /// Forgets when the first message came, so that [`Seen::next`] is the next one.
     pub fn await_next(&self) {
         note(&self.seen, |seen| seen.next = None);
