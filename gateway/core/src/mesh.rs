@@ -2,18 +2,20 @@
 //! what to do, and [`Mesh::poll_timeout`] when to call [`Mesh::handle_timeout`].
 //!
 //! It owns the tunnels, one for each accepted gateway, and the routes that their claims make.
-//! `tunnel` decides what happens within one tunnel; the shell carries the actions out.
+//! `tunnel` decides what happens within one tunnel; the shell carries the actions out. What happens
+//! to connections and sessions comes in here, what changes at this gateway itself in `changes`.
 //!
 //! Every input yields a bounded number of actions. The shell polls them all before the next input.
 
+mod changes;
 mod clients;
+mod forwarding;
 mod siblings;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ringway_config::{GatewayId, Prefix};
+use ringway_config::GatewayId;
 
 use self::clients::Clients;
 use crate::action::Action;
@@ -25,7 +27,6 @@ use crate::fib::Fib;
 use crate::id::{BootId, ConnId, DialId, SessionIndex};
 use crate::membership::Membership;
 use crate::message::{FieldError, Kind, Message};
-use crate::rib::{self, Claim};
 use crate::settings::Settings;
 use crate::siblings::Siblings;
 use crate::status::{self, PeerSession, Status};
@@ -100,20 +101,6 @@ impl Mesh {
         mesh.add_tunnels(now);
         mesh.settle(now);
         mesh
-    }
-
-    /// The membership has changed. Acts on the difference only: removed gateways lose every session
-    /// at once, added ones are dialled, claims are evaluated again; no other tunnel is touched.
-    pub fn handle_membership(&mut self, membership: Membership, now: Instant) {
-        let records_changed = self.context.membership.records != membership.records;
-        self.context.membership = membership;
-        self.update_siblings(now);
-
-        // Added last: a new tunnel has nothing to catch up with.
-        self.remove_tunnels(now);
-        self.on_all(|tunnel, context| tunnel.membership_changed(context, records_changed, now));
-        self.add_tunnels(now);
-        self.settle(now);
     }
 
     /// A connection is established and its peer verified.
@@ -221,95 +208,6 @@ impl Mesh {
     /// lasts.
     pub fn handle_silent(&mut self, conn: ConnId, now: Instant) {
         self.on_conn(conn, now, |tunnel, _| tunnel.silent(conn, now));
-    }
-
-    /// The host's interfaces or addresses have changed, so that peers may be reachable now that
-    /// were not. Every peer without a session is dialled without waiting for its back-off.
-    pub fn handle_host_changed(&mut self, now: Instant) {
-        self.on_all(|tunnel, context| tunnel.dial_again(context, now));
-    }
-
-    /// Sets the addresses inside our site at which siblings can dial this gateway.
-    pub fn handle_addresses(&mut self, addresses: BTreeSet<SocketAddr>) {
-        if self.context.addresses == addresses {
-            return;
-        }
-
-        self.context.addresses = addresses;
-        self.on_all(Tunnel::send_addresses);
-    }
-
-    /// Sets the resolvers that attached nodes use for the consortium's names.
-    pub fn handle_resolvers(&mut self, resolvers: BTreeSet<IpAddr>) {
-        if self.context.resolvers == resolvers {
-            return;
-        }
-
-        self.context.resolvers = resolvers;
-        self.on_all(Tunnel::send_offer);
-    }
-
-    /// When each WireGuard client, by prefix, used this gateway last. Those that are here are
-    /// announced to siblings.
-    pub fn handle_wireguard(&mut self, clients: BTreeMap<Prefix, Instant>, now: Instant) {
-        if self.clients.set_used(clients) {
-            self.context.routes_stale = true;
-            self.settle(now);
-        }
-    }
-
-    /// `lost`: the names of the interfaces to our site's network if none of them has a carrier. A
-    /// sibling that reaches the site's hosts takes over then.
-    pub fn handle_carrier(&mut self, lost: Option<String>, now: Instant) {
-        if !self.siblings.set_carrier(lost, now) {
-            return;
-        }
-
-        self.on_all(|tunnel, context| tunnel.handle_carrier(context, now));
-        self.settle(now);
-    }
-
-    /// Sets our preference among the gateways of the site. Preemption still takes a minute.
-    pub fn handle_preference(&mut self, preference: u32, now: Instant) {
-        if self.siblings.set_preference(preference, now) {
-            self.settle(now);
-        }
-    }
-
-    /// Sets the prefixes to which this gateway has no route: they are not announced.
-    pub fn handle_unannounced(&mut self, prefixes: BTreeSet<Prefix>) {
-        if self.context.unannounced == prefixes {
-            return;
-        }
-
-        self.context.unannounced = prefixes;
-        self.on_all(Tunnel::announce_again);
-    }
-
-    /// Our own certificate has changed: the session of every peer that we can dial is replaced
-    /// within seconds.
-    pub fn handle_identity_changed(&mut self, now: Instant) {
-        self.on_all(|tunnel, context| tunnel.rekey_soon(context, now));
-    }
-
-    /// The boot or monotonic time has jumped (suspend): the state of every session is unknown.
-    pub fn handle_clock_jump(&mut self, now: Instant) {
-        // The peers may have closed the sessions in the meantime. To detect that by silence would
-        // take longer.
-        self.siblings.reset_contacts(now);
-        self.on_all(|tunnel, context| {
-            tunnel.close_all(context, CloseReason::ClockJump, now);
-            tunnel.dial_soon(context, now);
-        });
-        self.settle(now);
-    }
-
-    /// Starts or cancels a drain: a sibling takes over while this gateway stays up.
-    pub fn handle_drain(&mut self, on: bool, now: Instant) {
-        if self.context.is_running() {
-            self.siblings.set_leaving(on, now);
-            self.settle(now);
-        }
     }
 
     /// The daemon stops: withdraws every prefix, after a grace time sends `Bye` on every session,
@@ -424,44 +322,6 @@ impl Mesh {
         }
     }
 
-    fn remove_tunnels(&mut self, now: Instant) {
-        let accepted = &self.context.membership.gateways;
-        let tunnels = self.tunnels.keys();
-        let removed: Vec<GatewayId> = tunnels
-            .filter(|peer| !accepted.contains_key(peer))
-            .cloned()
-            .collect();
-
-        for peer in removed {
-            let Some(mut tunnel) = self.tunnels.remove(&peer) else {
-                continue;
-            };
-            self.timers.set(&peer, None);
-
-            // Draining and unfinished sessions too: the peer must not receive or send anything
-            // more.
-            let reason = self.context.not_accepted(&peer);
-            tunnel.close_all(&mut self.context, reason, now);
-            tunnel.stop_dialling(&mut self.context);
-            tunnel.forget_records(&mut self.context);
-        }
-    }
-
-    fn add_tunnels(&mut self, now: Instant) {
-        let gateways = self.context.membership.gateways.iter();
-        let added: Vec<_> = gateways
-            .filter(|(peer, _)| !self.tunnels.contains_key(peer))
-            .map(|(peer, info)| (peer.clone(), info.clone()))
-            .collect();
-
-        for (peer, info) in added {
-            let tunnel = Tunnel::new(peer.clone(), info, &mut self.context, now);
-            let deadline = tunnel.deadline(&self.context);
-            self.timers.set(&peer, deadline);
-            self.tunnels.insert(peer, tunnel);
-        }
-    }
-
     /// Closes every session, at the end of the grace time.
     fn drain(&mut self, now: Instant) {
         self.context.phase = Phase::Drained;
@@ -480,88 +340,4 @@ impl Mesh {
         }
         self.publish(now);
     }
-
-    /// Announces to siblings which attached nodes have a session with this gateway.
-    fn announce_nodes(&mut self, now: Instant) {
-        let tunnels = self.tunnels.iter();
-        let siblings = tunnels.filter(|(_, tunnel)| tunnel.is_sibling(&self.context));
-        let claims = siblings.flat_map(|(peer, tunnel)| {
-            let claims = tunnel.claims();
-            claims.map(|claim| (claim.prefix, peer.clone()))
-        });
-        self.clients.set_claims(claims.collect(), now);
-
-        let nodes = self.tunnels.values();
-        let nodes = nodes.filter(|tunnel| tunnel.is_to_node() && !tunnel.is_silent());
-        let here = nodes.flat_map(Tunnel::claims).map(|claim| claim.prefix);
-        let here: BTreeSet<Prefix> = here
-            .chain(self.clients.here(&self.context.membership))
-            .collect();
-        if here == self.context.nodes_here {
-            return;
-        }
-
-        self.context.nodes_here = here;
-        self.on_all(|tunnel, context| {
-            if tunnel.is_sibling(context) {
-                tunnel.announce_again(context);
-            }
-        });
-    }
-
-    /// Computes the forwarding table again if its inputs may have changed, and publishes it if it
-    /// differs.
-    fn publish(&mut self, now: Instant) {
-        if !std::mem::take(&mut self.context.routes_stale) {
-            return;
-        }
-
-        self.announce_nodes(now);
-        let membership = &self.context.membership;
-        let nodes_here = &self.context.nodes_here;
-        let claims = self.tunnels.values().flat_map(Tunnel::claims);
-        let claims = claims.flat_map(|claim| accepted_parts(membership, claim));
-        // Two siblings that have a session with a node must not send its packets to each other.
-        let claims =
-            claims.filter(|claim| claim.gateway.is_node() || !nodes_here.contains(&claim.prefix));
-        let choice = rib::choose(claims, &self.published.routes, now);
-        self.choose_again = choice.again;
-        let fib = Fib {
-            routes: choice.routes,
-            authorized: self.context.membership.authorized_list(),
-            local: self.context.membership.local_prefixes().to_vec(),
-        };
-
-        // Most changes of a session or a claim leave the table as it is.
-        if self.published != fib {
-            self.context.act(Action::Publish(fib.clone()));
-            self.published = fib;
-        }
-    }
-}
-
-/// Narrows a claim at an attached node to the parts of the prefix that the node accepts. At a
-/// gateway the claim stays whole.
-fn accepted_parts<'a>(
-    membership: &'a Membership,
-    claim: Claim<'a>,
-) -> impl Iterator<Item = Claim<'a>> + use<'a> {
-    let is_node = membership.me.is_node();
-    let site = membership
-        .gateways
-        .get(claim.gateway)
-        .map(|info| &info.site);
-    let accepted = site.filter(|_| is_node).map_or(&[][..], |site| {
-        membership.prefixes(&claim.gateway.org, site)
-    });
-    let parts = accepted
-        .iter()
-        .filter(move |part| claim.prefix.covers(part))
-        .map(move |part| Claim {
-            prefix: *part,
-            ..claim
-        });
-
-    let whole = (!is_node).then_some(claim);
-    parts.chain(whole)
 }
