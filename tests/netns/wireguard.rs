@@ -22,14 +22,14 @@ use crate::via::{HOST, change};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const GATEWAY: &str = "gw.org1";
-const LISTEN: &str = "\n[wireguard]\nlisten = \"0.0.0.0:51820\"\n";
 
-/// org1's gateway serves WireGuard clients. While it cannot, the rest of it runs.
-fn prepare(scene: &mut Scene) {
+/// org1's gateway serves WireGuard clients at this address. While it cannot, the rest of it runs.
+fn prepare(scene: &mut Scene, listen: &str) {
     let site = "idc=10.20.1.0/24,fd00:20:1::/64";
     change(scene, GATEWAY, &["site", "add", site, "--via", "vpc"]);
     append(&scene.config(GATEWAY), AT_ORG1);
-    append(&scene.config(GATEWAY), LISTEN);
+    let listen = format!("\n[wireguard]\nlisten = \"{listen}\"\n");
+    append(&scene.config(GATEWAY), &listen);
     let key = key_file(scene);
     fs::write(&key, "damaged").expect("a writable directory");
 
@@ -76,7 +76,7 @@ fn line<'f>(file: &'f str, begin: &str) -> &'f str {
 #[test]
 fn a_wireguard_client_reaches_every_member_and_is_reached_under_policy() {
     let mut scene = Scene::new("wireguard", RINGWAY);
-    prepare(&mut scene);
+    prepare(&mut scene, "0.0.0.0:51820");
     let mut add = scene.ringway(GATEWAY, &["node", "add", "db1", "--wireguard"]);
     for prefix in ["10.20.1.11/32", "fd00:20:1::11/128"] {
         add.args(["--prefix", prefix]);
@@ -180,7 +180,7 @@ fn replace_key(scene: &Scene, client: &mut WireGuardClient, first: &str) {
 #[test]
 fn a_client_that_takes_the_other_gateways_file_is_followed() {
     let mut scene = Scene::new("wireguard-two", RINGWAY);
-    prepare(&mut scene);
+    prepare(&mut scene, "[::]:51820");
     // Its file is made of the first one's, and has what that has.
     let second = SecondGateway::add(&scene, RINGWAY);
 
@@ -212,6 +212,25 @@ fn a_client_that_takes_the_other_gateways_file_is_followed() {
         scene.ping_until("peer0.org1", ADDRESS, Family::V4, &Outcome::Reply, LIMIT);
     }
 
+    reach_it_over_ipv6(&scene, &mut client);
     drop((client, second));
     scene.close();
+}
+
+/// The client takes another way to the same port.
+fn reach_it_over_ipv6(scene: &Scene, client: &mut WireGuardClient) {
+    client.connect_ipv6(scene);
+    let mut rekey = scene.ringway(GATEWAY, &["node", "rekey", "db1"]);
+    rekey.args(["--endpoint", "[2001:db8:0:1::2]:51820"]);
+    let over_ipv6 = file(rekey);
+    scene.reload(GATEWAY);
+
+    client.up("wgtwo", &over_ipv6);
+    eventually("the way to a member", 10, || client.pings("10.10.0.11"));
+    scene.ping_until(HOST, ADDRESS, Family::V4, &Outcome::Reply, LIMIT);
+    eventually("its address", 10, || {
+        let address = scene.status(GATEWAY)["nodes"][0]["address"].clone();
+        let address = address.as_str().unwrap_or_default();
+        address.starts_with("[2001:db8:0:71::2]:")
+    });
 }

@@ -4,6 +4,9 @@
 //!   db1 192.168.7.2 ── 192.168.7.1 NAT 203.0.113.162 ── wan ── gw.org1 (and gw2.org1)
 //!   10.20.1.11, fd00:20:1::11 (org1/idc, via vpc)
 //! ```
+//! As a router, it has the network 10.20.1.64/28 behind it. Another node is behind a NAT of its own
+//! that is behind the first one.
+//!
 //! Its files are made as an operator would: `attach init` with the organization's CA.
 
 use std::fs;
@@ -25,22 +28,43 @@ pub const ADDRESS_V6: &str = "fd00:20:1::11";
 /// The gateway whose files have the organization's CA and record.
 const GATEWAY: &str = "gw.org1";
 
-const NAT: &str = "address add 203.0.113.162/29 dev up0
-link set up0 up
-link set lo up
-route add default via 203.0.113.161
-address add 192.168.7.1/24 dev in0
-link set in0 up
-";
+/// The network behind it as a router.
+pub const NETWORK: &str = "10.20.1.64/28";
+/// A host there.
+pub const BEHIND_IT: &str = "10.20.1.66";
 
-const INSIDE: &str = "address add 192.168.7.2/24 dev eth0
-link set eth0 up
-link set lo up
-route add default via 192.168.7.1
-";
+/// What a NAT is connected to, and the network behind it.
+struct Uplink {
+    /// In the namespace of its router.
+    device: &'static str,
+    router: &'static str,
+    address: &'static str,
+    inside: &'static str,
+}
 
-const ON_THE_WAN: &str = "address add 203.0.113.161/29 dev node0
-link set node0 up
+const TO_THE_WAN: Uplink = Uplink {
+    device: "node0",
+    router: "203.0.113.161",
+    address: "203.0.113.162",
+    inside: "192.168.7",
+};
+const TO_THE_FIRST_NAT: Uplink = Uplink {
+    device: "in1",
+    router: "192.168.8.1",
+    address: "192.168.8.2",
+    inside: "192.168.9",
+};
+
+/// Its side of IPv6, which no NAT translates.
+const V6_ON_THE_WAN: &str = "address add 2001:db8:0:70::1/64 dev node0 nodad
+route add 2001:db8:0:71::/64 via 2001:db8:0:70::2
+";
+const V6_AT_THE_NAT: &str = "address add 2001:db8:0:70::2/64 dev up0 nodad
+address add 2001:db8:0:71::1/64 dev in0 nodad
+route add default via 2001:db8:0:70::1
+";
+const V6_INSIDE: &str = "address add 2001:db8:0:71::2/64 dev eth0 nodad
+route add default via 2001:db8:0:71::1
 ";
 
 /// The node. It is ended and removed when the value is dropped.
@@ -52,12 +76,13 @@ pub struct AttachedNode {
     binary: PathBuf,
     process: Daemon,
     servers: Vec<Child>,
-    /// It is the first one behind the NAT, which goes with it.
-    owns_nat: bool,
+    /// Namespaces of hosts behind it.
+    hosts: Vec<String>,
 }
 
 impl AttachedNode {
-    /// The node `name` behind NAT, with these addresses. It has its files and does not run yet.
+    /// The node `name` behind NAT, with these addresses and networks. It has its files and does not
+    /// run yet.
     pub fn create(scene: &Scene, binary: &str, name: &str, addresses: &[&str]) -> AttachedNode {
         let node = AttachedNode::bare(scene, binary, name);
         node.create_files(scene, addresses);
@@ -66,19 +91,56 @@ impl AttachedNode {
 
     /// A host behind NAT that has no files of ours.
     pub fn bare(scene: &Scene, binary: &str, name: &str) -> AttachedNode {
+        let wan = format!("{}-wan", scene.topology().lab);
+        AttachedNode::connected(scene, binary, name, &wan, &TO_THE_WAN)
+    }
+
+    fn connected(
+        scene: &Scene,
+        binary: impl Into<PathBuf>,
+        name: &str,
+        router: &str,
+        uplink: &Uplink,
+    ) -> AttachedNode {
         let topology = scene.topology();
         let node = AttachedNode {
             name: name.to_owned(),
             netns: format!("{}-{name}", topology.lab),
-            nat: format!("{}-nat", topology.lab),
+            nat: format!("{}-{name}-nat", topology.lab),
             dir: topology.dir().join(name),
             binary: binary.into(),
             process: Daemon::default(),
             servers: Vec::new(),
-            owns_nat: true,
+            hosts: Vec::new(),
         };
-        node.connect(&format!("{}-wan", topology.lab));
+        node.connect(router, uplink);
         node
+    }
+
+    /// A host of [`NETWORK`] behind it, at [`BEHIND_IT`].
+    pub fn add_host(&mut self) {
+        let host = format!("{}-host", self.netns);
+        ip(&["netns", "add", &host]);
+        veth("lan0", &self.netns, "eth0", &host);
+        batch(
+            &self.netns,
+            "address add 10.20.1.65/28 dev lan0\nlink set lan0 up\n",
+        );
+        batch(
+            &host,
+            "address add 10.20.1.66/28 dev eth0\nlink set eth0 up\nlink set lo up\n\
+             route add default via 10.20.1.65\n",
+        );
+        self.hosts.push(host);
+    }
+
+    /// What a shell script prints at the host behind it, whatever its exit code.
+    pub fn at_the_host(&self, script: &str) -> String {
+        let host = self.hosts.first().expect("add_host was called");
+        let output = Command::new("ip")
+            .args(["netns", "exec", host, "sh", "-c", script])
+            .output();
+        String::from_utf8_lossy(&output.expect("sh runs").stdout).into_owned()
     }
 
     /// Where it has its files.
@@ -86,26 +148,23 @@ impl AttachedNode {
         &self.dir
     }
 
-    /// Another one behind the same NAT.
-    pub fn beside(&self, scene: &Scene, name: &str, addresses: &[&str]) -> AttachedNode {
-        let lab = &scene.topology().lab;
-        let node = AttachedNode {
-            name: name.to_owned(),
-            netns: format!("{lab}-{name}"),
-            nat: self.nat.clone(),
-            dir: scene.topology().dir().join(name),
-            binary: self.binary.clone(),
-            process: Daemon::default(),
-            servers: Vec::new(),
-            owns_nat: false,
-        };
-        ip(&["netns", "add", &node.netns]);
-        veth("in1", &node.nat, "eth0", &node.netns);
-        batch(
-            &node.nat,
-            "address add 192.168.8.1/24 dev in1\nlink set in1 up\n",
+    /// Gives it a way to the gateways over IPv6. Its router lets nothing in but answers.
+    pub fn connect_ipv6(&self, scene: &Scene) {
+        batch(&format!("{}-wan", scene.topology().lab), V6_ON_THE_WAN);
+        batch(&self.nat, V6_AT_THE_NAT);
+        batch(&self.netns, V6_INSIDE);
+
+        self.at_the_nat(
+            "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding; \
+             nft 'table ip6 closed { chain passes { type filter hook forward priority 0; \
+             iifname up0 ct state new drop; }; }'",
         );
-        batch(&node.netns, &INSIDE.replace("192.168.7.", "192.168.8."));
+    }
+
+    /// Another one behind the same NAT, and behind a second one of its own.
+    pub fn beside(&self, scene: &Scene, name: &str, addresses: &[&str]) -> AttachedNode {
+        let binary = &self.binary;
+        let node = AttachedNode::connected(scene, binary, name, &self.nat, &TO_THE_FIRST_NAT);
         node.create_files(scene, addresses);
         node
     }
@@ -200,6 +259,16 @@ impl AttachedNode {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Where its tunnel to this gateway leads now, as `[2001:db8::1]:4600`.
+    pub fn address_of(&self, gateway: &str) -> String {
+        let status = self.status();
+        let mut tunnels = status["tunnels"].as_array().into_iter().flatten();
+        let tunnel = tunnels.find(|tunnel| tunnel["peer"] == gateway && tunnel["state"] == "up");
+
+        let address = tunnel.and_then(|tunnel| tunnel["address"].as_str());
+        address.unwrap_or_default().to_owned()
+    }
+
     /// True if a ping is answered.
     pub fn pings(&self, to: &str) -> bool {
         self.sh(&format!("ping -c 1 -W 1 {to}"))
@@ -241,15 +310,31 @@ impl AttachedNode {
         command
     }
 
-    fn connect(&self, wan: &str) {
+    fn connect(&self, outer: &str, uplink: &Uplink) {
+        let Uplink {
+            device,
+            router,
+            address,
+            inside,
+        } = uplink;
         for netns in [&self.nat, &self.netns] {
             ip(&["netns", "add", netns]);
         }
-        veth("node0", wan, "up0", &self.nat);
+        veth(device, outer, "up0", &self.nat);
         veth("in0", &self.nat, "eth0", &self.netns);
-        batch(wan, ON_THE_WAN);
-        batch(&self.nat, NAT);
-        batch(&self.netns, INSIDE);
+
+        let outside = format!("address add {router}/29 dev {device}\nlink set {device} up\n");
+        batch(outer, &outside);
+        let nat = format!(
+            "address add {address}/29 dev up0\nlink set up0 up\nlink set lo up\n\
+             route add default via {router}\naddress add {inside}.1/24 dev in0\nlink set in0 up\n"
+        );
+        batch(&self.nat, &nat);
+        let host = format!(
+            "address add {inside}.2/24 dev eth0\nlink set eth0 up\nlink set lo up\n\
+             route add default via {inside}.1\n"
+        );
+        batch(&self.netns, &host);
 
         self.at_the_nat(
             "echo 1 >/proc/sys/net/ipv4/ip_forward; \
@@ -269,8 +354,13 @@ impl AttachedNode {
             .arg(theirs.join("ca"))
             .arg("--dir")
             .arg(&self.dir);
-        for address in addresses {
-            init.args(["--address", address]);
+        for range in addresses {
+            let option = if range.contains('/') {
+                "--prefix"
+            } else {
+                "--address"
+            };
+            init.args([option, range]);
         }
         program::output(&mut init).expect("the CA signs for a node");
 
@@ -292,8 +382,7 @@ impl Drop for AttachedNode {
             _ = server.kill();
             _ = server.wait();
         }
-        let nat = self.owns_nat.then_some(&self.nat);
-        for netns in [Some(&self.netns), nat].into_iter().flatten() {
+        for netns in [&self.netns, &self.nat].into_iter().chain(&self.hosts) {
             // What a pod runs outlives the program that has started it.
             let end = format!("ip netns pids {netns} | xargs --no-run-if-empty kill -KILL");
             _ = Command::new("sh").args(["-c", &end]).status();
