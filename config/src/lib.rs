@@ -89,8 +89,8 @@ pub use node::{Attach, Node, NodeResolver, Nodes};
 pub use offers::{Offers, OffersError};
 pub use overlap::{Claim, Connected, Overlap, Owner, claims, overlaps};
 pub use policy::{
-    Allow, AllowEgress, Asked, Egress, Expectation, OnDenied, Opening, Origin, Party, PartyError,
-    Policy, PolicyTest, PortRange, PortRangeError, Service, Target, fabric_services,
+    Allow, AllowEgress, Asked, Egress, Expectation, NodeTarget, OnDenied, Opening, Origin, Party,
+    PartyError, Policy, PolicyTest, PortRange, PortRangeError, Service, Target, fabric_services,
 };
 pub use prefix::{Prefix, PrefixError};
 pub use serving::Unserved;

@@ -67,6 +67,8 @@ pub const SERVICES: usize = 256;
 pub const POLICY_TESTS: usize = 1024;
 /// Origins, destinations, protocols, services, or ports, of one rule.
 pub const RULE_ITEMS: usize = 256;
+/// Prefixes of the destinations of one rule, those of the attached nodes that it names included.
+pub const RULE_PREFIXES: usize = 1024;
 /// Flows that are remembered: at least, and at most.
 pub const FLOWS: std::ops::RangeInclusive<u32> = 1024..=16_777_216;
 /// Connection requests that are held while a peer cannot be reached.

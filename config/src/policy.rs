@@ -18,7 +18,7 @@ pub use opening::{Asked, Opening};
 pub use origin::Origin;
 pub use party::{Party, PartyError};
 pub use service::{PortRange, PortRangeError, Service};
-pub use target::Target;
+pub use target::{NodeTarget, Target};
 
 use crate::{Place, ServiceName};
 

@@ -13,9 +13,9 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::strategy::ValueTree as _;
 use ringway_config::{
-    Allow, AllowEgress, Config, Digest, DnsName, Egress, Gateway, Member, OrgId, Origin, Place,
-    PlacedPrefix, Policy, PortRange, Prefix, Revoked, Root, Service, Site, SiteId, Survey, Target,
-    Transit, Via, meet, taken,
+    Allow, AllowEgress, Config, Digest, DnsName, Egress, Gateway, Member, NodeTarget, OrgId,
+    Origin, Place, PlacedPrefix, Policy, PortRange, Prefix, Revoked, Root, Service, Site, SiteId,
+    Survey, Target, Transit, Via, meet, taken,
 };
 
 /// This site, and the addresses of its only name.
@@ -166,7 +166,17 @@ fn any_target() -> impl Strategy<Value = Target> {
         Just(Target::Name(name())),
         select(vec![OWN, "10.1.0.0/24", "10.1.0.11/32", "10.1.9.0/24"])
             .prop_map(|text| Target::Prefix(prefix(text))),
+        // The same node, with other prefixes on each side.
+        select(vec!["10.1.0.8/30", "10.1.0.11/32", "10.1.77.0/24"]).prop_map(node),
     ]
+}
+
+fn node(text: &str) -> Target {
+    Target::Node(NodeTarget {
+        org: "acme".parse().unwrap(),
+        node: "db1".parse().unwrap(),
+        prefixes: vec![prefix("10.1.9.0/25"), prefix(text)],
+    })
 }
 
 fn any_service() -> impl Strategy<Value = Service> {
@@ -332,7 +342,9 @@ fn is_from(config: &Config, origin: &Origin, address: IpAddr) -> bool {
 
 fn is_target(target: &Target, address: IpAddr) -> bool {
     match target {
-        Target::Prefix(prefix) => prefix.contains(address),
+        Target::Prefix(_) | Target::Node(_) => {
+            target.prefixes().iter().any(|it| it.contains(address))
+        }
         Target::Name(_) => address == NAMED.parse::<IpAddr>().unwrap(),
     }
 }

@@ -1,13 +1,13 @@
 //! An attached node: a host in a data centre behind NAT dials org1's gateways, reaches every
 //! member and is reached, under the policy of both ends.
 
-use std::process::Child;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use ringway_lab::ping::{Family, Outcome};
 use ringway_lab::program;
-use ringway_tests::attached_node::{ADDRESS, ADDRESS_V6, AttachedNode};
-use ringway_tests::scene::{append, eventually};
+use ringway_tests::attached_node::{ADDRESS, ADDRESS_V6, AttachedNode, BEHIND_IT, NETWORK};
+use ringway_tests::scene::{append, eventually, replace};
 use ringway_tests::second_gateway::SecondGateway;
 use ringway_tests::{Background, Scene, inside};
 
@@ -35,7 +35,8 @@ pub(crate) fn prepare(scene: &Scene) {
     let site = "idc=10.20.1.0/24,fd00:20:1::/64";
     change(scene, "gw.org1", &["site", "add", site, "--via", "vpc"]);
     append(&scene.config("gw.org1"), AT_ORG1);
-    add_node(scene, "db1", &["10.20.1.11/32", "fd00:20:1::11/128"]);
+    let prefixes = ["10.20.1.11/32", "fd00:20:1::11/128", NETWORK];
+    add_node(scene, "db1", &prefixes);
 }
 
 fn add_node(scene: &Scene, name: &str, prefixes: &[&str]) {
@@ -51,7 +52,9 @@ fn add_node(scene: &Scene, name: &str, prefixes: &[&str]) {
 fn a_host_behind_nat_reaches_every_member_and_is_reached_under_policy() {
     let scene = Scene::new("attach", RINGWAY);
     prepare(&scene);
-    let mut node = AttachedNode::create(&scene, RINGWAY, "db1", &[ADDRESS, ADDRESS_V6]);
+    let ranges = [ADDRESS, ADDRESS_V6, NETWORK];
+    let mut node = AttachedNode::create(&scene, RINGWAY, "db1", &ranges);
+    node.add_host();
     node.start();
     eventually("the session", 10, || node.is_attached_to("gw.org1"));
 
@@ -100,6 +103,7 @@ fn a_host_behind_nat_reaches_every_member_and_is_reached_under_policy() {
         inside::connects(&scene, "peer0.org1", ADDRESS, 9002),
         "a host of its own organization"
     );
+    a_host_behind_it_has_the_same(&scene, &node);
     scene.assert_no_leaks();
 
     // It asks no gateway about rules: that would end the session.
@@ -113,6 +117,16 @@ fn a_host_behind_nat_reaches_every_member_and_is_reached_under_policy() {
         "{explained}"
     );
     assert_eq!(scene.status("gw.org1")["nodes"][0]["since"], since);
+    names_no_wrong_owner(&node);
+
+    // Its provider's IPv4 fails, and IPv6 does not.
+    node.connect_ipv6(&scene);
+    node.lose("meta nfproto ipv4 udp dport 4600");
+    eventually("the session over IPv6", 20, || {
+        node.address_of("gw.org1").starts_with("[2001:db8:0:1::2]:")
+    });
+    scene.ping_until(HOST, ADDRESS, Family::V4, &Outcome::Reply, LIMIT);
+    assert!(inside::connects(&scene, HOST, ADDRESS, 9001));
 
     drop(node);
     let explain = ["explain", "orderer0.org0", ADDRESS, "--port", "9001"];
@@ -125,6 +139,44 @@ fn a_host_behind_nat_reaches_every_member_and_is_reached_under_policy() {
         said.contains("NO  node         node:db1.org1 is down") && said.ends_with("work: node.\n")
     });
     scene.close();
+}
+
+/// In the network that the node is the router of.
+fn a_host_behind_it_has_the_same(scene: &Scene, node: &AttachedNode) {
+    scene.ping_until(HOST, BEHIND_IT, Family::V4, &Outcome::Reply, LIMIT);
+    scene.ping_until("peer0.org1", BEHIND_IT, Family::V4, &Outcome::Reply, LIMIT);
+    let asked = "dig +short +time=2 orderer0.org0.consortium.example @10.10.1.1";
+    assert_eq!(node.at_the_host(asked), "10.10.0.11\n");
+    for to in ["10.10.0.11", "10.10.1.11"] {
+        let said = node.at_the_host(&format!("ping -c 1 -W 1 {to}"));
+        assert!(said.contains(" 0% packet loss"), "{said}");
+    }
+
+    // Of what org1's rules do not open, nothing arrives: not even a reset of the host comes back.
+    let refused = |from: &str| {
+        let connect = format!(
+            "import socket\ntry: socket.create_connection((\"{BEHIND_IT}\", 9002), 1)\n\
+             except ConnectionRefusedError: print(\"refused\")\nexcept OSError: pass"
+        );
+        let said = scene.output_of_any_exit(from, "python3", &["-c", &connect]);
+        said.contains("refused")
+    };
+    assert!(refused("peer0.org1"), "a host of its own organization");
+    assert!(!refused(HOST));
+}
+
+/// It knows the sites of its own organization, and of no other.
+fn names_no_wrong_owner(node: &AttachedNode) {
+    let status = node.status();
+    for (prefix, org) in [("10.10.0.0/24", ""), ("10.10.1.0/24", "org1")] {
+        let mut routes = status["routes"].as_array().into_iter().flatten();
+        let route = routes.find(|route| route["prefix"] == prefix);
+        assert_eq!(
+            route.map(|route| &route["org"]),
+            Some(&org.into()),
+            "{status}"
+        );
+    }
 }
 
 /// Reads until this many messages have come, and prints `done` and the longest pause in ms.
@@ -254,6 +306,25 @@ fn a_node_that_is_removed_is_cut_off_although_the_reload_is_refused() {
         eventually("the way to a member", 10, || node.pings("10.10.0.11"));
     }
 
+    // A rule may be for one of them.
+    let rule =
+        "\n[[policy.allow-egress]]\nfrom = \"org1/node:db1\"\nto = \"org0\"\nproto = \"icmp\"\n";
+    let config = scene.config("gw.org1");
+    replace(&config, "\n[policy]\n", "\n[policy]\negress = \"none\"\n");
+    append(&config, rule);
+    scene.reload("gw.org1");
+    eventually("the end of what no rule allows", 10, || {
+        !other.pings("10.10.0.11")
+    });
+    assert!(node.pings("10.10.0.11"));
+    assert!(!node.pings("10.10.2.11"), "another member");
+    let explain = ["explain", "org1/node:db1", "orderer0.org0", "--no-probe"];
+    let said = program::output(&mut scene.ringway("gw.org1", &explain)).expect("it is allowed");
+    assert!(
+        said.contains("name         org1/node:db1 is 10.20.1.11, by its [[node]]"),
+        "{said}"
+    );
+
     // Nodes do not reach each other unless the file says so.
     assert!(!node.pings("10.20.1.12"));
     assert!(scene.drops("gw.org1", "isolated") > 0);
@@ -263,7 +334,7 @@ fn a_node_that_is_removed_is_cut_off_although_the_reload_is_refused() {
 
     let mut remove = scene.ringway("gw.org1", &["node", "remove", "db1"]);
     program::output(&mut remove).expect("it is listed");
-    append(&scene.config("gw.org1"), "\n[nonsense]\n");
+    // The rule names it still, which refuses the reload.
     let begun = Instant::now();
     scene.reload("gw.org1");
     eventually("the end of its session", 10, || {
@@ -276,10 +347,45 @@ fn a_node_that_is_removed_is_cut_off_although_the_reload_is_refused() {
     );
     assert!(scene.logged("gw.org1").contains("Reload refused"));
     assert!(!node.pings("10.10.0.11"));
-    assert!(other.pings("10.10.0.11"));
+    assert!(other.is_attached_to("gw.org1"));
+    replace(&config, rule, "");
+    replace(&config, "egress = \"none\"\n", "");
+    scene.reload("gw.org1");
+    eventually("the rules of the sound file", 10, || {
+        other.pings("10.10.0.11")
+    });
+
+    // The key of the other one is stolen, and revoked.
+    let digest = key_of(&other);
+    let mut revoke = scene.ringway("gw.org1", &["revoke", "key", &digest]);
+    program::output(&mut revoke).expect("the record is here");
+    let begun = Instant::now();
+    scene.reload("gw.org1");
+    eventually("the end of its session", 10, || {
+        !other.is_attached_to("gw.org1")
+    });
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(!other.pings("10.10.0.11"));
 
     drop((node, other));
     scene.close();
+}
+
+/// The digest of the node's key.
+fn key_of(node: &AttachedNode) -> String {
+    let certificate = node.dir().join("node.crt");
+    let mut show = Command::new(RINGWAY);
+    show.args(["cert", "show"]).arg(certificate);
+
+    let said = program::output(&mut show).expect("its certificate is there");
+    let digest = said
+        .split_whitespace()
+        .find(|word| word.starts_with("sha256:"));
+    digest.expect("the digest of the key").to_owned()
 }
 
 #[test]

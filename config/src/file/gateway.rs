@@ -59,13 +59,13 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     consortium.check(&local, report);
     let announce = announce::read(&table, &local, &consortium);
     let dns = dns::read(&table, dir, &local, &consortium);
-    let policy = policy::read(&table, &local, &consortium);
+    let nodes = nodes::read(&table, &local, &consortium, report);
+    let policy = policy::read(&table, &local, &consortium, &nodes);
     let tunnel = tunnel::read(&table);
     let crl = crl::read(&table);
     let ha = ha::read(&table, &local, &consortium);
     let http = http::read(&table, dir);
-    let nodes = nodes::read(&table, &local, &consortium);
-    let wireguard = wireguard::read(&table, listen, tun.as_ref(), &nodes);
+    let wireguard = wireguard::read(&table, listen, tun.as_ref(), &nodes.nodes);
 
     let records = consortium.into_members();
     Some(Config {
@@ -96,7 +96,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         crl,
         ha,
         http,
-        nodes,
+        nodes: nodes.nodes,
         wireguard,
         attach: None,
         places,

@@ -1,8 +1,11 @@
 //! `[[node]]` and `[nodes]`: the attached nodes that a gateway serves.
 
+use std::collections::BTreeMap;
+
 use super::consortium::Consortium;
 use super::item::Item;
 use super::local_gateway::LocalGateway;
+use super::report::Report;
 use super::table::Table;
 use crate::keys::{gateway, node_block as keys, node_wireguard, nodes};
 use crate::{Node, NodeName, Nodes, PlacedPrefix, Prefix, WireGuardKey, limits};
@@ -10,15 +13,54 @@ use crate::{Node, NodeName, Nodes, PlacedPrefix, Prefix, WireGuardKey, limits};
 /// A fault was reported.
 struct Refused;
 
+/// The nodes that a file lists.
+pub(crate) struct Listed {
+    pub(crate) nodes: Nodes,
+    /// False if a fault was reported, so that some may be left out.
+    pub(crate) is_whole: bool,
+    by_name: BTreeMap<NodeName, usize>,
+}
+
+impl Listed {
+    pub(crate) fn find(&self, name: &str) -> Option<&Node> {
+        let place = self.by_name.get(&name.parse().ok()?)?;
+        self.nodes.list.get(*place)
+    }
+}
+
 /// Reads every block. One with faults is left out.
-pub(crate) fn read(table: &Table<'_>, local: &LocalGateway, consortium: &Consortium) -> Nodes {
+pub(crate) fn read(
+    table: &Table<'_>,
+    local: &LocalGateway,
+    consortium: &Consortium,
+    report: &Report,
+) -> Listed {
     let served = consortium.served_by(local);
-    read_inside(table, served.as_deref())
+    read_inside(table, served.as_deref(), report)
 }
 
 /// As [`read`], and the nodes' prefixes lie inside those of `served`; `None`: it is not known what
-/// is served.
-pub(crate) fn read_inside(table: &Table<'_>, served: Option<&[Prefix]>) -> Nodes {
+/// is served. Faults go to `report`, that of the file.
+pub(crate) fn read_inside(table: &Table<'_>, served: Option<&[Prefix]>, report: &Report) -> Listed {
+    let before = report.len();
+    let list = read_list(table, served);
+    let settings = table.table(&gateway::NODES, &nodes::SCHEMA);
+    let isolation = settings
+        .and_then(|settings| settings.optional(&nodes::ISOLATION))
+        .and_then(|item| item.boolean());
+
+    let names = list.iter().map(|node| node.name.clone());
+    Listed {
+        by_name: names.zip(0..).collect(),
+        nodes: Nodes {
+            list,
+            reach_each_other: isolation == Some(false),
+        },
+        is_whole: report.len() == before && !report.is_full(),
+    }
+}
+
+fn read_list(table: &Table<'_>, served: Option<&[Prefix]>) -> Vec<Node> {
     let mut list: Vec<Node> = Vec::new();
     for block in table.tables(&gateway::NODE, limits::NODES, &keys::SCHEMA) {
         // Both keys are read before the first `?`, so that the faults of both are reported.
@@ -56,14 +98,7 @@ pub(crate) fn read_inside(table: &Table<'_>, served: Option<&[Prefix]>) -> Nodes
         });
     }
 
-    let settings = table.table(&gateway::NODES, &nodes::SCHEMA);
-    let isolation = settings
-        .and_then(|settings| settings.optional(&nodes::ISOLATION))
-        .and_then(|item| item.boolean());
-    Nodes {
-        list,
-        reach_each_other: isolation == Some(false),
-    }
+    list
 }
 
 /// The key of a WireGuard client, if it is one; the error has been reported.

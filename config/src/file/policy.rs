@@ -5,6 +5,7 @@
 //! matches nothing, and must not keep the removal of a member from being loaded. What a name means
 //! is known only with the zone, and checked by the gateway.
 
+mod node;
 mod origin;
 mod ports;
 mod proto;
@@ -16,6 +17,7 @@ mod test;
 use super::consortium::Consortium;
 use super::item::Item;
 use super::local_gateway::LocalGateway;
+use super::nodes::Listed;
 use super::table::Table;
 use super::tunnel::read_seconds;
 use crate::keys::{allow, allow_egress, gateway, policy as keys};
@@ -32,11 +34,16 @@ const GRACE: std::ops::RangeInclusive<u32> = 0..=3600;
 const GRACE_PORTS: std::ops::RangeInclusive<u32> = 1024..=65_535;
 
 /// Reads `[policy]`. A rule with faults is left out.
-pub(crate) fn read(table: &Table<'_>, local: &LocalGateway, consortium: &Consortium) -> Policy {
+pub(crate) fn read(
+    table: &Table<'_>,
+    local: &LocalGateway,
+    consortium: &Consortium,
+    nodes: &Listed,
+) -> Policy {
     let Some(table) = table.table(&gateway::POLICY, &keys::SCHEMA) else {
         return Policy::default();
     };
-    let scope = Scope::new(local, consortium);
+    let scope = Scope::new(local, consortium, nodes);
     let named = Named::read(&table);
 
     let allow = table.tables(&keys::ALLOW, limits::RULES, &allow::SCHEMA);

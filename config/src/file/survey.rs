@@ -76,8 +76,8 @@ fn read_nodes(text: &str, path: &Path) -> Option<Nodes> {
     let (table, _) = Table::document(&source, &document, VERSIONS, &keys::gateway::VERSION)?;
 
     let before = report.len();
-    let nodes = nodes::read_inside(&table, None);
-    (report.len() == before && !report.is_full()).then_some(nodes)
+    let listed = nodes::read_inside(&table, None, &report);
+    (report.len() == before && !report.is_full()).then_some(listed.nodes)
 }
 
 /// The rules, unless one has a fault: what it allows is not known.
@@ -95,8 +95,9 @@ fn read_policy(
     let consortium = Consortium::read(record, members_dir, &Report::default());
 
     // Faults elsewhere in the file do not concern the rules.
+    let nodes = nodes::read_inside(&table, None, &report);
     let before = report.len();
-    let policy = policy::read(&table, &local, &consortium);
+    let policy = policy::read(&table, &local, &consortium, &nodes);
     (report.len() == before && !report.is_full()).then_some(policy)
 }
 

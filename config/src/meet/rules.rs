@@ -239,12 +239,10 @@ fn targets(meet: &Config, one: &[Target], two: &[Target]) -> Vec<Target> {
     let mut both = Vec::new();
     for ours in one {
         for theirs in two {
-            match (ours, theirs) {
-                (Target::Prefix(ours), Target::Prefix(theirs)) if ours.overlaps(theirs) => {
-                    both.push(Target::Prefix(ours.narrower(*theirs)));
-                }
-                (ours, theirs) if ours == theirs => both.push(ours.clone()),
-                _ => {}
+            if ours == theirs {
+                both.push(ours.clone());
+            } else {
+                both.extend(common(ours, theirs));
             }
         }
     }
@@ -258,6 +256,17 @@ fn targets(meet: &Config, one: &[Target], two: &[Target]) -> Vec<Target> {
     both
 }
 
+/// What the prefixes of both have in common.
+fn common(one: &Target, two: &Target) -> Vec<Target> {
+    let mut both = Vec::new();
+    for ours in one.prefixes() {
+        let theirs = two.prefixes().iter();
+        let theirs = theirs.filter(|theirs| ours.overlaps(theirs));
+        both.extend(theirs.map(|theirs| Target::Prefix(ours.narrower(*theirs))));
+    }
+    both
+}
+
 fn names(targets: &[Target]) -> impl Iterator<Item = &Target> {
     targets
         .iter()
@@ -266,10 +275,8 @@ fn names(targets: &[Target]) -> impl Iterator<Item = &Target> {
 
 fn is_whole_site(meet: &Config, targets: &[Target]) -> bool {
     meet.served_prefixes().iter().all(|served| {
-        targets.iter().any(|target| match target {
-            Target::Prefix(target) => target.covers(served),
-            Target::Name(_) => false,
-        })
+        let mut prefixes = targets.iter().flat_map(Target::prefixes);
+        prefixes.any(|prefix| prefix.covers(served))
     })
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::file::zone::Zone;
-use crate::{Config, DnsName, OrgId, Prefix, PrefixError, SiteId};
+use crate::{Config, DnsName, NodeName, OrgId, Prefix, PrefixError, SiteId};
 
 /// One end of a connection, here or in another site.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +16,8 @@ pub enum Party {
     Org(OrgId),
     /// One site.
     Site(OrgId, SiteId),
+    /// An attached node.
+    Node(OrgId, NodeName),
     /// Addresses; a single one has the full length.
     Prefix(Prefix),
     /// The addresses that our zone gives the name.
@@ -41,6 +43,12 @@ impl Party {
         }
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Party::Prefix(Prefix::host(address)));
+        }
+        if let Some((org, node)) = text.split_once("/node:") {
+            return match (org.parse(), node.parse()) {
+                (Ok(org), Ok(node)) => Ok(Party::Node(org, node)),
+                _ => Err(PartyError::Word(text.into())),
+            };
         }
         if let Some((first, site)) = text.split_once('/') {
             return match (first.parse(), site.parse()) {
@@ -87,6 +95,7 @@ impl fmt::Display for Party {
             Party::All => f.write_str("all"),
             Party::Org(org) => org.fmt(f),
             Party::Site(org, site) => write!(f, "{org}/{site}"),
+            Party::Node(org, node) => write!(f, "{org}/node:{node}"),
             Party::Prefix(prefix) if prefix.is_host() => prefix.address().fmt(f),
             Party::Prefix(prefix) => prefix.fmt(f),
             Party::Name(name) => name.fmt(f),

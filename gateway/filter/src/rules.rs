@@ -260,7 +260,7 @@ fn targets(spec: &RulesSpec, targets: &[Target]) -> Vec<Prefix> {
     let mut prefixes = Vec::new();
     for target in targets {
         match target {
-            Target::Prefix(prefix) => prefixes.push(*prefix),
+            Target::Prefix(_) | Target::Node(_) => prefixes.extend(target.prefixes()),
             Target::Name(name) => {
                 let addresses = spec.names.get(name).into_iter().flatten();
                 let ours =

@@ -38,7 +38,7 @@ verdicts! {
     /// This gateway does not run, or its socket is closed to the user.
     GatewaySilent: Bad, "gateway";
 
-    /// The zone has the name, with an address.
+    /// The zone has the name, with an address; or the attached node is listed.
     NameFound: Good, "name";
     /// A single label that is neither a member nor a name of our zone.
     NameOfNobody: Bad, "name";

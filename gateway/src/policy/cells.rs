@@ -71,7 +71,11 @@ impl Cells {
     fn add_targets(&mut self, targets: &[Target], spec: &RulesSpec) {
         for target in targets {
             match target {
-                Target::Prefix(prefix) => self.add_prefix(prefix),
+                Target::Prefix(_) | Target::Node(_) => {
+                    for prefix in target.prefixes() {
+                        self.add_prefix(prefix);
+                    }
+                }
                 Target::Name(name) => {
                     for address in spec.names.get(name).into_iter().flatten() {
                         self.add_prefix(&Prefix::host(*address));

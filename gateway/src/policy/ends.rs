@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use ringway_config::{Config, DnsName, OrgId, Party, Prefix, SiteId, Target};
+use ringway_config::{Config, DnsName, NodeName, OrgId, Party, Prefix, SiteId, Target};
 use ringway_filter::RulesSpec;
 
 /// The addresses at both ends: one end is in this site, the other in another one.
@@ -26,6 +26,9 @@ pub enum Unresolved {
     /// The organization's record has no such site, or none of its prefixes is available.
     #[error("{0}/{1} is no site of a member, or has no prefix that is available")]
     NoSite(OrgId, SiteId),
+    /// This gateway's file does not list the node.
+    #[error("there is no [[node]] {1} here, and only the gateways that list it know {0}/node:{1}")]
+    NoNode(OrgId, NodeName),
     /// No site holds an address of the prefix.
     #[error("{} is in no member's site", Target::Prefix(*.0))]
     NoPrefix(Prefix),
@@ -123,6 +126,7 @@ impl Scope<'_> {
                 let there = self.remote(|known, name, _| known == org && name == site);
                 some(there, Unresolved::NoSite(org.clone(), site.clone())).map(Side::There)
             }
+            Party::Node(org, node) => self.node(org, node),
             Party::Prefix(prefix) => self.located(prefix),
             Party::Name(name) => self.named(name),
         }
@@ -157,6 +161,16 @@ impl Scope<'_> {
         there.sort();
         there.dedup();
         some(there, Unresolved::NoPrefix(*prefix)).map(Side::There)
+    }
+
+    /// The prefixes of an attached node of this gateway.
+    fn node(&self, org: &OrgId, node: &NodeName) -> Result<Side, Unresolved> {
+        let mut listed = self.config.nodes.list.iter();
+        let known = listed.find(|known| *org == self.config.id.org && known.name == *node);
+        let known = known.ok_or_else(|| Unresolved::NoNode(org.clone(), node.clone()))?;
+
+        let prefixes = known.prefixes.iter().map(|placed| placed.prefix);
+        Ok(Side::Here(prefixes.collect()))
     }
 
     /// The addresses of a name in this site, or else in other sites.

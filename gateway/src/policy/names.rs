@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use ringway_config::{DnsName, Policy, Target};
+use ringway_config::{DnsName, NodeTarget, Policy, Target};
 use ringway_dns::rdata::kind;
 use ringway_dns::{Name, Zone};
 
@@ -46,16 +46,32 @@ pub fn addresses(zone: &Zone) -> BTreeMap<DnsName, Vec<IpAddr>> {
 
 /// The names of this site's hosts that rules use, each once.
 pub fn in_site(policy: &Policy) -> BTreeSet<&DnsName> {
-    let allow = policy.allow.iter().flatten().flat_map(|rule| &rule.to);
-    let egress = policy.allow_egress.iter().flat_map(|rule| &rule.from);
-
     let mut names = BTreeSet::new();
-    for target in allow.chain(egress) {
+    for target in targets(policy) {
         if let Target::Name(name) = target {
             names.insert(name);
         }
     }
     names
+}
+
+/// The attached nodes that rules name, each once.
+pub fn nodes(policy: &Policy) -> BTreeSet<&NodeTarget> {
+    let mut nodes = BTreeSet::new();
+    for target in targets(policy) {
+        if let Target::Node(node) = target {
+            nodes.insert(node);
+        }
+    }
+    nodes
+}
+
+/// The hosts of this site in all rules.
+fn targets(policy: &Policy) -> impl Iterator<Item = &Target> {
+    let allow = policy.allow.iter().flatten().flat_map(|rule| &rule.to);
+    let egress = policy.allow_egress.iter().flat_map(|rule| &rule.from);
+
+    allow.chain(egress)
 }
 
 fn follow(

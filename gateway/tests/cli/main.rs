@@ -24,6 +24,7 @@ mod json;
 mod lab;
 mod lists;
 mod member;
+mod node_rules;
 mod own_record;
 mod plan;
 mod policy;

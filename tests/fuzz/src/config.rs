@@ -152,6 +152,10 @@ fn check_targets(targets: &[Target], config: &Config) {
             // What may be served via this site some time is said, and kept.
             Target::Prefix(prefix) => config.is_own(prefix) || is_noted(target, config),
             Target::Name(name) => name.is_within(&zone),
+            Target::Node(node) => {
+                let mut nodes = config.nodes.list.iter();
+                !node.prefixes.is_empty() && nodes.any(|known| known.name == node.node)
+            }
         };
         assert!(ours, "{target}");
     }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::node::{self, NODE};
 use super::scope::Scope;
 use crate::file::item::Item;
 use crate::file::nearest::did_you_mean;
@@ -29,8 +30,8 @@ fn read_one(item: &Item<'_>, scope: &Scope<'_>) -> Option<Origin> {
         return Some(Origin::All);
     }
 
-    if let Some((org, _)) = text.split_once("/node:") {
-        return refuse_node(item, org, scope);
+    if let Some((org, name)) = text.split_once(NODE) {
+        return node::refuse_origin(item, org, name, scope);
     }
     // Labels have neither dots nor colons, and addresses always have one of them.
     if text.contains(['.', ':']) {
@@ -67,25 +68,6 @@ fn read_prefix(item: &Item<'_>, scope: &Scope<'_>) -> Option<Origin> {
     }
 
     Some(Origin::Prefix(prefix))
-}
-
-/// Only the gateways that a node is attached to know it, and what it sends there to their hosts is
-/// not judged, like what a host of their site sends. Elsewhere its name proves nothing: the packet
-/// comes from a gateway, and its source is all that is checked.
-fn refuse_node(item: &Item<'_>, org: &str, scope: &Scope<'_>) -> Option<Origin> {
-    let text = item.text()?;
-    item.refuse(if scope.is_this_org(org) {
-        format!(
-            "{text} is an attached node: at the gateways of its site it is one of their hosts, \
-             which need no rule, and other nodes are reached by [nodes] isolation = false alone; \
-             at another site write its addresses, as from = \"10.77.5.9\""
-        )
-    } else {
-        format!(
-            "only the gateways of {org} know its attached nodes; write the node's addresses, which \
-             lie in a site of {org}, as from = \"10.77.5.9\""
-        )
-    })
 }
 
 fn read_org(item: &Item<'_>, scope: &Scope<'_>) -> Option<Origin> {

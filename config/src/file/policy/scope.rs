@@ -2,6 +2,7 @@
 
 use crate::file::consortium::Consortium;
 use crate::file::local_gateway::LocalGateway;
+use crate::file::nodes::Listed;
 use crate::file::zone::Zone;
 use crate::{OrgId, PlacedPrefix, Prefix, SiteId};
 
@@ -13,6 +14,7 @@ pub(super) struct Scope<'a> {
     pub(super) consortium: &'a Consortium,
     /// This organization's zone; `None` if a fault hides it.
     pub(super) zone: Option<Zone>,
+    pub(super) nodes: &'a Listed,
     org: Option<&'a OrgId>,
     site: Option<&'a SiteId>,
     /// This site's prefixes; `None` if its record has faults.
@@ -20,7 +22,11 @@ pub(super) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(local: &'a LocalGateway, consortium: &'a Consortium) -> Scope<'a> {
+    pub(super) fn new(
+        local: &'a LocalGateway,
+        consortium: &'a Consortium,
+        nodes: &'a Listed,
+    ) -> Scope<'a> {
         let org = local.org.as_ref().map(|placed| &placed.value);
         let site = local.site.as_ref().map(|placed| &placed.value);
 
@@ -29,6 +35,7 @@ impl<'a> Scope<'a> {
             zone: org
                 .zip(consortium.domain())
                 .map(|(org, domain)| Zone::new(org, domain)),
+            nodes,
             org,
             site,
             prefixes: site.and_then(|site| consortium.site_prefixes(site)),

@@ -1,13 +1,14 @@
-//! [`Target`]s: hosts of this site, by address or by name.
+//! [`Target`]s: hosts of this site, by address, by name, or as an attached node.
 
 use std::net::IpAddr;
 
+use super::node::{self, NODE};
 use super::scope::Scope;
 use crate::file::item::Item;
 use crate::{DnsName, Prefix, Target, limits};
 
-/// The targets of a list: prefixes in order, none inside another, then names in order. `None` only
-/// if faults were reported.
+/// The targets of a list: prefixes in order, none inside another, then names in order, then
+/// attached nodes. `None` only if faults were reported.
 pub(super) fn read(item: &Item<'_>, scope: &Scope<'_>) -> Option<Vec<Target>> {
     let items = item.one_or_more(limits::RULE_ITEMS);
     if items.is_empty() {
@@ -24,6 +25,13 @@ pub(super) fn read(item: &Item<'_>, scope: &Scope<'_>) -> Option<Vec<Target>> {
         (Target::Prefix(kept), Target::Prefix(next)) => kept.covers(next),
         (kept, next) => kept == next,
     });
+    let prefixes: usize = targets.iter().map(|target| target.prefixes().len()).sum();
+    if prefixes > limits::RULE_PREFIXES {
+        let most = limits::RULE_PREFIXES;
+        return item.refuse(format!(
+            "these nodes have {prefixes} prefixes, and a rule may have {most}; write several rules"
+        ));
+    }
     (!targets.is_empty()).then_some(targets)
 }
 
@@ -36,6 +44,9 @@ fn read_one(item: &Item<'_>, scope: &Scope<'_>) -> Option<Target> {
         ));
     }
 
+    if let Some((org, name)) = text.split_once(NODE) {
+        return node::read(item, org, name, scope);
+    }
     if text.contains(['/', ':']) || is_mistyped_address(text) {
         return read_prefix(item, scope);
     }

@@ -1,6 +1,7 @@
 //! `[[policy.test]]`: what the rules must say. Whether they do is judged by the gateway, which
 //! knows the addresses of names.
 
+use super::node::{self, NODE};
 use super::scope::Scope;
 use super::service::{self, Named, ServiceKeys};
 use crate::file::item::Item;
@@ -47,6 +48,10 @@ fn read_test(test: &Table<'_>, scope: &Scope<'_>, named: &Named) -> Option<Polic
 
 fn read_party(item: &Item<'_>, scope: &Scope<'_>) -> Option<Party> {
     let text = item.text()?;
+    // A node that is not known is a fault here as in a rule.
+    if let Some((org, name)) = text.split_once(NODE) {
+        node::read(item, org, name, scope)?;
+    }
     // Without a zone, which was reported, names cannot be completed.
     let zone = scope.zone.as_ref()?;
     match Party::parse(text, zone) {

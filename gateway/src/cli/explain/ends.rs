@@ -71,11 +71,16 @@ pub(super) fn find(
     [from, to]: &[Party; 2],
     service: Asked,
 ) -> Result<Result<Found, Unresolved>, Failure> {
-    let (source, destination, between) = match located(judge, from, to) {
+    let (mut source, mut destination, between) = match located(judge, from, to) {
         Ok(located) => located,
+        Err(error @ Unresolved::NoNode(..)) => return Err(Failure::Usage(error.to_string())),
         Err(error) => return Ok(Err(error)),
     };
-    for (party, prefixes) in [(from, &source), (to, &destination)] {
+    for (party, prefixes) in [(from, &mut source), (to, &mut destination)] {
+        // A node that is a router means itself, not the network behind it.
+        if matches!(party, Party::Node(..)) && prefixes.iter().any(Prefix::is_host) {
+            prefixes.retain(Prefix::is_host);
+        }
         if !prefixes.iter().all(Prefix::is_host) {
             return Err(Failure::Usage(format!(
                 "{party} is more than one host; give a name or an address"
@@ -206,6 +211,10 @@ fn named(party: &Party, address: IpAddr, report: &Report) -> Option<Step> {
     let name = match party {
         Party::Name(name) => name.to_string(),
         Party::Org(label) => label.to_string(),
+        Party::Node(..) => {
+            let text = format!("{party} is {address}, by its [[node]]");
+            return Some(Step::new(Verdict::NameFound, text));
+        }
         _ => return None,
     };
     let zone = report.zones.iter().find(|zone| match party {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Edits, NodeName, OrgId, Prefix, reading};
+use ringway_config::{Config, Edits, NodeName, OrgId, Prefix, Target, reading};
 use toml_edit::{Array, DocumentMut, InlineTable, Value};
 
 use super::Add;
@@ -72,8 +72,42 @@ pub(super) fn remove(name: &NodeName, path: &Path) -> Result<ExitCode, Failure> 
 
     // Written although the rest of the file may have faults: removing rights must not wait for
     // that.
+    let naming = rules_naming(name, path);
     replace_file(path, &document.to_string())?;
-    answer(format!("Node {name} is removed\n{}", how_to_apply(path)))
+    answer(format!(
+        "Node {name} is removed\n{naming}{}",
+        how_to_apply(path)
+    ))
+}
+
+/// Which rules name the node, for an operator who removes it; nothing if the file has faults.
+fn rules_naming(name: &NodeName, path: &Path) -> String {
+    let Ok(config) = Config::load(path) else {
+        return String::new();
+    };
+    let is_named = |targets: &[Target]| {
+        let mut targets = targets.iter();
+        targets.any(|target| matches!(target, Target::Node(node) if node.node == *name))
+    };
+
+    let policy = &config.policy;
+    let allow = policy.allow.iter().flatten();
+    let allow = allow.filter(|rule| is_named(&rule.to));
+    let egress = policy.allow_egress.iter();
+    let egress = egress.filter(|rule| is_named(&rule.from));
+    let places = allow
+        .map(|rule| &rule.place)
+        .chain(egress.map(|rule| &rule.place));
+    let places: Vec<String> = places.map(ToString::to_string).collect();
+    if places.is_empty() {
+        return String::new();
+    }
+
+    format!(
+        "Rules still name it: {}\nUntil it is removed from them, a reload ends its session and \
+         changes nothing else\n",
+        places.join(", ")
+    )
 }
 
 /// Edits the file. The new text is checked before it is written. Returns the configuration.

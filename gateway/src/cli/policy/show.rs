@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use ringway_config::{Egress, OnDenied, Place, Policy, Service};
+use ringway_config::{Egress, OnDenied, Place, Policy, Service, Target};
 use serde::Serialize;
 
 use super::files::Files;
@@ -11,7 +11,7 @@ use crate::admin::report::{PolicyReport, RuleReport};
 use crate::admin::socket;
 use crate::cli::table::Table;
 use crate::cli::{Failure, Shown, answer, answer_json, how_to_apply};
-use crate::policy::names::in_site;
+use crate::policy::names::{in_site, nodes};
 
 /// Runs `ringway policy show`.
 pub(super) fn run(args: &Shown) -> Result<ExitCode, Failure> {
@@ -129,7 +129,7 @@ fn egress_text(policy: &Policy) -> &'static str {
     }
 }
 
-/// The addresses of the names in rules.
+/// The addresses of the names in rules, and of the attached nodes.
 fn names(files: &Files) -> String {
     let judge = files.judge();
     let mut table = Table::plain();
@@ -147,6 +147,13 @@ fn names(files: &Files) -> String {
             ours.join(", ")
         };
         table.row([name.to_string(), ours]);
+        is_empty = false;
+    }
+
+    for node in nodes(&files.config.policy) {
+        let prefixes = node.prefixes.iter().copied().map(Target::Prefix);
+        let prefixes: Vec<String> = prefixes.map(|prefix| prefix.to_string()).collect();
+        table.row([node.to_string(), prefixes.join(", ")]);
         is_empty = false;
     }
 

@@ -130,6 +130,7 @@ impl Model {
     fn is_at(&self, targets: &[Target], address: IpAddr) -> bool {
         targets.iter().any(|target| match target {
             Target::Prefix(prefix) => prefix.contains(address),
+            Target::Node(node) => node.prefixes.iter().any(|it| it.contains(address)),
             Target::Name(name) => self
                 .spec
                 .names
