@@ -211,6 +211,7 @@ mod tests {
             attach: Attach {
                 node: "db1".parse().unwrap(),
                 site: "east".parse().unwrap(),
+                sites: Vec::new(),
                 addresses: vec!["10.77.0.3".parse().unwrap()],
                 accept: prefixes(accept),
                 left_out: Vec::new(),

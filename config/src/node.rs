@@ -11,8 +11,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::{
-    Config, Connected, Fault, GatewayId, NodeName, OrgId, Place, PlacedPrefix, Prefix, SiteId,
-    WireGuardKey,
+    Config, Connected, Fault, GatewayId, NodeName, OrgId, Place, PlacedPrefix, Prefix, Site,
+    SiteId, WireGuardKey,
 };
 
 /// Offers that are shown of those that are not accepted.
@@ -111,6 +111,8 @@ pub struct Attach {
     pub node: NodeName,
     /// The site whose gateways it is attached to.
     pub site: SiteId,
+    /// The organization's sites, as its record lists them.
+    pub sites: Vec<Site>,
     /// Addresses of its own that the TUN device is to have.
     pub addresses: Vec<IpAddr>,
     /// What the gateways offer is taken inside these ranges only.
@@ -134,6 +136,18 @@ pub enum NodeResolver {
 }
 
 impl Attach {
+    /// The site of this organization that has `prefix`. `None`: it belongs to another one, of which
+    /// a node knows nothing.
+    pub fn owner(&self, prefix: &Prefix) -> Option<&SiteId> {
+        let mut sites = self.sites.iter();
+        let owner = sites.find(|site| {
+            let mut placed = site.prefixes.iter();
+            placed.any(|placed| placed.prefix.covers(prefix))
+        });
+
+        owner.map(|site| &site.name)
+    }
+
     /// True if `prefix` is one of the addresses.
     pub(crate) fn has(&self, prefix: &Prefix) -> bool {
         self.addresses

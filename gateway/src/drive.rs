@@ -26,6 +26,7 @@ mod lists;
 mod packet_effects;
 mod packets;
 mod policy_report;
+mod prefix_owner;
 mod questions;
 mod queues;
 mod reloads;

@@ -89,7 +89,11 @@ impl Diagnosis<'_> {
     }
 
     fn prefix(&self, route: &RouteReport) -> Step {
-        let mut place = format!("{} of {}/{}", route.prefix, route.org, route.site);
+        let mut place = route.prefix.clone();
+        // An attached node does not know who owns what its gateways offer.
+        if !route.org.is_empty() {
+            place.push_str(&format!(" of {}/{}", route.org, route.site));
+        }
         if let Some(written) = self.prefix_place {
             place.push_str(&format!(" ({written})"));
         }

@@ -17,6 +17,7 @@ pub mod features;
 pub mod ha;
 pub mod health;
 pub mod http;
+mod ipv6;
 pub mod json;
 pub mod kubernetes;
 pub mod logging;

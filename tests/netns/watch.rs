@@ -169,6 +169,13 @@ fn the_tuns_mtu_queue_group_and_ipv6_are_back_within_a_second() {
     sh(&scene, "sysctl -qw net.ipv6.conf.ringway0.disable_ipv6=1");
     restored(&scene, "the routes", || routes(&scene) == before);
     assert_reachable(&scene);
+
+    // The interfaces to the site are the host's own: that is reported.
+    let is_off = || attention(&scene, GATEWAY).contains("IPv6 is switched off");
+    sh(&scene, "sysctl -qw net.ipv6.conf.all.disable_ipv6=1");
+    eventually("the finding", 5, is_off);
+    sh(&scene, "sysctl -qw net.ipv6.conf.all.disable_ipv6=0");
+    eventually("its end", 5, || !is_off());
     scene.close();
 }
 

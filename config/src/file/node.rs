@@ -183,6 +183,7 @@ impl Ranges {
             attach: Attach {
                 node,
                 site: serving.site,
+                sites: member.sites.clone(),
                 addresses: self.addresses,
                 accept: self.accept,
                 left_out: Vec::new(),

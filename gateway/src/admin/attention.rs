@@ -84,8 +84,9 @@ pub fn complete(report: &mut Report, now: SystemTime) {
         if !raised.contains(&format!("records {}", tunnel.peer)) {
             items.extend(drift(tunnel));
         }
-        items.extend(of_tunnel(tunnel, now));
+        items.extend(of_tunnel(tunnel, &report.gateway, now));
     }
+    items.extend(report.nodes.iter().filter_map(of_node));
     items.extend(report.routes.iter().filter_map(conflict));
     items.extend(refused_sites(&report.routes));
     items.extend(report.zones.iter().flat_map(of_zone));
@@ -228,7 +229,7 @@ fn drift(tunnel: &TunnelReport) -> Option<AttentionReport> {
 }
 
 /// Findings about a tunnel, whether it is up or not.
-fn of_tunnel(tunnel: &TunnelReport, now: SystemTime) -> Vec<AttentionReport> {
+fn of_tunnel(tunnel: &TunnelReport, ours: &str, now: SystemTime) -> Vec<AttentionReport> {
     let peer = &tunnel.peer;
     let mut items = Vec::new();
 
@@ -247,13 +248,46 @@ fn of_tunnel(tunnel: &TunnelReport, now: SystemTime) -> Vec<AttentionReport> {
             Kind::OurPrefixRefused,
             peer,
             &format!("{peer} refuses our {prefix}{more}: {reason}"),
-            "",
+            at_the_gateway(ours, peer),
         ));
     }
     let until = tunnel.certificate_until.as_deref();
     let name = format!("the certificate of {peer}");
     items.extend(until.and_then(|until| expiry(&name, until, PEER_DAYS, now)));
     items
+}
+
+/// What an attached node's operator does about refused prefixes; nothing for a gateway.
+fn at_the_gateway(ours: &str, peer: &str) -> Remedy {
+    match node_name(ours) {
+        Some(node) => Remedy::from(format!(
+            "at {peer}, ringway node show {node} prints the prefixes of its [[node]]: add this one \
+             there, or take it out of node.toml"
+        )),
+        None => Remedy::None,
+    }
+}
+
+/// The finding that an attached node claims what its `[[node]]` does not give it.
+fn of_node(node: &TunnelReport) -> Option<AttentionReport> {
+    let (prefix, reason) = node.refused.first_key_value()?;
+    let more = more(node.refused.len());
+    let name = node_name(&node.peer)?;
+
+    Some(item(
+        Kind::PrefixRefused,
+        &node.peer,
+        &format!("we refuse {prefix}{more} of node {name}: {reason}"),
+        Remedy::ringway(format!(
+            "node show {name}   # add the prefix to its [[node]], or take it out of its node.toml"
+        )),
+    ))
+}
+
+/// `db1` of `node:db1.acme`; `None` for a gateway.
+fn node_name(id: &str) -> Option<&str> {
+    let (name, _) = id.strip_prefix("node:")?.split_once('.')?;
+    Some(name)
 }
 
 fn more(count: usize) -> String {
@@ -265,14 +299,15 @@ fn more(count: usize) -> String {
 
 fn conflict(route: &RouteReport) -> Option<AttentionReport> {
     let with = route.conflict_with.as_ref()?;
+    let of = match route.org.as_str() {
+        "" => String::new(),
+        org => format!(" of {org}"),
+    };
 
     Some(item(
         Kind::PrefixConflict,
         &route.prefix,
-        &format!(
-            "{} of {} has no route: it overlaps {with}",
-            route.prefix, route.org
-        ),
+        &format!("{}{of} has no route: it overlaps {with}", route.prefix),
         agreement(route.conflict_kind),
     ))
 }

@@ -406,9 +406,10 @@ pub struct OutageReport {
 pub struct RouteReport {
     /// CIDR.
     pub prefix: String,
-    /// The organization with the prefix in its record.
+    /// The organization with the prefix in its record; empty if it is not known: an attached node
+    /// knows the sites of its own organization alone.
     pub org: String,
-    /// The site with the prefix.
+    /// The site with the prefix; empty if it is not known.
     #[serde(default)]
     pub site: String,
     /// The site whose gateways serve it, `<site>` or `<org>/<site>`, if it is served via one.

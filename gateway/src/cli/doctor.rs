@@ -4,7 +4,6 @@
 
 mod answers;
 mod fix;
-mod ipv6;
 mod isolation;
 mod masquerade;
 mod names;

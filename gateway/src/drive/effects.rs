@@ -12,6 +12,7 @@ use ringway_shell::{ChangeId, Effect, Input, Notice};
 
 use super::Drive;
 use super::jobs::Event;
+use crate::ipv6;
 use crate::policy::tests;
 use crate::zones::{Reply, Sender};
 
@@ -52,6 +53,7 @@ impl Drive {
             Effect::CheckKernel { leave } => {
                 self.kernel.check(leave, &self.jobs);
                 self.in_force.restore_resolver(&self.jobs);
+                self.note_ipv6();
             }
             Effect::Inspect(inspection) => {
                 self.kernel
@@ -104,6 +106,16 @@ impl Drive {
         }
 
         None
+    }
+
+    /// The finding that IPv6 is switched off on this host.
+    fn note_ipv6(&self) {
+        match ipv6::find(self.in_force.config()) {
+            Some(finding) => self
+                .attention
+                .raise(&finding.name, &finding.what, finding.remedy),
+            None => self.attention.clear(ipv6::NAME),
+        }
     }
 
     fn handle_notice(&self, notice: &Notice) {

@@ -18,6 +18,7 @@ use rustls_pki_types::UnixTime;
 
 use super::Drive;
 use super::policy_report;
+use super::prefix_owner::PrefixOwner;
 use crate::admin::announcement::AnnouncementReport;
 use crate::admin::daemon::rfc3339;
 use crate::admin::report::{
@@ -211,14 +212,14 @@ impl Drive {
             Verdict::Unserved(_) => "refused",
         };
         let config = &self.shell.current().config;
-        let via = config.via_of(&ruling.org, &ruling.site);
+        let PrefixOwner { org, site, via } = PrefixOwner::of(ruling, config);
 
         RouteReport {
             prefix: ruling.prefix.to_string(),
-            org: ruling.org.to_string(),
-            site: ruling.site.to_string(),
+            org,
+            site,
             served_here: via.is_some() && config.is_served_here(&ruling.org, &ruling.site),
-            via: via.map(ToString::to_string),
+            via,
             refused: refused(&ruling.verdict),
             gateway: route
                 .and_then(|route| route.gateway.as_ref())

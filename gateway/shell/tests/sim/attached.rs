@@ -141,6 +141,7 @@ pub(crate) fn attach(me: &GatewayId, records: &Records) -> Option<Attach> {
     Some(Attach {
         node: name.clone(),
         site: node.site.clone(),
+        sites: Vec::new(),
         addresses: node
             .prefixes
             .iter()

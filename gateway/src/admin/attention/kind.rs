@@ -2,6 +2,8 @@
 
 use ringway_intent::{ADDRESS_MISSING, UNANNOUNCED};
 
+use crate::ipv6;
+
 /// Declares the kinds once, with their words.
 macro_rules! kinds {
     ($($kind:ident = $word:literal,)*) => {
@@ -80,6 +82,7 @@ impl Kind {
             ("missing", Kind::KernelState),
             ("guard", Kind::KernelState),
             ("forwarding off", Kind::KernelState),
+            (ipv6::NAME, Kind::KernelState),
             ("fight", Kind::KernelDrift),
             ("state", Kind::State),
             ("records", Kind::RecordsDiffer),

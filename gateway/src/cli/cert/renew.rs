@@ -154,11 +154,25 @@ fn done(config: &Config, kept: Option<&(Digest, std::path::PathBuf)>) -> Result<
     );
     if let Some((digest, file)) = kept {
         text.push_str(&format!(
-            "The earlier key is in {}. If it may be in wrong hands:\n  ringway revoke key \
-             {digest} -c {}\n",
+            "The earlier key is in {}. If it may be in wrong hands{}\n",
             file.display(),
-            config.path.display()
+            how_to_revoke(config, digest)
         ));
     }
     Ok(text)
+}
+
+/// The command that revokes a key. The record of a node's organization is at its gateways.
+fn how_to_revoke(config: &Config, digest: &Digest) -> String {
+    match &config.attach {
+        Some(attach) => format!(
+            ", at each gateway of {}/{}:\n  ringway revoke key {digest} -c gateway.toml\n  ringway \
+             reload -c gateway.toml",
+            config.id.org, attach.site
+        ),
+        None => format!(
+            ":\n  ringway revoke key {digest} -c {}",
+            config.path.display()
+        ),
+    }
 }

@@ -6,6 +6,9 @@ use ringway_intent::{Finding, Remedy};
 use crate::admin::attention::Kind;
 use crate::state::REMEDY;
 
+/// What becomes of a range that two use.
+const AGREE: &str = "the organizations must agree who uses the range, and hand out their records";
+
 /// How to fix a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fix {
@@ -67,10 +70,8 @@ impl Fix {
                 finding,
                 "what should listen there must be started on its own host",
             ),
-            Kind::PrefixConflict | Kind::PrefixRefused | Kind::OurPrefixRefused => no_command(
-                finding,
-                "the organizations must agree who uses the range, and hand out their records",
-            ),
+            Kind::PrefixConflict | Kind::OurPrefixRefused => no_command(finding, AGREE),
+            Kind::PrefixRefused => others_must(finding, AGREE),
             Kind::Kubernetes => no_command(
                 finding,
                 "the cluster's Services, or this gateway's rights there, must be corrected",

@@ -5,11 +5,12 @@ use ringway_intent::{Finding, Remedy};
 use serde_json::Value;
 
 use super::fix::Fix;
-use super::{Found, answers, ipv6, isolation, masquerade, names, ruleset, settings, tracking};
+use super::{Found, answers, isolation, masquerade, names, ruleset, settings, tracking};
 use crate::admin::attention::Kind;
 use crate::admin::{Report, socket};
 use crate::cli::check::host;
 use crate::cli::{Failure, block_on};
+use crate::ipv6;
 use crate::prepare::Prepared;
 use crate::state::space;
 

@@ -11,9 +11,10 @@ use serde_json::json;
 
 use super::fix::Fix;
 use super::place::{Place, rights, start};
-use super::{Found, answers, ipv6, isolation, masquerade, names, report, settings, text, tracking};
+use super::{Found, answers, isolation, masquerade, names, report, settings, text, tracking};
 use crate::admin::attention::Kind;
 use crate::cli::check::{files, host};
+use crate::ipv6;
 use crate::state::{REMEDY, space};
 
 fn config() -> Config {

@@ -60,7 +60,12 @@ fn route_row(route: &RouteReport, report: &Report) -> Row {
         Some(gateway) if route.installed => gateway.clone(),
         _ => "-".to_owned(),
     };
-    let via = route.via.iter();
+    let org = match route.org.as_str() {
+        "" => "-",
+        org => org,
+    };
+    // Of a site that is not known, the gateways say nothing more.
+    let via = route.via.iter().filter(|_| !route.site.is_empty());
     let notes = via
         .map(|via| format!("site {} via {via}", route.site))
         .chain(is_unannounced.then(|| "this host has no route to it".to_owned()))
@@ -75,7 +80,7 @@ fn route_row(route: &RouteReport, report: &Report) -> Row {
     Row {
         cells: vec![
             (Style::Plain, route.prefix.clone()),
-            (Style::Plain, route.org.clone()),
+            (Style::Plain, org.to_owned()),
             (style, state.to_owned()),
             (Style::Plain, through),
         ],

@@ -1,4 +1,5 @@
-//! The finding that IPv6 is disabled although this gateway needs it.
+//! The finding that IPv6 is disabled although this gateway needs it: for `status`, each time that
+//! the kernel is compared, and for `doctor`.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,7 +10,11 @@ use ringway_intent::{Finding, Remedy};
 
 const SWITCH: &str = "/proc/sys/net/ipv6/conf/all/disable_ipv6";
 
-pub(super) fn find(config: &Config) -> Option<Finding> {
+/// The name of the finding.
+pub(crate) const NAME: &str = "ipv6";
+
+/// The finding about this host now.
+pub(crate) fn find(config: &Config) -> Option<Finding> {
     let own = config.own_prefixes().iter();
     let needs = own.into_iter().any(|own| !own.prefix.is_ipv4())
         || matches!(config.listen, SocketAddr::V6(_))
@@ -18,12 +23,14 @@ pub(super) fn find(config: &Config) -> Option<Finding> {
     if needs { finding(state()) } else { None }
 }
 
-pub(super) fn finding(state: State) -> Option<Finding> {
+/// The finding about a host in this state.
+pub(crate) fn finding(state: State) -> Option<Finding> {
     let (what, remedy) = match state {
         State::On => return None,
         State::Off => (
             "IPv6 is switched off on this host, and this gateway's files use it",
-            "sysctl -w net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0",
+            "sysctl -w net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0   # \
+             then the interfaces need their addresses again",
         ),
         State::Missing => (
             "this kernel has no IPv6, and this gateway's files use it",
@@ -32,7 +39,7 @@ pub(super) fn finding(state: State) -> Option<Finding> {
         ),
     };
     Some(Finding {
-        name: "ipv6".to_owned(),
+        name: NAME.to_owned(),
         what: what.to_owned(),
         remedy: Remedy::command(remedy),
     })
@@ -40,7 +47,7 @@ pub(super) fn finding(state: State) -> Option<Finding> {
 
 /// Whether IPv6 works on this host.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum State {
+pub(crate) enum State {
     On,
     Off,
     Missing,
