@@ -62,7 +62,7 @@ pub use failure::Failure;
     after_help = "Start with: ringway org init --help, or watch all at work: ringway lab demo"
 )]
 pub struct Cli {
-    /// What to do
+    /// The command
     #[command(subcommand)]
     pub verb: Verb,
     /// Format of the log on stderr: text or json
@@ -120,7 +120,7 @@ pub enum Verb {
     /// Check a gateway's files, exactly as `run` does before it starts
     #[command(after_help = "Example:\n  ringway check -c gateway.toml")]
     Check(Shown),
-    /// Find what on this host is in the way, with the command that fixes it
+    /// Find problems of this host, with the commands that fix them
     #[command(after_help = "Example:\n  ringway doctor -c gateway.toml")]
     Doctor(Shown),
     /// Query, list, export and check zones
@@ -131,18 +131,18 @@ pub enum Verb {
         ringway recipe bird -c gateway.toml\n  ringway recipe ipsec --help\n\n\
         deploy/dns/README.md says why each line of a resolver's is there, and what was tried.")]
     Recipe(recipe::Args),
-    /// Keep the chaincode that Docker runs on this host to its peer
+    /// Isolate the chaincode that Docker runs on this host, so that it reaches only its peer
     #[command(subcommand)]
     Chaincode(chaincode::Verb),
-    /// Propose address ranges for a new site that nobody uses
+    /// Propose free address ranges for a new site
     #[command(after_help = "Example:\n  \
         ringway plan --pool 10.64.0.0/10 --size 20 -c gateway.toml\n\n\
         Without --pool, [plan] pools of the file count, else 10.0.0.0/8.")]
     Plan(plan::Args),
-    /// Show, test and extend the rules, and what they denied
+    /// Show, test and extend the rules, and list what they denied
     #[command(subcommand)]
     Policy(policy::Verb),
-    /// Say why one host reaches another, or what is in the way
+    /// Explain why one host reaches another, or what stops it
     #[command(after_help = "Examples:\n  \
         ringway explain peer0 orderer0.beta.consortium.example --port 7050\n  \
         ringway explain 10.2.0.5 10.1.0.11 --port 7051 -c gateway.toml\n\n\
@@ -154,23 +154,23 @@ pub enum Verb {
         SIGTERM drains the gateway and ends it. SIGHUP makes it read its files again; if anything\n\
         in them is wrong, only what they take away is applied.")]
     Run(run::Args),
-    /// Have a running gateway read its files again; say what has changed
+    /// Reload the files of a running gateway, and print what has changed
     #[command(after_help = "Example:\n  ringway reload -c gateway.toml\n\n\
         If anything in the files is wrong, only what they take away is applied, and the exit\n\
         code is 64.")]
     Reload(Shown),
-    /// Hand this site over to a sibling, so that the gateway can be stopped without a loss
+    /// Hand this site over to a sibling, so that the gateway can be stopped without packet loss
     #[command(
         after_help = "Example:\n  ringway drain -c gateway.toml && systemctl restart ringway\n\n\
         Waits until another gateway of the site is active and no packets come here any more. The\n\
         exit code is 1 if that did not happen."
     )]
     Drain(drain::Drain),
-    /// Show how a running gateway is, first what needs attention
+    /// Show the state of a running gateway, beginning with what needs attention
     #[command(after_help = "Examples:\n  ringway status -c gateway.toml\n  \
         ringway status --peer gw.beta\n  ringway status --check || ringway status")]
     Status(status::Args),
-    /// Say whether a running gateway is the active one of its site
+    /// Print whether a running gateway is the active one of its site
     #[command(after_help = "Examples:\n  ringway role -c gateway.toml\n  \
         ringway role --quiet || systemctl stop service-that-belongs-to-the-active-gateway\n\n\
         Exit code: 0 active, 1 standby, 2 if it does not answer within a second.")]
@@ -178,19 +178,19 @@ pub enum Verb {
     /// Show a running gateway's counters in the OpenMetrics text format
     #[command(after_help = "Example:\n  ringway metrics -c gateway.toml")]
     Metrics(metrics::Args),
-    /// Print all that those need who help, without keys and passwords
+    /// Print everything that a helper needs, without keys and passwords
     #[command(
         after_help = "Example:\n  ringway gather -c gateway.toml >gathered.txt\n\n\
         It has names, addresses and rules: read it before you hand it out. As root it has more."
     )]
     Gather(gather::Args),
-    /// Remove everything from the kernel that a gateway leaves there
+    /// Remove everything that a gateway has left in the kernel
     #[command(after_help = "Example:\n  ringway purge -c gateway.toml\n\n\
         Until then, packets to members stay unreachable rather than leave in clear.")]
     Purge(purge::Args),
-    /// Run a consortium of three organizations on this machine, to try
+    /// Run a consortium of three organizations on this machine, to try it out
     Lab(lab::Args),
-    /// Say what this program is, and which versions of others it understands
+    /// Print this program's version, and the protocol versions that it understands
     #[command(after_help = "Example:\n  ringway version --json")]
     Version(version::Args),
 }

@@ -24,9 +24,9 @@ use crate::policy::judge::Asking;
 /// Arguments of `ringway explain`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Who opens: a name or an address
+    /// The host that opens the connection: a name or an address
     pub from: String,
-    /// What is opened: a name or an address
+    /// The host to which it is opened: a name or an address
     pub to: String,
     /// The port, of TCP unless it says otherwise: 7051, 53/udp; without it, an echo
     #[arg(long, value_name = "PORT[/PROTO]")]

@@ -47,9 +47,9 @@ pub enum Verb {
 /// Arguments of `ringway policy test`.
 #[derive(Debug, clap::Args)]
 pub struct Test {
-    /// Who opens the connection
+    /// The host that opens the connection
     pub from: String,
-    /// What is opened
+    /// The host to which it is opened
     pub to: String,
     /// The service
     #[command(flatten)]
@@ -65,10 +65,10 @@ pub struct Test {
 /// Arguments of `ringway policy allow`.
 #[derive(Debug, clap::Args)]
 pub struct Allow {
-    /// Who may open: all, an organization, org/site, or a prefix; may be repeated
+    /// The hosts that may open: all, an organization, org/site, or a prefix; may be repeated
     #[arg(long, required = true, value_name = "ORIGIN")]
     pub from: Vec<String>,
-    /// What may be opened: a name, an address or a prefix in this site; may be repeated
+    /// The hosts that may be reached: a name, an address or a prefix in this site; may be repeated
     #[arg(long, required = true, value_name = "TARGET")]
     pub to: Vec<String>,
     /// The service

@@ -32,13 +32,13 @@ pub struct Args {
     /// The gateway to ask
     #[command(flatten)]
     pub config: ConfigFile,
-    /// Only tunnels to this gateway, such as gw.beta, with all that is known of them
+    /// Show only tunnels to this gateway, such as gw.beta, with all details
     #[arg(long, value_name = "GATEWAY")]
     pub peer: Option<String>,
-    /// Only what concerns this organization, tunnels with all that is known of them
+    /// Show only this organization, with all details of its tunnels
     #[arg(long, value_name = "ORG")]
     pub org: Option<String>,
-    /// Every route, zone and certificate, also if there are many and they are in order
+    /// Show every route, zone and certificate, even if there are many and all are in order
     #[arg(long)]
     pub all: bool,
     /// Every reason for which packets were dropped, in a sentence
