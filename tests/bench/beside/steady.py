@@ -47,12 +47,32 @@ class Gaps:
         return time.monotonic() - self.last
 
 
+class Numbers:
+    """Which of the packets that were sent since the last reset have come back."""
+
+    def __init__(self):
+        self.sent, self.first, self.back = 0, 1, set()
+
+    def next(self):
+        self.sent += 1
+        return self.sent
+
+    def reset(self):
+        self.first, self.back = self.sent + 1, set()
+
+    def lost(self):
+        """Those before the last that has come back: later ones may be on their way."""
+        back = {number for number in self.back.copy() if number >= self.first}
+        return max(back) - self.first + 1 - len(back) if back else 0
+
+
 class Steady:
     """The loads between `near` and `far`, namespaces; `target` is an address of `far`."""
 
     def __init__(self, near, far, target, resolver=None, question=None):
         self.flows = {"probe": Gaps(), "pushed": Gaps(), "pushing": Gaps()}
         self.asked, self.unanswered = 0, 0
+        self.probes = Numbers()
         self.stopped = threading.Event()
         self.sockets = []
         with inside(far):
@@ -111,13 +131,15 @@ class Steady:
     def send_probes(self, sock, to):
         due = time.monotonic()
         while not self.stopped.is_set():
-            sock.sendto(b"probe", to)
+            # Counted before: what the host cannot send is lost.
+            sock.sendto(struct.pack(">Q", self.probes.next()), to)
             due = max(due + PACE, time.monotonic() - 0.05)
             time.sleep(max(0, due - time.monotonic()))
 
     def receive_probes(self, sock):
         while not self.stopped.is_set():
-            sock.recvfrom(64)
+            packet, _ = sock.recvfrom(64)
+            self.probes.back.add(struct.unpack(">Q", packet)[0])
             self.flows["probe"].arrived()
 
     def send(self, stream):
@@ -153,6 +175,7 @@ class Steady:
     def reset(self):
         for gaps in self.flows.values():
             gaps.reset()
+        self.probes.reset()
         self.asked = self.unanswered = 0
 
     def is_steady(self):
@@ -160,13 +183,14 @@ class Steady:
         return all(gaps.end or gaps.silence() < 0.1 for gaps in self.flows.values())
 
     def seen(self, over):
-        """The longest silence of each flow in seconds, that of now included; what broke; unanswered
-        questions. `over`: whether everything arrived again."""
+        """The longest silence of each flow in seconds, that of now included; what broke; lost probes;
+        unanswered questions. `over`: whether everything arrived again."""
         longest = {flow: max(gaps.longest, gaps.silence()) for flow, gaps in self.flows.items()}
         return {
             **{flow: round(seconds, 4) for flow, seconds in longest.items()},
             "over": over,
             "broken": [flow for flow, gaps in self.flows.items() if gaps.end],
+            "lost": self.probes.lost(),
             "questions": self.asked,
             "unanswered": self.unanswered,
         }
