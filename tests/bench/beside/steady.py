@@ -183,8 +183,8 @@ class Steady:
         return all(gaps.end or gaps.silence() < 0.1 for gaps in self.flows.values())
 
     def seen(self, over):
-        """The longest silence of each flow in seconds, that of now included; what broke; lost probes;
-        unanswered questions. `over`: whether everything arrived again."""
+        """The longest silence of each flow in seconds, that of now included; what broke; lost
+        probes; unanswered questions. `over`: whether everything arrived again."""
         longest = {flow: max(gaps.longest, gaps.silence()) for flow, gaps in self.flows.items()}
         return {
             **{flow: round(seconds, 4) for flow, seconds in longest.items()},
