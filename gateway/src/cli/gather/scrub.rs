@@ -164,7 +164,8 @@ fn without_named(line: &str) -> String {
         let (before, after) = rest.split_at(at + 1);
         kept.push_str(before);
         rest = after;
-        if !is_secret(name_at_the_end_of(&before[..at])) {
+        let so_far = &line[..line.len() - rest.len() - 1];
+        if !is_secret(name_at_the_end_of(so_far)) {
             continue;
         }
 
@@ -193,8 +194,13 @@ fn name_at_the_end_of(text: &str) -> &str {
     let start = text.rfind(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));
     let start = start.map_or(0, |at| at + 1);
 
-    let is_attribute = text[..start].contains("pkcs11:") && &text[start..] == "token";
-    if is_attribute { "" } else { &text[start..] }
+    let name = &text[start..];
+    if name != "token" {
+        return name;
+    }
+    let uri = text[..start].rsplit_once("pkcs11:");
+    let is_attribute = uri.is_some_and(|(_, uri)| !uri.contains([' ', '"', '\'']));
+    if is_attribute { "" } else { name }
 }
 
 #[cfg(test)]
@@ -266,6 +272,7 @@ mod tests {
             "no token here: nothing\n",
             "https://registry.example/a@b\n",
             "\"secret\": true\n",
+            "pkcs11:token=gateways;object=a\n",
         ] {
             assert_eq!(scrubbed(plain), plain);
         }
