@@ -205,12 +205,14 @@ fn without_cap_net_raw_virtual_addresses_are_set_and_a_warning_is_shown() {
             .contains("CAP_NET_RAW")
     });
     // Of the gateway that runs: root has the right in any case.
-    let check = scene.ringway(GATEWAY, &["check"]).output();
-    let check = String::from_utf8_lossy(&check.expect("it runs").stdout).into_owned();
-    assert!(
-        check.contains("cannot be announced by this user"),
-        "{check}"
-    );
+    for command in ["check", "doctor"] {
+        let output = scene.ringway(GATEWAY, &[command]).output();
+        let printed = String::from_utf8_lossy(&output.expect("it runs").stdout).into_owned();
+        assert!(
+            printed.contains("cannot be announced by this user"),
+            "{command}: {printed}"
+        );
+    }
     daemon.stop(Signal::SIGTERM);
     assert_eq!(held(&scene), 0);
     scene.start(GATEWAY).expect("it starts");

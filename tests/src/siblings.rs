@@ -29,6 +29,8 @@ pub enum Fault {
     BlackHoleIn,
     /// Its sibling and it do not reach each other in their site's network.
     Partition,
+    /// In their site's network, its packets to its sibling are lost.
+    PartitionOneWay,
     /// Its operator drains it.
     Drain,
     /// Its machine ends, and its links lose their carriers with it.
@@ -40,12 +42,17 @@ pub enum Fault {
 impl Fault {
     /// Those that a short test has time for.
     pub fn briefly() -> impl Iterator<Item = Fault> {
-        let brief = |fault: &Fault| !matches!(fault, Fault::Reboot | Fault::Upgrade);
-        Fault::ALL.into_iter().filter(brief)
+        let faults = Fault::ALL.into_iter();
+        faults.filter(|fault| {
+            !matches!(
+                fault,
+                Fault::PartitionOneWay | Fault::Reboot | Fault::Upgrade
+            )
+        })
     }
 
     /// All of them.
-    pub const ALL: [Fault; 10] = [
+    pub const ALL: [Fault; 11] = [
         Fault::Kill,
         Fault::LinkDown,
         Fault::LanLink,
@@ -53,6 +60,7 @@ impl Fault {
         Fault::BlackHoleOut,
         Fault::BlackHoleIn,
         Fault::Partition,
+        Fault::PartitionOneWay,
         Fault::Drain,
         Fault::Reboot,
         Fault::Upgrade,
@@ -61,7 +69,10 @@ impl Fault {
     /// True if the other gateway is active after it.
     pub fn moves_the_role(self) -> bool {
         // An upgrade moves it and back.
-        !matches!(self, Fault::Partition | Fault::Upgrade)
+        !matches!(
+            self,
+            Fault::Partition | Fault::PartitionOneWay | Fault::Upgrade
+        )
     }
 
     /// Lets it happen to `gateway`.
@@ -77,6 +88,11 @@ impl Fault {
             Fault::BlackHoleOut => cut_wan(scene, &format!("iifname {link} drop;")),
             Fault::BlackHoleIn => cut_wan(scene, &format!("oifname {link} drop;")),
             Fault::Partition => cut_switch(scene),
+            Fault::PartitionOneWay => {
+                let [from, to] = [gateway, other(gateway)].map(port);
+                let lost = format!("iifname {from} oifname {to} drop;");
+                in_switch(scene, &format!("nft '{}'", hole("bridge", &lost)));
+            }
             Fault::Drain => {
                 let drained = program::output(&mut scene.ringway(gateway, &["drain"]));
                 drained.unwrap_or_else(|error| panic!("{error:#}"));
@@ -105,7 +121,9 @@ impl Fault {
             Fault::BlackHole | Fault::BlackHoleOut | Fault::BlackHoleIn => {
                 scene.sh("wan", "nft delete table inet hole");
             }
-            Fault::Partition => in_switch(scene, "nft delete table bridge hole"),
+            Fault::Partition | Fault::PartitionOneWay => {
+                in_switch(scene, "nft delete table bridge hole");
+            }
             Fault::Reboot => {
                 take_uplink_up(scene, gateway);
                 set_port(scene, gateway, "up");
@@ -218,9 +236,14 @@ fn hole(family: &str, rules: &str) -> String {
 
 /// Sets the port of the site's switch where `gateway` is plugged in.
 fn set_port(scene: &Scene, gateway: &str, state: &str) {
-    let port = gateway.split('.').next().unwrap_or(gateway);
+    let port = port(gateway);
 
     in_switch(scene, &format!("ip link set {port} {state}"));
+}
+
+/// The port of the site's switch where `gateway` is plugged in.
+fn port(gateway: &str) -> &str {
+    gateway.split('.').next().unwrap_or(gateway)
 }
 
 /// Runs a shell script in the namespace of the site's switch.
