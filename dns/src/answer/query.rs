@@ -197,21 +197,37 @@ struct Reader<'m> {
     at: usize,
 }
 
+/// A resource record (RFC 1035, section 4.1.3).
+struct Record<'m> {
+    /// As in the message, perhaps compressed.
+    owner: &'m [u8],
+    kind: u16,
+    class: u16,
+    /// The upper and the lower half; an OPT record has other fields there.
+    ttl: [u16; 2],
+    data: &'m [u8],
+}
+
 impl<'m> Reader<'m> {
     /// Reads the rest of the message into `query`; `None` if it is malformed, and then `query` has
     /// what precedes the fault.
     ///
     /// A query has one question, empty answer and authority sections, and at most one OPT record.
-    /// It may lack the question if it has a cookie (RFC 7873, section 5.4).
+    /// It may lack the question if it has a cookie (RFC 7873, section 5.4). With an IXFR question
+    /// comes the client's SOA record (RFC 1995, section 3).
     fn sections(&mut self, query: &mut Query<'m>) -> Option<()> {
         let counts = [self.u16()?, self.u16()?, self.u16()?, self.u16()?];
         // RFC 9619, section 4: a query has one question at most.
-        let [questions @ 0..=1, 0, 0, additional] = counts else {
+        let [questions @ 0..=1, 0, authority @ 0..=1, additional] = counts else {
             return None;
         };
 
         if questions == 1 {
             query.question = Some(self.question()?);
+        }
+        if authority == 1 {
+            let kind = query.question.as_ref()?.kind;
+            (kind == kind::IXFR && self.record()?.kind == kind::SOA).then_some(())?;
         }
         for _ in 0..additional {
             self.additional(query)?;
@@ -243,15 +259,13 @@ impl<'m> Reader<'m> {
         if query.signature.is_some() {
             return None;
         }
-        let start = self.at;
-        self.skip_name()?;
-        let owner = &self.message[start..self.at];
-        let kind = self.u16()?;
-        let class = self.u16()?;
-        let ttl_high = self.u16()?;
-        let ttl_low = self.u16()?;
-        let len = self.u16()?;
-        let data = self.take(len.into())?;
+        let Record {
+            owner,
+            kind,
+            class,
+            ttl: [ttl_high, ttl_low],
+            data,
+        } = self.record()?;
 
         if kind == kind::TSIG {
             let is_sound = class == CLASS_ANY && ttl_high == 0 && ttl_low == 0;
@@ -279,6 +293,24 @@ impl<'m> Reader<'m> {
         });
         // RFC 6891, section 6.1.3: the options of another version may have any form.
         (options.is_some() || version != 0).then_some(())
+    }
+
+    fn record(&mut self) -> Option<Record<'m>> {
+        let start = self.at;
+        self.skip_name()?;
+        let owner = &self.message[start..self.at];
+        let kind = self.u16()?;
+        let class = self.u16()?;
+        let ttl = [self.u16()?, self.u16()?];
+        let len = self.u16()?;
+
+        Some(Record {
+            owner,
+            kind,
+            class,
+            ttl,
+            data: self.take(len.into())?,
+        })
     }
 
     fn skip_name(&mut self) -> Option<()> {
@@ -439,6 +471,25 @@ mod tests {
         ] {
             assert_eq!(refusal(change), Some(rcode::FORMERR));
         }
+    }
+
+    #[test]
+    fn takes_the_record_in_the_authority_section_of_an_ixfr_question() {
+        let soa = b"\xc0\x0c\x00\x06\x00\x01\x00\x00\x00\x00\x00\x00";
+        let address = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x00\x00\x00";
+        let fault = |qtype: u16, records: &[&[u8]]| {
+            let mut message = [PLAIN, &records.concat()].concat();
+            message[9] = records.len() as u8;
+            let qtype_at = PLAIN.len() - 4;
+            message[qtype_at..qtype_at + 2].copy_from_slice(&qtype.to_be_bytes());
+            Query::parse(&message).unwrap().fault
+        };
+
+        assert_eq!(fault(kind::IXFR, &[soa]), None);
+        assert_eq!(fault(kind::IXFR, &[]), None);
+        assert_eq!(fault(kind::IXFR, &[address]), Some(rcode::FORMERR));
+        assert_eq!(fault(kind::IXFR, &[soa, soa]), Some(rcode::FORMERR));
+        assert_eq!(fault(kind::AXFR, &[soa]), Some(rcode::FORMERR));
     }
 
     #[test]
