@@ -36,7 +36,8 @@ pub(crate) use nft::PROGRAMS;
 /// Why the guard dropped packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DropReason {
-    /// Sent to a member's prefix by another interface than the TUN.
+    /// Sent to a member's prefix by another interface than the TUN, or out of the TUN by one that
+    /// does not lead into the site.
     Leak,
     /// The source is an address of the mesh, and the interface is not one where it can arrive.
     Spoofed,

@@ -42,6 +42,7 @@ use std::io;
 use ringway_config::{Prefix, Routes as Numbers};
 
 pub use kernel::{KernelRoutes, purge};
+pub(crate) use rule::{BY_HOST_PRIORITY, is_ours as is_our_rule};
 
 /// Metric of the routes through the TUN.
 pub(crate) const TUNNEL_METRIC: u32 = 100;

@@ -1,10 +1,11 @@
-//! The rules for packets that do not come out of the TUN: addresses of the mesh enter and leave by
-//! the TUN only, and forwarding that this daemon has switched on is for the mesh only. Pure.
+//! The rules for what is outside the TUN: addresses of the mesh enter and leave by the TUN only,
+//! what comes out of it goes into the site, and forwarding that this daemon has switched on is for the mesh only. Pure.
 //!
 //! ```text
 //!   prerouting (raw) ─ to the tunnel port ─► untracked, if no filter depends on tracking
 //!   prerouting ─────── to the tunnel port ─► the tunnel's mark, for the reverse-path check
 //!   input, forward ─── source is a member's, or ours but not from the site ─► dropped
+//!   forward ────────── from the TUN to another interface than the site's ─► dropped
 //!   forward ────────── from an interface that we made forward, not for the mesh ─► dropped
 //!   forward, postrouting ── to a member's prefix by another interface ─► dropped
 //! ```
@@ -114,6 +115,19 @@ pub(super) fn add_arrivals(draft: &mut Draft, spec: &GuardSpec) {
         ],
     );
     draft.rule("forward", [terms::jump(ELSEWHERE)]);
+}
+
+/// Packets out of the TUN leave into the site, or into the mesh again. A rule or route of another
+/// program must not send them elsewhere.
+pub(super) fn add_ways_into_site(draft: &mut Draft, spec: &GuardSpec) {
+    let elsewhere = [
+        terms::entered_by(&spec.tun),
+        terms::leaves_elsewhere_than(&spec.tun),
+        terms::leaves_by_none_of(SITE),
+        terms::leaves_outside_group(TUN_GROUP),
+    ];
+
+    draft.rule("forward", then_drop(elsewhere, DropReason::Leak));
 }
 
 /// Accepts packets that a sibling has taken out of its tunnel for this host.

@@ -1,5 +1,5 @@
 //! Makes the table that enforces a [`GuardSpec`]. Pure; the order of the rules is that of
-//! [`super`]. `guard` has the rules for packets that do not come out of the TUN.
+//! [`super`]. `guard` has the rules for what is outside the TUN.
 //!
 //! ```text
 //!   input ────── from the TUN ──► from-tun          forward ── from the TUN ──► from-tun
@@ -65,6 +65,7 @@ pub(super) fn remove(table: &str) -> Nftables<'static> {
 
 /// Base chains: select the packets that the guard judges.
 fn add_hooks(draft: &mut Draft, guard: &GuardSpec, surroundings: &Surroundings) {
+    guard::add_ways_into_site(draft, guard);
     for chain in ["input", "forward"] {
         draft.rule(
             chain,
@@ -282,6 +283,25 @@ mod tests {
         }
         assert_eq!(exempt.len(), 4);
         assert!(rules[4..].iter().all(|rule| rule.contains("drop")));
+    }
+
+    #[test]
+    fn what_comes_out_of_the_tun_is_forwarded_into_the_site_or_the_mesh_only() {
+        let forward = rules(&spec(), "forward");
+        let is_leak = |rule: &&String| rule.contains("iifname") && rule.contains("leak");
+        let leaks: Vec<_> = forward.iter().filter(is_leak).collect();
+        let [rule] = &leaks[..] else {
+            panic!("{forward:?}");
+        };
+        assert!(
+            rule.contains("@site") && rule.contains("oifgroup"),
+            "{rule}"
+        );
+        assert_eq!(
+            forward.first(),
+            Some(*rule),
+            "before the packet is accepted"
+        );
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::netlink::{self, Netlink};
 
 /// Priorities of the rules for our own prefixes: after all other rules, directly before the main
 /// table's.
-const BY_HOST_PRIORITY: u32 = 32_764;
+pub(crate) const BY_HOST_PRIORITY: u32 = 32_764;
 const UNREACHABLE_PRIORITY: u32 = 32_765;
 const MAIN_TABLE: u32 = 254;
 
@@ -179,7 +179,8 @@ fn ignore(result: io::Result<()>, errno: i32) -> io::Result<()> {
     }
 }
 
-fn is_ours(rule: &RuleMessage, numbers: &Numbers) -> bool {
+/// True if `rule` leads to our table and has our protocol number.
+pub(crate) fn is_ours(rule: &RuleMessage, numbers: &Numbers) -> bool {
     let table = RuleAttribute::Table(numbers.table);
     let protocol = RuleAttribute::Protocol(RouteProtocol::from(numbers.protocol));
 

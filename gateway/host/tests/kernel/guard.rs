@@ -249,6 +249,37 @@ fn packets_to_members_leave_by_the_tun_or_not_at_all() {
 }
 
 #[test]
+fn what_comes_out_of_the_tun_is_forwarded_to_the_site_alone() {
+    let (site, wan) = site_and_wan();
+    let node = bind(&site.node, "10.1.0.10:9");
+    let elsewhere = bind(&wan, "10.1.7.7:9");
+    let elsewhere6 = bind(&wan, "[fd00:9::2]:9");
+    // The WAN's node claims the addresses of beta, so another member sends.
+    site.remote.ip("addr add fd00:2::9/128 dev tunnel nodad");
+    // Another program's default route takes what the main table does not.
+    site.gateway
+        .ip("rule add priority 30 to 10.1.7.0/24 lookup 77");
+    site.gateway
+        .ip("route add default via 203.0.113.2 table 77");
+    site.remote
+        .ip("route add fd00:9::/64 via fd00:1::1 dev tunnel onlink");
+    assert!(
+        arrives(&site.remote, "10.3.0.2", &elsewhere),
+        "without the guard"
+    );
+    assert!(
+        arrives(&site.remote, "fd00:2::9", &elsewhere6),
+        "without the guard"
+    );
+
+    site.apply();
+    assert!(is_lost(&site.remote, "10.3.0.2", &elsewhere));
+    assert!(is_lost(&site.remote, "fd00:2::9", &elsewhere6));
+    assert!(site.dropped(DropReason::Leak) >= 2);
+    assert!(arrives(&site.remote, "10.3.0.2", &node));
+}
+
+#[test]
 fn packets_to_members_do_not_leave_by_a_bridge() {
     let (site, wan) = site_and_wan();
     site.gateway.ip("addr flush dev eth0");
