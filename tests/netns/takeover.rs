@@ -206,13 +206,13 @@ fn a_gateway_whose_interface_to_the_site_loses_its_carrier_hands_over() {
     wait_until_over(&scene, FIRST, "site network");
 
     // A lost DHCP lease, or a restart of networkd: the carrier stays, and the routes go.
-    scene.sh(FIRST, "ip address flush dev lan0");
+    scene.sh(FIRST, "ip -4 address flush dev lan0");
     eventually("the second to hold the addresses again", 10, || {
         holds(&second.status())
     });
     let attention = scene.status(FIRST)["attention"].to_string();
     assert!(
-        attention.contains("lan0 has no route into the site"),
+        attention.contains("lan0 has no IPv4 route into the site"),
         "{attention}"
     );
     goes_on(&stream);

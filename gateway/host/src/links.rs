@@ -55,6 +55,10 @@ pub async fn read(tun: &TunName, scope: &Scope) -> Result<Links, LinksError> {
         .flat_map(|message| routes::read(message, &names))
         .filter(|route| {
             is_default(&route.prefix) || scope.own.iter().any(|own| own.overlaps(&route.prefix))
+        })
+        // The kernel adds a route for each IPv6 address.
+        .filter(|route| {
+            !(route.prefix.is_host() && scope.left_out.contains(&route.prefix.address()))
         });
     Ok(links.with_routes(routes))
 }

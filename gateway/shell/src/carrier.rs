@@ -1,5 +1,5 @@
 //! [`Carrier`]: whether this host reaches the site's hosts: whether an interface to the site's
-//! network is up, has a carrier and has a route into the site.
+//! network is up, has a carrier, and has a route into the site for each address family.
 //!
 //! The interfaces are those of the routes into the site, and `[ha] interface`. The kernel drops the
 //! routes of an interface that is set down. The former interfaces are therefore remembered until
@@ -8,13 +8,15 @@
 use std::collections::BTreeSet;
 
 use ringway_config::{Escaped, Prefix};
-use ringway_intent::{Finding, Links, Remedy};
+use ringway_intent::{Families, Finding, Links, Remedy};
 
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub(crate) struct Carrier {
     /// The interfaces to the site's network.
     site: BTreeSet<String>,
+    /// The families with a route into the site since the start.
+    routed: Families,
     lost: Option<Lost>,
 }
 
@@ -29,9 +31,9 @@ struct Lost {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
     NoCarrier,
-    /// The routes into the site are gone, mostly with the address of the interface (a lost DHCP
-    /// lease, a restart of networkd).
-    NoRoute,
+    /// The routes of these families into the site are gone, mostly with the address of the interface
+    /// (a lost DHCP lease, a restart of networkd).
+    NoRoute(Families),
 }
 
 impl Carrier {
@@ -44,6 +46,7 @@ impl Carrier {
     /// `named`: `[ha] interface`, or empty. True if the result has changed.
     pub(crate) fn update(&mut self, links: &Links, own: &[Prefix], named: &str) -> bool {
         self.find_interfaces(links, own);
+        let unrouted = self.unrouted(links, own);
 
         let mut silent = BTreeSet::new();
         if !named.is_empty() && !links.is_running(named) {
@@ -54,16 +57,32 @@ impl Carrier {
         }
         let lost = if !silent.is_empty() {
             Some(Lost::of(silent, Cause::NoCarrier))
-        } else if !self.site.is_empty() && links.site_interfaces(own).is_empty() {
-            let site = self.site.iter().map(String::as_str);
-            Some(Lost::of(site.collect(), Cause::NoRoute))
         } else {
-            None
+            let site = self.site.iter().map(String::as_str).collect();
+            unrouted.map(|families| Lost::of(site, Cause::NoRoute(families)))
         };
 
         let has_changed = self.lost != lost;
         self.lost = lost;
         has_changed
+    }
+
+    /// The families of our prefixes whose routes into the site are gone; `None` if there are none.
+    fn unrouted(&mut self, links: &Links, own: &[Prefix]) -> Option<Families> {
+        let mut unrouted = Families::default();
+        let families = [
+            (true, &mut self.routed.v4, &mut unrouted.v4),
+            (false, &mut self.routed.v6, &mut unrouted.v6),
+        ];
+
+        for (is_v4, was_routed, is_unrouted) in families {
+            let own = own.iter().filter(|prefix| prefix.is_ipv4() == is_v4);
+            let own: Vec<Prefix> = own.copied().collect();
+            let is_routed = !links.site_interfaces(&own).is_empty();
+            *was_routed |= is_routed;
+            *is_unrouted = *was_routed && !is_routed && !own.is_empty();
+        }
+        (unrouted.v4 || unrouted.v6).then_some(unrouted)
     }
 
     /// The names of the interfaces to the site's network, if none of them leads there.
@@ -79,8 +98,12 @@ impl Carrier {
                 "has no carrier",
                 "ip -brief link   # which are up; look at cable, switch and driver",
             ),
-            Cause::NoRoute => (
-                "has no route into the site",
+            Cause::NoRoute(families) => (
+                match families {
+                    Families { v6: false, .. } => "has no IPv4 route into the site",
+                    Families { v4: false, .. } => "has no IPv6 route into the site",
+                    _ => "has no route into the site",
+                },
                 "ip -brief address   # then give the interface its address again",
             ),
         };
@@ -181,15 +204,33 @@ mod tests {
             Some("eth1")
         );
         let what = carrier.finding().unwrap().what;
-        assert!(
-            what.starts_with("eth1 has no route into the site"),
-            "{what}"
-        );
+        assert!(what.starts_with("eth1 has no IPv4 route"), "{what}");
 
         // A wider route may lead there as well.
         assert_eq!(follow(&mut carrier, &links(&[WIDE], &both), ""), None);
         assert_eq!(follow(&mut carrier, &links(&[LAN, WIDE], &both), ""), None);
         assert_eq!(carrier.finding(), None);
+    }
+
+    #[test]
+    fn one_family_without_a_route_into_the_site_is_enough() {
+        let mut carrier = Carrier::default();
+        let own = ["10.1.0.0/16", "fd00:1::/48"].map(|prefix| prefix.parse().unwrap());
+        let mut follow = |routes: &[&str]| {
+            carrier.update(&links(routes, &["eth1"]), &own, "");
+            carrier.finding().map(|finding| finding.what)
+        };
+
+        let v6 = "fd00:1::/64 eth1";
+        assert_eq!(follow(&[LAN]), None, "never had an IPv6 route");
+        assert_eq!(follow(&[LAN, v6]), None);
+        let what = follow(&[LAN]).unwrap();
+        assert!(what.starts_with("eth1 has no IPv6 route"), "{what}");
+        let what = follow(&[v6]).unwrap();
+        assert!(what.starts_with("eth1 has no IPv4 route"), "{what}");
+        let what = follow(&[]).unwrap();
+        assert!(what.starts_with("eth1 has no route into"), "{what}");
+        assert_eq!(follow(&[LAN, v6]), None);
     }
 
     #[test]

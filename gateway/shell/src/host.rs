@@ -139,8 +139,10 @@ impl Shell {
         let (pairs, skipped) = host_pairs(&self.current.links, &own, &members);
         Inspection {
             pairs,
+            site: self.current.links.site_interfaces(&own),
             skipped,
             dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
+            listen_port: config.listen.port(),
             tunnel_port: is_dialled.then_some(config.listen.port()),
             dialled_ports: dialled_ports(config),
             outside: self.current.links.outside(),
