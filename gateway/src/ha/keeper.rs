@@ -9,11 +9,14 @@
 //!      └───────────────── order: standby, or another interface┘
 //!            a sibling has handed them over: held at once
 //! ```
+//! Addresses that a reload adds are probed as well, while the others stay ([`Added`]).
+//!
 //! While they are held, each pulse of an order renews them, which also restores addresses that
 //! another program has removed. They are announced at once, and repeatedly for some seconds: a
 //! gateway that was killed keeps its addresses, and answers ARP for them, until its kernel removes
 //! them.
 
+mod added;
 mod attempt;
 mod fight;
 mod held;
@@ -33,6 +36,7 @@ use super::HaStatus;
 use super::order::Order;
 use crate::admin::report::VirtualAddressReport;
 use crate::attention::Attention;
+use added::Added;
 use attempt::AddressProbe;
 use fight::Fight;
 use held::{HANDOVER, Held, PROBE, REFRESH};
@@ -69,6 +73,7 @@ pub struct Keeper {
     /// When [`Keeper::update`] last ran.
     last_update: Instant,
     fight: Fight,
+    added: Added,
 }
 
 enum State {
@@ -94,6 +99,7 @@ impl Keeper {
             stalled: None,
             last_update: Instant::now(),
             fight: Fight::default(),
+            added: Added::default(),
         }
     }
 
@@ -123,6 +129,7 @@ impl Keeper {
             self.stalled = Some(now);
         }
         self.last_update = now;
+        let order = &self.added.apply(order, now);
         if order.addresses.is_empty() && matches!(self.state, State::Away { .. }) {
             self.report(order, "");
             return far;
@@ -190,6 +197,7 @@ impl Keeper {
 
     fn must_probe(&self, order: &Order, now: Instant) -> bool {
         order.must_probe
+            || self.added.must_probe()
             || self
                 .stalled
                 .is_some_and(|stalled| now < stalled + PROBE_AFTER_STALL)
@@ -203,6 +211,11 @@ impl Keeper {
         if !others.is_empty() {
             self.report_conflict(&others);
             self.report(order, "taken");
+            if self.added.refuse(others.keys(), now) {
+                // The others are taken without them.
+                self.state = away();
+                return Some(now);
+            }
             return self.retry_later(now);
         }
         // Whether a sibling is heard from meanwhile does not matter: the answers to the probes
@@ -215,7 +228,8 @@ impl Keeper {
             return None;
         };
         let (interface, announcer) = attempt.into_parts();
-        self.attention.clear(TAKEN);
+        self.added.verified();
+        self.clear_conflict();
         self.take(order, interface, Some(announcer), now).await
     }
 
@@ -287,7 +301,7 @@ impl Keeper {
             .is_none_or(|at| now > at + PROBE + HANDOVER)
         {
             // The last probe had no answer.
-            self.attention.clear(TAKEN);
+            self.clear_conflict();
         }
         self.report(order, "held");
         Some(wake)
@@ -441,6 +455,12 @@ impl Keeper {
         self.attention.raise(TAKEN, &what, remedy);
     }
 
+    fn clear_conflict(&self) {
+        if self.added.refused().next().is_none() {
+            self.attention.clear(TAKEN);
+        }
+    }
+
     fn retry_later(&mut self, now: Instant) -> Option<Instant> {
         let until = Some(now + Duration::from_secs(1));
 
@@ -449,11 +469,15 @@ impl Keeper {
     }
 
     fn report(&self, order: &Order, state: &str) {
-        let addresses = order.addresses.iter().map(|address| VirtualAddressReport {
-            address: address.to_string(),
-            interface: order.interface.clone(),
-            state: state.to_owned(),
-        });
+        let ours = order.addresses.iter().map(|address| (address, state));
+        let refused = self.added.refused().map(|address| (address, "taken"));
+        let addresses = ours
+            .chain(refused)
+            .map(|(address, state)| VirtualAddressReport {
+                address: address.to_string(),
+                interface: order.interface.clone(),
+                state: state.to_owned(),
+            });
 
         self.status.addresses.store(Arc::new(addresses.collect()));
     }
