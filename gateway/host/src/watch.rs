@@ -14,6 +14,7 @@ mod device_watch;
 mod events;
 mod foreign_filters;
 mod foreign_routes;
+mod foreign_rules;
 mod inspect;
 mod ipsec;
 mod member_routes;

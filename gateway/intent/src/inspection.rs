@@ -29,10 +29,14 @@ const DIALLED_PORTS: usize = 15;
 pub struct Inspection {
     /// At most one for each pair of an interface of the site and a prefix of a member.
     pub pairs: Vec<HostPair>,
+    /// The site's interfaces.
+    pub site: BTreeSet<String>,
     /// Number of members' prefixes that are not checked, because there are too many.
     pub skipped: usize,
     /// The addresses of our DNS server.
     pub dns: Vec<IpAddr>,
+    /// The port from which our tunnels leave.
+    pub listen_port: u16,
     /// The tunnel port, if other gateways dial this one.
     pub tunnel_port: Option<u16>,
     /// Ports of other gateways that we dial: [`dialled_ports`].

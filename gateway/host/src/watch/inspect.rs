@@ -34,6 +34,7 @@ pub async fn inspect(
                 tun: (tun.to_string(), *index),
                 numbers,
                 pairs: inspection.pairs.clone(),
+                site: inspection.site.clone(),
             };
             member_routes::find(&netlink, &names, &lookups).await?
         }

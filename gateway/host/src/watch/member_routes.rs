@@ -1,19 +1,19 @@
-//! [`find`]: looks up in the kernel how packets from the site to the members are routed. The kernel
-//! decides as for a real packet, with all rules, all routes and the reverse-path check. A rule of
-//! another program with priority over ours (AWS VPC CNI, mwan3, Cilium) therefore shows in the
-//! result, whatever its form.
+//! [`find`]: looks up in the kernel how packets between the site and the members are routed, in both
+//! directions. The kernel decides as for a real packet, with all rules, all routes and the
+//! reverse-path check. A rule of another program with priority over ours (AWS VPC CNI, mwan3,
+//! Cilium) therefore shows in the result, whatever its form.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 
 use ringway_config::{Prefix, Routes as Numbers};
 use ringway_intent::{Finding, HostPair, Remedy};
-use rtnetlink::IpVersion;
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage};
-use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 
+use super::foreign_rules::ForeignRules;
 use super::route_lookup;
-use crate::netlink::{self, Netlink};
+use crate::netlink::Netlink;
 use crate::routes::RULE_PRIORITY;
 use crate::sysctl;
 
@@ -26,31 +26,51 @@ pub(super) struct Lookups {
     pub(super) numbers: Numbers,
     /// One for each interface of the site and prefix of a member.
     pub(super) pairs: Vec<HostPair>,
+    /// The site's interfaces.
+    pub(super) site: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Direction {
+    /// From the site into the TUN.
+    ToMembers,
+    /// From the TUN into the site.
+    ToSite,
 }
 
 /// The kernel's decision about a packet.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Decision {
+pub(super) enum Decision {
     /// Sent by this interface; the route was found in this table.
     Sent { interface: u32, table: u32 },
     /// Dropped: there is no route, or it is an `unreachable` one.
     Unreachable,
-    /// Dropped: the source fails the reverse-path check, or the interface does not forward.
-    Refused(String),
+    /// Dropped by the reverse-path check.
+    ReversePath,
     /// EINVAL. If another program's rule comes before ours, a `blackhole` route drops the packet,
     /// which has no error code of its own. Otherwise the request is not valid at the moment.
     Invalid,
-    /// The interface of the lookup no longer exists.
+    /// The interface of the lookup no longer exists, or does not forward.
     Unknown,
 }
 
 /// A wrong decision, which several prefixes may have in common.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Misrouted {
-    is_v4: bool,
-    /// The site's interface from which the packets come.
-    from: String,
-    decision: Decision,
+pub(super) struct Misrouted {
+    pub(super) is_v4: bool,
+    pub(super) direction: Direction,
+    /// The site's interface.
+    site: String,
+    pub(super) decision: Decision,
+}
+
+/// A packet whose route is looked up.
+#[derive(Debug, Clone, Copy)]
+struct Packet<'a> {
+    source: IpAddr,
+    destination: IpAddr,
+    /// The name and index of the interface on which it arrives.
+    input: (&'a str, u32),
 }
 
 /// Every wrong decision, as a finding; `names` are the host's interfaces.
@@ -65,15 +85,19 @@ pub(super) async fn find(
         let Some(index) = index_of(names, &pair.interface) else {
             continue;
         };
-        let decision = look_up(netlink, pair, index).await?;
+        for direction in [Direction::ToMembers, Direction::ToSite] {
+            let packet = packet(lookups, pair, index, direction);
+            let decision = look_up(netlink, &packet).await?;
 
-        if !is_right(&decision, pair, lookups) {
-            let wrong = Misrouted {
-                is_v4: pair.prefix.is_ipv4(),
-                from: pair.interface.clone(),
-                decision,
-            };
-            misrouted.entry(wrong).or_default().push(pair);
+            if !is_right(&decision, direction, pair, lookups, names) {
+                let wrong = Misrouted {
+                    is_v4: pair.prefix.is_ipv4(),
+                    direction,
+                    site: pair.interface.clone(),
+                    decision,
+                };
+                misrouted.entry(wrong).or_default().push(pair);
+            }
         }
     }
     if misrouted.is_empty() {
@@ -81,7 +105,7 @@ pub(super) async fn find(
     }
 
     // The rules only explain wrong decisions, and usually there are none.
-    let rules = Rules::read(netlink).await?;
+    let rules = ForeignRules::read(netlink, &lookups.numbers).await?;
     Ok(misrouted
         .iter()
         .filter(|(wrong, _)| {
@@ -91,39 +115,72 @@ pub(super) async fn find(
         .collect())
 }
 
-fn is_right(decision: &Decision, pair: &HostPair, lookups: &Lookups) -> bool {
-    match decision {
-        Decision::Sent { interface, .. } => *interface == lookups.tun.1,
-        // Without a tunnel nothing passes, so a drop is expected.
-        Decision::Unreachable | Decision::Refused(_) | Decision::Invalid => !pair.is_tunnelled,
-        Decision::Unknown => true,
+fn packet<'a>(
+    lookups: &'a Lookups,
+    pair: &'a HostPair,
+    site: u32,
+    direction: Direction,
+) -> Packet<'a> {
+    match direction {
+        Direction::ToMembers => Packet {
+            source: pair.host,
+            destination: pair.remote,
+            input: (&pair.interface, site),
+        },
+        Direction::ToSite => Packet {
+            source: pair.remote,
+            destination: pair.host,
+            input: (&lookups.tun.0, lookups.tun.1),
+        },
     }
 }
 
-async fn look_up(netlink: &Netlink, pair: &HostPair, index: u32) -> io::Result<Decision> {
-    let mut request = route_lookup::request(pair.remote);
+fn is_right(
+    decision: &Decision,
+    direction: Direction,
+    pair: &HostPair,
+    lookups: &Lookups,
+    names: &BTreeMap<u32, String>,
+) -> bool {
+    match (direction, decision) {
+        (_, Decision::Unknown) => true,
+        (Direction::ToMembers, Decision::Sent { interface, .. }) => *interface == lookups.tun.1,
+        // Without a tunnel nothing passes, so a drop is expected, and nothing arrives.
+        _ if !pair.is_tunnelled => true,
+        (Direction::ToSite, Decision::Sent { interface, .. }) => {
+            let name = names.get(interface);
+            name.is_some_and(|name| *name == pair.interface || lookups.site.contains(name))
+        }
+        _ => false,
+    }
+}
+
+async fn look_up(netlink: &Netlink, packet: &Packet<'_>) -> io::Result<Decision> {
+    let (_, index) = packet.input;
+    let mut request = route_lookup::request(packet.destination);
     request.header.source_prefix_length = request.header.destination_prefix_length;
     // Requests the table in which the route was found. For IPv6 the answer always contains it, and
     // the kernel refuses the flag.
-    if pair.remote.is_ipv4() {
+    if packet.destination.is_ipv4() {
         request.header.flags = RouteFlags::LookupTable;
     }
     request.attributes.extend([
-        RouteAttribute::Source(RouteAddress::from(pair.host)),
+        RouteAttribute::Source(RouteAddress::from(packet.source)),
         RouteAttribute::Iif(index),
     ]);
 
     match route_lookup::look_up(netlink, request).await {
         Ok(route) => Ok(route.as_ref().map_or(Decision::Unreachable, read)),
         Err(error) => match error.raw_os_error() {
+            // ip_route_input: nothing is forwarded from that interface. Forwarding has findings of
+            // its own.
+            Some(libc::EHOSTUNREACH) if !forwards(packet) => Ok(Decision::Unknown),
             Some(libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EACCES) => {
                 Ok(Decision::Unreachable)
             }
             // fib_validate_source: the path back to the source uses another interface.
-            Some(libc::EXDEV) => Ok(dropped_by_reverse_path()),
-            // Since Linux 6.13, the kernel returns EINVAL for every reason to drop.
-            Some(libc::EINVAL) if checks_reverse_path(pair) => Ok(dropped_by_reverse_path()),
-            Some(libc::EINVAL) => Ok(Decision::Invalid),
+            Some(libc::EXDEV) => Ok(Decision::ReversePath),
+            Some(libc::EINVAL) => Ok(reason_to_drop(netlink, packet).await),
             // The interface no longer exists.
             Some(libc::ENODEV) => Ok(Decision::Unknown),
             _ => Err(error),
@@ -131,19 +188,44 @@ async fn look_up(netlink: &Netlink, pair: &HostPair, index: u32) -> io::Result<D
     }
 }
 
-fn dropped_by_reverse_path() -> Decision {
-    Decision::Refused("the reverse-path check drops them".to_owned())
+fn forwards(packet: &Packet<'_>) -> bool {
+    let key = format!("net/ipv4/conf/{}/forwarding", packet.input.0);
+
+    packet.source.is_ipv6() || !sysctl::read(&key).is_ok_and(|value| value == "0")
+}
+
+/// The reason for EINVAL, which the kernel returns for every reason to drop since Linux 6.13. It
+/// follows from the routes to both ends.
+async fn reason_to_drop(netlink: &Netlink, packet: &Packet<'_>) -> Decision {
+    if checks_reverse_path(packet) {
+        let back = route_lookup::look_up(netlink, route_lookup::request(packet.source)).await;
+        let interface = match back.ok().flatten().as_ref().map(read) {
+            Some(Decision::Sent { interface, .. }) => Some(interface),
+            _ => None,
+        };
+        if interface != Some(packet.input.1) {
+            return Decision::ReversePath;
+        }
+    }
+
+    let request = route_lookup::request(packet.destination);
+    match route_lookup::look_up(netlink, request).await {
+        Ok(Some(route)) if route_lookup::is_drop(&route) => Decision::Unreachable,
+        // A `blackhole` for packets from anywhere.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Decision::Unreachable,
+        _ => Decision::Invalid,
+    }
 }
 
 /// True if the kernel checks that the path back to a source uses the interface on which the packet
 /// arrived (ip-sysctl, `rp_filter`: the larger of two settings applies; 1 is strict).
-fn checks_reverse_path(pair: &HostPair) -> bool {
-    let settings = ["all", &pair.interface].map(|interface| {
+fn checks_reverse_path(packet: &Packet<'_>) -> bool {
+    let settings = ["all", packet.input.0].map(|interface| {
         let key = format!("net/ipv4/conf/{interface}/rp_filter");
         sysctl::read(&key).unwrap_or_default()
     });
 
-    pair.host.is_ipv4() && settings.iter().max().is_some_and(|value| value == "1")
+    packet.source.is_ipv4() && settings.iter().max().is_some_and(|value| value == "1")
 }
 
 fn read(route: &RouteMessage) -> Decision {
@@ -163,82 +245,6 @@ fn read(route: &RouteMessage) -> Decision {
     Decision::Sent { interface, table }
 }
 
-/// Rules of other programs with priority over ours, in the kernel's order.
-struct Rules(Vec<Rule>);
-
-struct Rule {
-    is_v4: bool,
-    priority: u32,
-    message: RuleMessage,
-}
-
-impl Rules {
-    async fn read(netlink: &Netlink) -> io::Result<Rules> {
-        let mut rules = Vec::new();
-
-        for (is_v4, family) in [(true, IpVersion::V4), (false, IpVersion::V6)] {
-            // A kernel without IPv6 has no such rules.
-            let found = netlink::dump(netlink.handle().rule().get(family).execute()).await;
-            for message in found.unwrap_or_default() {
-                let priority = find_attribute(&message, |attribute| match attribute {
-                    RuleAttribute::Priority(priority) => Some(*priority),
-                    _ => None,
-                });
-                let priority = priority.unwrap_or_default();
-                // Priority 0, `from all lookup local`, is the kernel's own rule.
-                if (1..RULE_PRIORITY).contains(&priority) {
-                    rules.push(Rule {
-                        is_v4,
-                        priority,
-                        message,
-                    });
-                }
-            }
-        }
-        Ok(Rules(rules))
-    }
-
-    fn of_family(&self, is_v4: bool) -> impl Iterator<Item = &Rule> {
-        self.0.iter().filter(move |rule| rule.is_v4 == is_v4)
-    }
-
-    /// The priority of the first rule that may have caused the decision.
-    fn responsible(&self, wrong: &Misrouted) -> Option<u32> {
-        let mut found = self
-            .of_family(wrong.is_v4)
-            .find(|rule| match &wrong.decision {
-                Decision::Sent { table, .. } => table_of(&rule.message) == *table,
-                // A rule of type `unreachable` or `prohibit` needs no table.
-                Decision::Unreachable | Decision::Invalid => {
-                    rule.message.header.action != RuleAction::ToTable
-                }
-                Decision::Refused(_) | Decision::Unknown => false,
-            });
-        // Otherwise the route is in another program's table: ours has no `blackhole` routes.
-        if found.is_none() && wrong.decision == Decision::Invalid {
-            found = self.of_family(wrong.is_v4).next();
-        }
-
-        found.map(|rule| rule.priority)
-    }
-}
-
-fn table_of(rule: &RuleMessage) -> u32 {
-    let table = find_attribute(rule, |attribute| match attribute {
-        RuleAttribute::Table(table) => Some(*table),
-        _ => None,
-    });
-
-    table.unwrap_or(rule.header.table.into())
-}
-
-fn find_attribute<T>(
-    rule: &RuleMessage,
-    wanted: impl Fn(&RuleAttribute) -> Option<T>,
-) -> Option<T> {
-    rule.attributes.iter().find_map(wanted)
-}
-
 fn index_of(names: &BTreeMap<u32, String>, interface: &str) -> Option<u32> {
     names
         .iter()
@@ -248,18 +254,18 @@ fn index_of(names: &BTreeMap<u32, String>, interface: &str) -> Option<u32> {
 
 fn finding(
     lookups: &Lookups,
-    rules: &Rules,
+    rules: &ForeignRules,
     names: &BTreeMap<u32, String>,
     wrong: &Misrouted,
     pairs: &[&HostPair],
 ) -> Finding {
-    let prefixes: BTreeSet<Prefix> = pairs.iter().map(|pair| pair.prefix).collect();
-    let first = prefixes.first().map(Prefix::to_string).unwrap_or_default();
-    let more = match prefixes.len() {
-        0 | 1 => String::new(),
-        count => format!(" and {} more", count - 1),
+    let (tun, _) = &lookups.tun;
+    let site = &wrong.site;
+    let prefixes = prefixes_of(pairs);
+    let (input, output, packets) = match wrong.direction {
+        Direction::ToMembers => (site, tun, format!("packets from {site} to {prefixes}")),
+        Direction::ToSite => (tun, site, format!("packets from {prefixes} to the site")),
     };
-    let from = &wrong.from;
     let family = if wrong.is_v4 { "IPv4" } else { "IPv6" };
 
     let responsible = rules.responsible(wrong);
@@ -269,51 +275,91 @@ fn finding(
         }
         None => String::new(),
     };
-    let effect = effect(&wrong.decision, &lookups.tun.0, names);
+    let effect = effect(&wrong.decision, output, names);
     Finding {
-        name: format!("route {family} from {from}"),
-        what: format!("packets from {from} to {first}{more} {effect}{cause}"),
-        remedy: Remedy::command(remedy(lookups.numbers, wrong, responsible, pairs[0])),
+        name: format!("route {family} from {input}"),
+        what: format!("{packets} {effect}{cause}"),
+        remedy: Remedy::command(remedy(lookups.numbers, wrong, responsible, input, pairs[0])),
     }
 }
 
-fn effect(decision: &Decision, tun: &str, names: &BTreeMap<u32, String>) -> String {
+/// The first of the members' prefixes, and the number of the others.
+fn prefixes_of(pairs: &[&HostPair]) -> String {
+    let prefixes: BTreeSet<Prefix> = pairs.iter().map(|pair| pair.prefix).collect();
+    let first = prefixes.first().map(Prefix::to_string).unwrap_or_default();
+
+    match prefixes.len() {
+        0 | 1 => first,
+        count => format!("{first} and {} more", count - 1),
+    }
+}
+
+fn effect(decision: &Decision, output: &str, names: &BTreeMap<u32, String>) -> String {
     match decision {
         Decision::Sent { interface, table } => {
             let name = names
                 .get(interface)
                 .map_or("another interface", |name| name);
-            format!("leave by {name} (table {table}) instead of {tun}")
+            format!("leave by {name} (table {table}) instead of {output}")
         }
-        Decision::Unreachable | Decision::Invalid => format!("go nowhere instead of by {tun}"),
-        Decision::Refused(reason) => format!("do not reach {tun}: {reason}"),
-        Decision::Unknown => format!("may not reach {tun}"),
+        Decision::Unreachable | Decision::Invalid => format!("go nowhere instead of by {output}"),
+        Decision::ReversePath => {
+            format!("do not reach {output}: the reverse-path check drops them")
+        }
+        Decision::Unknown => format!("may not reach {output}"),
     }
 }
 
-/// `responsible` is the priority of the other program's rule.
+/// `responsible` is the priority of the other program's rule; packets arrive on `input`.
 fn remedy(
     numbers: Numbers,
     wrong: &Misrouted,
     responsible: Option<u32>,
+    input: &str,
     pair: &HostPair,
 ) -> String {
     let flag = if wrong.is_v4 { "" } else { "-6 " };
-    let from = &wrong.from;
+    if let Some(priority) = responsible {
+        return match priority.checked_sub(1) {
+            Some(before) => rule_before(numbers, wrong.direction, flag, input, before),
+            // No rule can come before it.
+            None => format!(
+                "ip {flag}rule list priority 0   # then move that rule behind {RULE_PRIORITY}"
+            ),
+        };
+    }
 
-    match (responsible, &wrong.decision) {
-        // Directly before the other program's rule. Like ours, it exempts the tunnel's own packets.
-        (Some(priority), _) => format!(
-            "ip {flag}rule add not fwmark {:#x} lookup {} priority {}",
-            numbers.mark,
-            numbers.table,
-            priority - 1
-        ),
+    let (source, destination) = match wrong.direction {
+        Direction::ToMembers => (pair.host, pair.remote),
+        Direction::ToSite => (pair.remote, pair.host),
+    };
+    match wrong.decision {
         // ip-sysctl, rp_filter: 2 is the loose check, which accepts any path back to the source.
-        (None, Decision::Refused(_)) => format!("sysctl -w net.ipv4.conf.{from}.rp_filter=2"),
-        (None, _) => format!(
-            "ip {flag}route get {} from {} iif {from}   # shows the route that is in the way",
-            pair.remote, pair.host
+        Decision::ReversePath => format!("sysctl -w net.ipv4.conf.{input}.rp_filter=2"),
+        _ => format!(
+            "ip {flag}route get {destination} from {source} iif {input}   # shows the route that \
+             is in the way"
+        ),
+    }
+}
+
+/// The command that adds a rule directly before the other program's.
+fn rule_before(
+    numbers: Numbers,
+    direction: Direction,
+    flag: &str,
+    input: &str,
+    priority: u32,
+) -> String {
+    match direction {
+        // Like ours, it exempts the tunnel's own packets.
+        Direction::ToMembers => format!(
+            "ip {flag}rule add not fwmark {:#x} lookup {} priority {priority}",
+            numbers.mark, numbers.table
+        ),
+        // A default route does not lead into the site.
+        Direction::ToSite => format!(
+            "ip {flag}rule add iif {input} lookup main suppress_prefixlength 0 priority {priority}"
         ),
     }
 }

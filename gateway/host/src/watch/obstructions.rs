@@ -76,6 +76,7 @@ pub async fn obstructions(
                 prefix: connection.prefix,
                 is_tunnelled: connection.is_tunnelled,
             }],
+            site: [interface.clone()].into(),
         };
         findings.extend(member_routes::find(&netlink, &names, &lookups).await?);
     }

@@ -7,7 +7,13 @@ use crate::namespace::Namespace;
 use crate::watch::gateway;
 
 /// Each ruleset drops packets of members, and the finding that names it.
-const DROPPING: [(&str, &str); 12] = [
+const DROPPING: [(&str, &str); 13] = [
+    (
+        "table inet o { chain o { type filter hook output priority 0;
+            udp sport 4600 drop; }
+        }",
+        "foreign filter inet o o",
+    ),
     (
         "table inet a { chain f { type filter hook forward priority 0; policy drop;
             ct state vmap { established : accept, invalid : drop }; }
@@ -194,6 +200,14 @@ fn drops_in_other_tables_of_iptables_are_found_and_the_remedies_open_them() {
         (
             "iptables-nft -t mangle -A INPUT -p udp --dport 4600 -j DROP",
             "ip mangle INPUT",
+        ),
+        (
+            "iptables-nft -A OUTPUT -p udp --sport 4600 -j DROP",
+            "ip filter OUTPUT",
+        ),
+        (
+            "iptables-legacy -A OUTPUT -p udp --sport 4600 -j DROP",
+            "iptables-legacy OUTPUT",
         ),
     ] {
         assert_eq!(findings(&namespace, false), [], "before {command}");

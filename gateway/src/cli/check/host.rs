@@ -88,8 +88,10 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     let (pairs, skipped) = host_pairs(&links, &own, &members);
     let inspection = Inspection {
         pairs,
+        site: links.site_interfaces(&own),
         skipped,
         dns: config.dns.listen.iter().map(SocketAddr::ip).collect(),
+        listen_port: config.listen.port(),
         tunnel_port: config.is_dialled().then_some(config.listen.port()),
         dialled_ports: dialled_ports(config),
         outside: links.outside(),

@@ -75,6 +75,7 @@ fn forwarded(traffic: &Traffic, pair: &HostPair) -> Vec<Requirement> {
         source: Some(pair.host),
         destination: Some(pair.remote),
         protocol: TCP,
+        source_port: None,
         port: None,
         state: State::New,
     };
@@ -162,6 +163,7 @@ fn first_packet(traffic: &Traffic, connection: &Connection, site: Option<&str>) 
         source: Some(source),
         destination: Some(destination),
         protocol,
+        source_port: None,
         port,
         state: State::New,
     }
@@ -214,6 +216,7 @@ fn dns(traffic: &Traffic, pair: &HostPair) -> Vec<Requirement> {
             source: Some(pair.host),
             destination: Some(*address),
             protocol: UDP,
+            source_port: None,
             port: Some(DNS),
             state: State::New,
         };
@@ -223,6 +226,7 @@ fn dns(traffic: &Traffic, pair: &HostPair) -> Vec<Requirement> {
             is_local: false,
             source: Some(*address),
             destination: Some(pair.host),
+            source_port: Some(DNS),
             port: Some(CLIENT_PORT),
             state: State::Established,
             ..query.clone()
@@ -264,6 +268,7 @@ fn tunnels_out(traffic: &Traffic) -> Vec<Requirement> {
     let samples = ports.iter().flat_map(|port| {
         interfaces.iter().map(|output| Sample {
             output: output.clone(),
+            source_port: Some(traffic.inspection.listen_port),
             ..tunnel(*port)
         })
     });
@@ -295,6 +300,7 @@ fn tunnel(port: u16) -> Sample {
         source: None,
         destination: None,
         protocol: UDP,
+        source_port: None,
         port: Some(port),
         state: State::New,
     }

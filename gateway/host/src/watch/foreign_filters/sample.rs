@@ -25,6 +25,8 @@ pub(super) struct Sample {
     pub(super) source: Option<IpAddr>,
     pub(super) destination: Option<IpAddr>,
     pub(super) protocol: u8,
+    /// `None` if it may be any.
+    pub(super) source_port: Option<u16>,
     /// The destination port; `None` if it may be any.
     pub(super) port: Option<u16>,
     pub(super) state: State,
@@ -82,12 +84,14 @@ impl Sample {
         part(&header, offset, length)
     }
 
-    /// Bytes of the transport header: only the destination port is known.
+    /// Bytes of the transport header: only the ports are known.
     pub(super) fn transport(&self, offset: usize, length: usize) -> Option<Vec<Option<u8>>> {
         // RFC 9293, section 3.1. UDP's header is shorter and has the ports at the same offsets.
         let mut header = vec![None; 20];
-        if let Some(port) = self.port {
-            put(&mut header, 2, &port.to_be_bytes());
+        for (at, port) in [(0, self.source_port), (2, self.port)] {
+            if let Some(port) = port {
+                put(&mut header, at, &port.to_be_bytes());
+            }
         }
 
         part(&header, offset, length)

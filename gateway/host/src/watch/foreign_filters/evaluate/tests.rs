@@ -19,6 +19,7 @@ fn outbound(state: State) -> Sample {
         source: Some("10.1.0.2".parse().unwrap()),
         destination: Some("10.2.0.1".parse().unwrap()),
         protocol: 6,
+        source_port: None,
         port: None,
         state,
     }

@@ -253,37 +253,52 @@ fn read_match(bytes: &[u8]) -> Vec<Expression> {
     vec![extension(&name, revision.into(), info).unwrap_or(Expression::Unknown)]
 }
 
+/// Offsets of the ranges in both structs below.
+const SOURCE_PORTS: usize = 0;
+const DESTINATION_PORTS: usize = 4;
+
 /// `struct xt_tcp` and `struct xt_udp` (linux/netfilter/xt_tcpudp.h): source ports, destination
 /// ports, and further conditions.
 fn read_ports(name: &str, info: &[u8]) -> Vec<Expression> {
-    let ports = [0, 2, 4, 6].map(|at| u16_at(info, at));
     // TCP: an option, flags, their mask, inversions. UDP: inversions.
     let further = if name == "tcp" { 8..12 } else { 8..9 };
     let is_plain = info
         .get(further)
         .is_some_and(|further| further.iter().all(|byte| *byte == 0));
-    let any = Some(usize::from(u16::MAX));
 
-    match ports {
-        [Some(0), sources, Some(0), to] if is_plain && sources == any && to == any => Vec::new(),
-        [Some(0), sources, Some(from), Some(to)] if is_plain && sources == any && from == to => {
-            vec![
-                Expression::Payload {
-                    base: TRANSPORT_HEADER,
-                    offset: 2,
-                    length: 2,
-                    to: REGISTER,
-                },
-                Expression::Compare {
-                    register: REGISTER,
-                    operator: EQUAL,
-                    data: (from as u16).to_be_bytes().to_vec(),
-                },
-            ]
-        }
-        // Ranges and source ports are not converted. Such a rule makes the outcome uncertain.
+    let source = read_port(info, SOURCE_PORTS);
+    let destination = read_port(info, DESTINATION_PORTS);
+    match (source, destination) {
+        (Some(source), Some(destination)) if is_plain => [source, destination].concat(),
+        // Such a rule makes the outcome uncertain.
         _ => vec![Expression::Unknown],
     }
+}
+
+/// The condition for the range of ports at `at`; empty for all ports. `None` for other ranges,
+/// which are not converted.
+fn read_port(info: &[u8], at: usize) -> Option<Vec<Expression>> {
+    let (from, to) = (u16_at(info, at)?, u16_at(info, at + 2)?);
+    if (from, to) == (0, usize::from(u16::MAX)) {
+        return Some(Vec::new());
+    }
+
+    let offset = if at == SOURCE_PORTS { 0 } else { 2 };
+    (from == to).then(|| {
+        vec![
+            Expression::Payload {
+                base: TRANSPORT_HEADER,
+                offset,
+                length: 2,
+                to: REGISTER,
+            },
+            Expression::Compare {
+                register: REGISTER,
+                operator: EQUAL,
+                data: (from as u16).to_be_bytes().to_vec(),
+            },
+        ]
+    })
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<usize> {

@@ -67,6 +67,7 @@ fn evaluate(table: &Table) -> Outcome {
         source: Some("10.1.0.2".parse().unwrap()),
         destination: Some("10.2.0.1".parse().unwrap()),
         protocol: 6,
+        source_port: None,
         port: None,
         state: State::New,
     };
