@@ -27,6 +27,7 @@ pub mod policy;
 pub mod prepare;
 pub mod quic;
 pub mod resolver;
+pub mod route_numbers;
 pub mod run;
 pub mod service_manager;
 pub mod state;

@@ -35,6 +35,7 @@ mod difference;
 mod digest;
 mod kernel;
 pub(crate) mod message;
+mod neighbour;
 mod rule;
 
 use std::io;
@@ -42,6 +43,7 @@ use std::io;
 use ringway_config::{Prefix, Routes as Numbers};
 
 pub use kernel::{KernelRoutes, purge};
+pub use neighbour::neighbour;
 pub(crate) use rule::{BY_HOST_PRIORITY, is_ours as is_our_rule};
 
 /// Metric of the routes through the TUN.

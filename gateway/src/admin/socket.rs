@@ -6,7 +6,7 @@ use std::fs;
 use std::future::pending;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{FileTypeExt as _, chown};
 use std::path::Path;
 use std::time::Duration;
 
@@ -80,8 +80,17 @@ pub(crate) fn group_of(name: &str) -> anyhow::Result<Group> {
     })
 }
 
+/// True if there is a file at `path` that is not a socket, such as a key that was named by mistake.
+pub(crate) fn is_other_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.file_type().is_socket())
+}
+
 /// A killed daemon leaves its socket file behind. Only connecting tells whether it is in use.
 fn remove_stale(path: &Path) -> anyhow::Result<()> {
+    // Connecting to a regular file is refused, too, as if its owner had been killed.
+    if is_other_file(path) {
+        bail!("{} is not a socket: it is left alone", path.display());
+    }
     let probe = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
 
     match probe.connect(&SockAddr::unix(path)?) {

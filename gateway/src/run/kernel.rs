@@ -24,6 +24,7 @@ use tun_rs::SyncDevice;
 use super::blocking;
 use crate::plane::Device;
 use crate::prepare::Prepared;
+use crate::route_numbers;
 use crate::state::StateFiles;
 use crate::wireguard::ClientDevice;
 
@@ -179,6 +180,10 @@ async fn install_routes(
     files: &Arc<StateFiles>,
 ) -> anyhow::Result<KernelRoutes> {
     let config = &prepared.config;
+    if let Some(finding) = route_numbers::conflict(config).await {
+        anyhow::bail!("{}; {}", finding.what, finding.remedy);
+    }
+
     let mut routes = KernelRoutes::open(config.routes, tun)?;
     if let Some(clients) = clients {
         routes.set_wireguard(clients);

@@ -5,7 +5,7 @@
 //!   prerouting (raw) ─ to the tunnel port ─► untracked, if no filter depends on tracking
 //!   prerouting ─────── to the tunnel port ─► the tunnel's mark, for the reverse-path check
 //!   input, forward ─── source is a member's, or ours but not from the site ─► dropped
-//!   forward ────────── from the TUN to another interface than the site's ─► dropped
+//!   forward ────────── from the TUN to the site, by an interface of neither ─► dropped
 //!   forward ────────── from an interface that we made forward, not for the mesh ─► dropped
 //!   forward, postrouting ── to a member's prefix by another interface ─► dropped
 //! ```
@@ -117,17 +117,19 @@ pub(super) fn add_arrivals(draft: &mut Draft, spec: &GuardSpec) {
     draft.rule("forward", [terms::jump(ELSEWHERE)]);
 }
 
-/// Packets out of the TUN leave into the site, or into the mesh again. A rule or route of another
-/// program must not send them elsewhere.
+/// Packets out of the TUN to the site's hosts leave by an interface of the site, or by one of the
+/// mesh. A rule or route of another program must not send them elsewhere. Packets to published ports
+/// of containers have other destinations here.
 pub(super) fn add_ways_into_site(draft: &mut Draft, spec: &GuardSpec) {
-    let elsewhere = [
-        terms::entered_by(&spec.tun),
-        terms::leaves_elsewhere_than(&spec.tun),
-        terms::leaves_by_none_of(SITE),
-        terms::leaves_outside_group(TUN_GROUP),
-    ];
-
-    draft.rule("forward", then_drop(elsewhere, DropReason::Leak));
+    for family in Family::BOTH {
+        let elsewhere = [
+            terms::entered_by(&spec.tun),
+            terms::is_in_set(terms::destination(family), &set_name(OWN, family)),
+            terms::leaves_by_none_of(SITE),
+            terms::leaves_outside_group(TUN_GROUP),
+        ];
+        draft.rule("forward", then_drop(elsewhere, DropReason::Leak));
+    }
 }
 
 /// Accepts packets that a sibling has taken out of its tunnel for this host.

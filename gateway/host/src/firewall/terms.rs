@@ -149,10 +149,6 @@ pub(super) fn leaves_by(device: impl ToString) -> Step {
     is(meta(MetaKey::Oifname), word(device.to_string()))
 }
 
-pub(super) fn leaves_elsewhere_than(device: impl ToString) -> Step {
-    is_not(meta(MetaKey::Oifname), word(device.to_string()))
-}
-
 /// Entered by an interface in the set of names.
 pub(super) fn entered_by_one_of(set: &str) -> Step {
     is_in_set(meta(MetaKey::Iifname), set)

@@ -18,9 +18,20 @@ struct ForeignRoute {
     prefix: Prefix,
     /// In the notation of `ip route`, without the table.
     text: String,
+    effect: Effect,
 }
 
-/// The routes that divert packets to `prefixes`, as one finding.
+/// What the route does to packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Effect {
+    /// It has priority over ours for some of the members' addresses.
+    Diverts,
+    /// It is wider than a member's prefix, such as a default route. The tables after ours are not
+    /// looked up for its other addresses, so that packets to the site can leave by the WAN.
+    Captures,
+}
+
+/// The routes that divert packets to `prefixes`, or packets to anywhere else, as one finding.
 pub(super) async fn find(
     netlink: &Netlink,
     numbers: &Numbers,
@@ -40,6 +51,7 @@ pub(super) async fn find(
         }
     }
 
+    foreign.sort_by_key(|route| route.effect);
     Ok(finding(numbers, &foreign))
 }
 
@@ -50,8 +62,8 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// `route`, if it is another program's and has priority over ours for some of `prefixes`: it is
-/// more specific, or has a lower metric.
+/// `route`, if it is another program's and has such an effect. It has priority over ours for some of
+/// `prefixes` if it is more specific, or has a lower metric.
 fn foreign_route(
     route: &RouteMessage,
     numbers: &Numbers,
@@ -63,13 +75,23 @@ fn foreign_route(
     let prefix = message::prefix(route)?;
     let metric = message::metric(route).unwrap_or_default();
 
-    let has_priority = prefixes.iter().any(|ours| {
-        let is_inside = ours.len() <= prefix.len() && ours.contains(prefix.address());
-        is_inside && (prefix.len() > ours.len() || metric < TUNNEL_METRIC)
-    });
-    has_priority.then(|| ForeignRoute {
+    let diverts = prefixes
+        .iter()
+        .any(|ours| ours.covers(&prefix) && (prefix.len() > ours.len() || metric < TUNNEL_METRIC));
+    // A `throw` route makes the kernel go on with the next rule.
+    let captures = route.header.kind != RouteType::Throw
+        && prefixes
+            .iter()
+            .any(|ours| prefix.covers(ours) && prefix != *ours);
+    let effect = match (diverts, captures) {
+        (true, _) => Effect::Diverts,
+        (false, true) => Effect::Captures,
+        (false, false) => return None,
+    };
+    Some(ForeignRoute {
         prefix,
         text: text(route, &prefix, metric),
+        effect,
     })
 }
 
@@ -99,11 +121,15 @@ fn finding(numbers: &Numbers, foreign: &[ForeignRoute]) -> Option<Finding> {
         count => format!(" and {} more", count - 1),
     };
 
+    let effect = match first.effect {
+        Effect::Diverts => "comes before its own",
+        Effect::Captures => "takes packets that are not for members",
+    };
+
     Some(Finding {
         name: format!("route table {table}"),
         what: format!(
-            "a route of another program in this gateway's table {table} comes before its own: \
-             {}{more}",
+            "a route of another program in this gateway's table {table} {effect}: {}{more}",
             first.text
         ),
         remedy: Remedy::command(format!("ip {flag}route del {} table {table}", first.text)),

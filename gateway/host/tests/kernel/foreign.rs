@@ -171,7 +171,11 @@ fn foreign_routes_in_our_table_are_reported_with_a_remedy_that_works() {
     }
     assert_eq!(findings(&namespace, true), []);
 
-    for route in ["blackhole 10.2.0.0/16 metric 1", "unreachable 10.2.3.0/24"] {
+    for route in [
+        "blackhole 10.2.0.0/16 metric 1",
+        "unreachable 10.2.3.0/24",
+        "unreachable 10.0.0.0/8",
+    ] {
         namespace.ip(&format!("route add {route} table {table}"));
         let found = findings(&namespace, true);
         assert_eq!(found.len(), 1, "{found:?}");

@@ -253,7 +253,8 @@ fn what_comes_out_of_the_tun_is_forwarded_to_the_site_alone() {
     let (site, wan) = site_and_wan();
     let node = bind(&site.node, "10.1.0.10:9");
     let elsewhere = bind(&wan, "10.1.7.7:9");
-    let elsewhere6 = bind(&wan, "[fd00:9::2]:9");
+    wan.ip("addr add fd00:1:0:7::7/128 dev eth0 nodad");
+    let elsewhere6 = bind(&wan, "[fd00:1:0:7::7]:9");
     // The WAN's node claims the addresses of beta, so another member sends.
     site.remote.ip("addr add fd00:2::9/128 dev tunnel nodad");
     // Another program's default route takes what the main table does not.
@@ -261,8 +262,10 @@ fn what_comes_out_of_the_tun_is_forwarded_to_the_site_alone() {
         .ip("rule add priority 30 to 10.1.7.0/24 lookup 77");
     site.gateway
         .ip("route add default via 203.0.113.2 table 77");
-    site.remote
-        .ip("route add fd00:9::/64 via fd00:1::1 dev tunnel onlink");
+    site.gateway
+        .ip("-6 rule add priority 30 to fd00:1:0:7::/64 lookup 77");
+    site.gateway
+        .ip("-6 route add default via fd00:9::2 table 77");
     assert!(
         arrives(&site.remote, "10.3.0.2", &elsewhere),
         "without the guard"

@@ -25,6 +25,17 @@ async fn a_stale_file_is_replaced_and_one_in_use_is_not() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_no_socket_is_left_alone() {
+    let path = path("key");
+    fs::write(&path, "precious").unwrap();
+
+    let error = format!("{:#}", bind(&path, None).unwrap_err());
+    assert!(error.contains("is not a socket"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test]
 async fn a_daemon_that_reads_nothing_holds_nobody_up() {
     let path = path("full");
     let hung = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();

@@ -27,6 +27,8 @@ pub(super) fn socket(config: &Config) -> Vec<Obstacle> {
         found.push(no_place(path, &error.to_string()));
     } else if let Some(reason) = path.parent().and_then(cannot_make) {
         found.push(no_place(path, &reason));
+    } else if socket::is_other_file(path) {
+        found.push(no_place(path, "there is a file that is not a socket"));
     }
     found
 }

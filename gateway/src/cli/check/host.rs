@@ -22,6 +22,7 @@ use crate::admin::{Report, socket};
 use crate::cli::remedy;
 use crate::dns_ports;
 use crate::prepare::Prepared;
+use crate::route_numbers;
 
 /// Reasons why a start as this user would fail although the files are valid.
 pub(in crate::cli) fn obstacles(config: &Config) -> Vec<Obstacle> {
@@ -102,6 +103,7 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     let mut findings = inspect(&config.tun, config.routes, inspection)
         .await
         .unwrap_or_default();
+    findings.extend(route_numbers::conflict(config).await);
     findings.extend(not_announced(prepared, &links));
     findings.extend(read_only(prepared, &links));
     findings.extend(absent_listen(config, &links));
