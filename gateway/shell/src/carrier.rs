@@ -31,8 +31,8 @@ struct Lost {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
     NoCarrier,
-    /// The routes of these families into the site are gone, mostly with the address of the interface
-    /// (a lost DHCP lease, a restart of networkd).
+    /// The routes of these families into the site are gone, mostly with the address of the
+    /// interface (a lost DHCP lease, a restart of networkd).
     NoRoute(Families),
 }
 

@@ -1,5 +1,6 @@
 //! The rules for what is outside the TUN: addresses of the mesh enter and leave by the TUN only,
-//! what comes out of it goes into the site, and forwarding that this daemon has switched on is for the mesh only. Pure.
+//! what comes out of it goes into the site, and forwarding that this daemon has switched on is for
+//! the mesh only. Pure.
 //!
 //! ```text
 //!   prerouting (raw) ─ to the tunnel port ─► untracked, if no filter depends on tracking
@@ -118,8 +119,8 @@ pub(super) fn add_arrivals(draft: &mut Draft, spec: &GuardSpec) {
 }
 
 /// Packets out of the TUN to the site's hosts leave by an interface of the site, or by one of the
-/// mesh. A rule or route of another program must not send them elsewhere. Packets to published ports
-/// of containers have other destinations here.
+/// mesh. A rule or route of another program must not send them elsewhere. Packets to published
+/// ports of containers have other destinations here.
 pub(super) fn add_ways_into_site(draft: &mut Draft, spec: &GuardSpec) {
     for family in Family::BOTH {
         let elsewhere = [

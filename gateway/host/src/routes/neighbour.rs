@@ -38,8 +38,8 @@ pub async fn neighbour(numbers: Numbers, own: &[&str]) -> io::Result<Option<Stri
 
     let links = netlink::dump(netlink.handle().link().get().execute()).await?;
     let mut others = links.into_iter().filter_map(|link| {
-        let is_ours = |attribute: &LinkAttribute| *attribute == LinkAttribute::Group(TUN_GROUP);
-        let is_used = used.contains(&link.header.index) && link.attributes.iter().any(is_ours);
+        let is_tun = link.attributes.contains(&LinkAttribute::Group(TUN_GROUP));
+        let is_used = is_tun && used.contains(&link.header.index);
         let mut attributes = link.attributes.into_iter();
         let name = attributes.find_map(|attribute| match attribute {
             LinkAttribute::IfName(name) => Some(name),

@@ -62,8 +62,8 @@ fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// `route`, if it is another program's and has such an effect. It has priority over ours for some of
-/// `prefixes` if it is more specific, or has a lower metric.
+/// `route`, if it is another program's and has such an effect. It has priority over ours for some
+/// of `prefixes` if it is more specific, or has a lower metric.
 fn foreign_route(
     route: &RouteMessage,
     numbers: &Numbers,

@@ -1,5 +1,5 @@
-//! [`find`]: looks up in the kernel how packets between the site and the members are routed, in both
-//! directions. The kernel decides as for a real packet, with all rules, all routes and the
+//! [`find`]: looks up in the kernel how packets between the site and the members are routed, in
+//! both directions. The kernel decides as for a real packet, with all rules, all routes and the
 //! reverse-path check. A rule of another program with priority over ours (AWS VPC CNI, mwan3,
 //! Cilium) therefore shows in the result, whatever its form.
 

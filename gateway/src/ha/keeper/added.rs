@@ -24,19 +24,16 @@ pub(super) struct Added {
 impl Added {
     /// Takes note of `order`, and returns it without the addresses that another host has.
     pub(super) fn apply(&mut self, order: &Order, now: Instant) -> Order {
-        let added = self.last.as_ref().map_or_else(Vec::new, |last| {
-            let is_new = |address: &&IpAddr| {
-                last.interface != order.interface || !last.addresses.contains(address)
-            };
-            order.addresses.iter().filter(is_new).copied().collect()
-        });
-        self.unprobed.extend(added);
+        if let Some(last) = &self.last {
+            let is_moved = last.interface != order.interface;
+            let addresses = order.addresses.iter();
+            let added = addresses.filter(|one| is_moved || !last.addresses.contains(one));
+            self.unprobed.extend(added);
+        }
         self.last = order.is_active.then(|| order.clone());
 
-        let is_due = |until: &Instant| *until <= now;
-        let due = self.refused.iter().filter(|(_, until)| is_due(until));
-        self.unprobed.extend(due.map(|(address, _)| *address));
-        self.refused.retain(|_, until| !is_due(until));
+        let due = self.refused.extract_if(.., |_, until| *until <= now);
+        self.unprobed.extend(due.map(|(address, _)| address));
 
         self.unprobed
             .retain(|address| order.addresses.contains(address));
