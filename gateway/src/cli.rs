@@ -159,7 +159,7 @@ pub enum Verb {
         If anything in the files is wrong, only what they take away is applied, and the exit\n\
         code is 64.")]
     Reload(Shown),
-    /// Hand this site over to a sibling, so that the gateway can be stopped without packet loss
+    /// Hand this site over to a sibling, so that the gateway can stop without packet loss
     #[command(
         after_help = "Example:\n  ringway drain -c gateway.toml && systemctl restart ringway\n\n\
         Waits until another gateway of the site is active and no packets come here any more. The\n\
