@@ -38,6 +38,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ringway_core::SessionIndex;
 use ringway_dataplane as dataplane;
 use ringway_dns::Moment;
+use ringway_intent::Remedy;
 use ringway_shell::{Input, Shell};
 use rustls_pki_types::UnixTime;
 use tokio::time::sleep_until;
@@ -233,7 +234,7 @@ impl Drive {
                 let _ = reply.send(self.ha.report());
             }
             Request::Drain { on, reply } => {
-                self.handle(Input::Drain { on });
+                self.drain(on);
                 let _ = reply.send(self.report());
             }
             Request::Answers(reply) => {
@@ -246,6 +247,23 @@ impl Drive {
                 self.reloads.add_waiting(self.shell.last_change(), reply);
                 self.handle(Input::Reload);
             }
+        }
+    }
+
+    /// Drains this gateway, or takes that back. Without a sibling there is nothing to hand over.
+    fn drain(&mut self, on: bool) {
+        let site = self.shell.status(Instant::now()).site;
+        let on = on && !site.siblings.is_empty();
+        self.handle(Input::Drain { on });
+
+        if on {
+            self.attention.raise(
+                "drained",
+                "this gateway is drained: it hands the site over whenever a sibling can serve it",
+                Remedy::ringway("drain --cancel"),
+            );
+        } else {
+            self.attention.clear("drained");
         }
     }
 }

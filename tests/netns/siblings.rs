@@ -80,9 +80,13 @@ fn the_site_goes_on_when_the_active_gateway_dies_loses_its_uplink_or_is_drained(
     let drained = drain.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&drained.stdout);
     assert!(!drained.status.success(), "{said}");
+    let found = scene.status(FIRST)["attention"].clone();
+    let mut found = found.as_array().into_iter().flatten();
+    assert!(found.any(|item| item["kind"] == "drained"));
     assert_eq!(
         said,
-        "not drained: this gateway is active again, because gw2.org1 does not answer\n"
+        "this gateway is active again, because gw2.org1 does not answer; it hands over as soon as \
+         a sibling can take over; to take that back: ringway drain --cancel\n"
     );
 
     drop(second);

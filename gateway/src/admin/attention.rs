@@ -25,6 +25,7 @@
 //! | `state` | state that cannot be stored or read; a disk that is nearly full |
 //! | `takeover` | the site's hosts may not follow this gateway's role |
 //! | `site-network` | this gateway's interfaces to the site's network have no carrier |
+//! | `drained` | this gateway was drained, and takes no part until that is cancelled |
 //! | `address-missing` | this host lacks an address of ours, or another program has its port |
 //! | `kubernetes` | names of Kubernetes Services that are not answered, or may be out of date |
 //! | `http` | metrics and health are not served |

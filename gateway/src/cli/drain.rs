@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::daemon::Daemon;
 use super::{Failure, answer};
+use crate::admin::attention::Kind;
 use crate::admin::{Report, socket};
 
 /// Time limit for a sibling to become active.
@@ -21,12 +22,16 @@ const QUIET: Duration = Duration::from_secs(2);
 /// Interval of the requests.
 const STEP: Duration = Duration::from_millis(200);
 
+/// What a gateway does whose drain has not succeeded.
+const STILL_DRAINED: &str = "hands over as soon as a sibling can take over; to take that back: \
+                             ringway drain --cancel";
+
 /// Arguments of `ringway drain`.
 #[derive(Debug, Args)]
 pub struct Drain {
     #[command(flatten)]
     config: super::ConfigFile,
-    /// Take part again: the sibling stays active
+    /// Take part again: the active gateway stays active
     #[arg(long)]
     cancel: bool,
     /// Seconds after which to give up waiting for packets to end
@@ -37,11 +42,10 @@ pub struct Drain {
 /// Runs `ringway drain`.
 pub fn run(args: Drain) -> Result<ExitCode, Failure> {
     let path = Daemon::of(&args.config.path)?.socket;
-    let report = socket::ask_drain(&path, !args.cancel)?;
     if args.cancel {
-        answer("it takes part again; its sibling stays active\n")?;
-        return Ok(ExitCode::SUCCESS);
+        return cancel(&path);
     }
+    let report = socket::ask_drain(&path, true)?;
     if report.site.siblings.is_empty() {
         answer(alone(&report))?;
         return Ok(ExitCode::FAILURE);
@@ -49,7 +53,9 @@ pub fn run(args: Drain) -> Result<ExitCode, Failure> {
 
     let start = Instant::now();
     let Some(standby) = wait_for_sibling(&path, report, start)? else {
-        answer("no sibling has taken over; it goes on as before: ringway drain --cancel\n")?;
+        answer(format!(
+            "no sibling has taken over: this gateway stays active, and {STILL_DRAINED}\n"
+        ))?;
         return Ok(ExitCode::FAILURE);
     };
     let end = start + Duration::from_secs(args.timeout);
@@ -62,13 +68,39 @@ pub fn run(args: Drain) -> Result<ExitCode, Failure> {
         }
         Quiet::PacketsCome => format!("handed over: {active}, but packets still come here\n"),
         Quiet::ActiveAgain { reason } => {
-            format!("not drained: this gateway is active again, because {reason}\n")
+            format!("this gateway is active again, because {reason}; it {STILL_DRAINED}\n")
         }
     })?;
     Ok(match quiet {
         Quiet::Reached => ExitCode::SUCCESS,
         Quiet::PacketsCome | Quiet::ActiveAgain { .. } => ExitCode::FAILURE,
     })
+}
+
+/// Takes a drain back.
+fn cancel(path: &Path) -> Result<ExitCode, Failure> {
+    let before = socket::ask(path)?;
+    let report = socket::ask_drain(path, false)?;
+
+    answer(format!("{}\n", cancelled(&before, &report)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What has become of the gateway: `before` the drain was taken back, and after it.
+fn cancelled(before: &Report, after: &Report) -> String {
+    let mut findings = before.attention.iter();
+    let was_drained = findings.any(|finding| finding.kind == Kind::Drained.word());
+    let part = if was_drained {
+        "it takes part again"
+    } else {
+        "it was not drained"
+    };
+
+    match &after.role {
+        Some(role) if role.role == "active" => format!("{part}; this gateway is active"),
+        Some(role) => format!("{part}; this gateway is {}: {}", role.role, role.reason),
+        None => part.to_owned(),
+    }
 }
 
 /// Why nobody can take over.
@@ -137,4 +169,47 @@ fn wait_for_quiet(path: &Path, mut before: u64, end: Instant) -> Result<Quiet, F
 /// Bytes received through all tunnels.
 fn received(report: &Report) -> u64 {
     report.tunnels.iter().map(|tunnel| tunnel.rx_bytes).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::report::{AttentionReport, RoleReport};
+    use ringway_intent::Remedy;
+
+    fn report(role: &str, drained: bool) -> Report {
+        let finding = AttentionReport {
+            kind: "drained".to_owned(),
+            name: "drained".to_owned(),
+            what: String::new(),
+            since: String::new(),
+            remedy: String::new(),
+            fix: Remedy::None,
+        };
+        Report {
+            role: Some(RoleReport {
+                role: role.to_owned(),
+                reason: "gw2.a is active".to_owned(),
+                ..RoleReport::default()
+            }),
+            attention: if drained { vec![finding] } else { Vec::new() },
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn a_drain_that_is_taken_back_tells_the_role_as_it_is() {
+        assert_eq!(
+            cancelled(&report("active", false), &report("active", false)),
+            "it was not drained; this gateway is active"
+        );
+        assert_eq!(
+            cancelled(&report("active", true), &report("active", false)),
+            "it takes part again; this gateway is active"
+        );
+        assert_eq!(
+            cancelled(&report("standby", true), &report("standby", false)),
+            "it takes part again; this gateway is standby: gw2.a is active"
+        );
+    }
 }

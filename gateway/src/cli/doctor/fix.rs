@@ -43,6 +43,7 @@ impl Fix {
             | Kind::NeverMeet
             | Kind::NotAnnounced
             | Kind::SiteNetwork
+            | Kind::Drained
             | Kind::AddressMissing
             | Kind::Grace => Fix::command_or(finding, || Fix::Command(status)),
             Kind::State => state(finding, config),

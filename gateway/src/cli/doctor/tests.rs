@@ -132,6 +132,7 @@ fn expected(kind: Kind) -> Expected {
         | Kind::NeverMeet
         | Kind::NotAnnounced
         | Kind::SiteNetwork
+        | Kind::Drained
         | Kind::AddressMissing
         | Kind::Grace => Expected::Command,
         // Which program it is, is known; how it is stopped, is not.
