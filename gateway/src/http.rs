@@ -80,7 +80,7 @@ async fn open(place: &Place, attention: &Attention) -> Listener {
             Err(error) => attention.raise(
                 FINDING,
                 &format!("metrics and health are not served: {error:#}"),
-                "set [http] listen to a free address, or stop the other program",
+                "set [http] listen to an address that no other listen and no other program uses",
             ),
         }
         sleep(RETRY).await;

@@ -144,7 +144,7 @@ fn open(config: &Config, wireguard: &WireGuard) -> Result<(PrivateKey, TunnelSoc
     })?;
     let socket = bind(config, wireguard).map_err(|error| Refusal {
         error,
-        fix: "set [wireguard] listen to a free port, or stop the other program",
+        fix: "set [wireguard] listen to a port that no other listen and no other program uses",
     })?;
 
     Ok((key, socket))

@@ -44,7 +44,7 @@ pub(crate) fn open(listen: SocketAddr, shares: bool) -> anyhow::Result<Socket> {
     socket.set_reuse_port(shares)?;
     allow_missing_address(&socket, listen)?;
     socket.bind(&listen.into()).with_context(|| {
-        format!("cannot listen on {listen}: is another program using the port?")
+        format!("cannot listen on {listen}: does another program, or another listen, use the port?")
     })?;
     Ok(socket)
 }
