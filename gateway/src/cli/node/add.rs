@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ringway_config::{Config, Edits, NodeName, OrgId, Prefix, Target, reading};
+use ringway_config::{Config, Connected, Edits, NodeName, OrgId, Prefix, Target, reading};
 use toml_edit::{Array, DocumentMut, InlineTable, Value};
 
 use super::Add;
 use super::wireguard::NewClient;
 use crate::cli::edit::{Blocks, parse, replace_file};
-use crate::cli::{Failure, answer, how_to_apply, remedy};
+use crate::cli::{Failure, answer, block_on, how_to_apply, remedy};
+use crate::prepare::links;
 
 /// The key of a node's block.
 pub(super) const NODE: &[&str] = &["node"];
@@ -21,6 +22,8 @@ pub(super) fn run(args: &Add) -> Result<ExitCode, Failure> {
     let path = &args.config.path;
     let config = gateway(path)?;
     refuse(args, &config)?;
+    let connected = block_on(links(&config))??.connected();
+    refuse_on_link(&args.prefixes, &connected)?;
 
     let client = args.wireguard.as_ref().map(|key| {
         let endpoint = args.endpoint.as_ref();
@@ -166,6 +169,22 @@ fn refuse(args: &Add, config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses prefixes in networks that this host is connected to, as a reload would.
+fn refuse_on_link(prefixes: &[Prefix], connected: &[Connected]) -> Result<(), Failure> {
+    for prefix in prefixes {
+        let mut networks = connected.iter();
+        if let Some(network) = networks.find(|network| network.prefix.overlaps(prefix)) {
+            return Err(Failure::Usage(format!(
+                "--prefix {prefix} lies in {}, which this host is connected to by {}: hosts there \
+                 would look for the node on the link; give it addresses of another network of the \
+                 site",
+                network.prefix, network.interface
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn read(path: &Path) -> Result<String, Failure> {
     Ok(reading::read_text(path).with_context(|| format!("cannot read {}", path.display()))?)
 }
@@ -180,4 +199,25 @@ fn as_option(prefix: &Prefix) -> String {
 
 fn record_name(org: &OrgId) -> String {
     format!("{org}.member.toml")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_on_a_link_of_this_host_is_refused() {
+        let connected = [Connected {
+            interface: "lan0".to_owned(),
+            prefix: "10.10.1.0/24".parse().unwrap(),
+        }];
+        let refused = |prefix: &str| refuse_on_link(&[prefix.parse().unwrap()], &connected);
+
+        assert!(refused("10.10.2.200/32").is_ok());
+        let error = refused("10.10.1.200/32").unwrap_err().to_string();
+        assert!(
+            error.contains("10.10.1.200/32 lies in 10.10.1.0/24") && error.contains("by lan0"),
+            "{error}"
+        );
+    }
 }
