@@ -16,6 +16,9 @@ use tokio::time::{Instant, sleep, timeout};
 /// Bytes kept of each output; the rest is read and dropped.
 const OUTPUT: usize = 4096;
 
+/// Characters of the output in a finding.
+const SHOWN: usize = 200;
+
 /// How long a command may take to end after SIGTERM, and after SIGKILL.
 const TERM_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -96,7 +99,7 @@ impl Child {
         let output = if text.is_empty() {
             String::new()
         } else {
-            format!(": {text}")
+            format!(": {}", start_of(&text))
         };
         Err(HookError::Failed(status, output))
     }
@@ -153,6 +156,14 @@ impl Child {
     }
 }
 
+/// The start of `text`, as much of it as a finding shows.
+fn start_of(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 impl Drop for Child {
     fn drop(&mut self) {
         self.signal(Signal::SIGKILL);
@@ -173,4 +184,18 @@ async fn read(mut output: impl AsyncRead + Unpin) -> Vec<u8> {
         kept.extend_from_slice(&buffer[..length.min(room)]);
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_shows_the_start_of_a_long_output() {
+        assert_eq!(start_of("no such address"), "no such address");
+
+        let shown = start_of(&"ä".repeat(16_000));
+        assert_eq!(shown.chars().count(), SHOWN + 1);
+        assert!(shown.ends_with("ä…"));
+    }
 }
