@@ -65,16 +65,44 @@ fn far(virtual_address: &VirtualAddress, interface: &str) -> Finding {
 
 fn program(key: &str, hook: &Hook) -> Option<Finding> {
     let program = &hook.program;
-    let reason = match fs::metadata(program) {
-        Err(error) => error.to_string(),
-        Ok(file) if !file.is_file() => "it is no file".to_owned(),
-        Ok(file) if file.permissions().mode() & 0o111 == 0 => "it is not executable".to_owned(),
+    let (reason, command) = match fs::metadata(program) {
+        Err(error) => (error.to_string(), format!("ls -l {program}")),
+        Ok(file) if !file.is_file() => ("it is no file".to_owned(), format!("ls -ld {program}")),
+        Ok(file) if file.permissions().mode() & 0o111 == 0 => (
+            "it is not executable".to_owned(),
+            format!("chmod +x {program}"),
+        ),
         Ok(_) => return None,
     };
 
     Some(Finding {
         name: format!("ha {key}"),
         what: format!("[ha] {key}: {program} cannot be run: {reason}"),
-        remedy: Remedy::command(format!("chmod +x {program}   # or correct [ha] {key}")),
+        remedy: Remedy::command(format!("{command}   # or correct [ha] {key}")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_existing_file_is_made_executable() {
+        let remedy = |path: &str| {
+            let hook = Hook {
+                program: path.into(),
+                arguments: Vec::new(),
+            };
+            program("on-active", &hook).map(|finding| finding.remedy.to_string())
+        };
+
+        let missing = remedy("/nonexistent/move-route").unwrap();
+        assert!(
+            missing.starts_with("ls -l /nonexistent/move-route "),
+            "{missing}"
+        );
+        let file = remedy("/proc/version").unwrap();
+        assert!(file.starts_with("chmod +x /proc/version "), "{file}");
+        assert_eq!(remedy("/bin/sh"), None);
+    }
 }
