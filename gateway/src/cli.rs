@@ -10,7 +10,8 @@ use std::process::ExitCode;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Parser, Subcommand};
-use ringway_config::{Escaped, defaults};
+use ringway_config::{Config, Escaped, defaults};
+use ringway_host::obstacles::is_privileged;
 use serde::Serialize;
 
 use crate::json;
@@ -282,6 +283,19 @@ pub(crate) fn how_to_apply(config: &Path) -> String {
     )
 }
 
+/// Fails for the file of an attached node, which holds neither members' records nor zones.
+pub(crate) fn only_at_gateways(config: &Config, command: &str) -> Result<(), Failure> {
+    if config.attach.is_none() {
+        return Ok(());
+    }
+
+    Err(Failure::Usage(format!(
+        "{} is the file of an attached node, which holds no members' records and no zones; run \
+         {command} at one of its gateways (here, getent ahosts NAME asks their DNS)",
+        config.path.display()
+    )))
+}
+
 /// `gateway gw.acme`; or `node db1.acme` for the id `node:db1.acme`.
 pub(crate) fn named(id: &str) -> String {
     match id.strip_prefix("node:") {
@@ -300,6 +314,17 @@ fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
 
 /// Runs the verb of the command line.
 pub fn run(verb: Verb) -> Result<ExitCode, Failure> {
+    // A daemon's exit code tells its service manager whether to start it again.
+    let is_daemon = matches!(verb, Verb::Run(_) | Verb::Attach(_));
+
+    let result = dispatch(verb);
+    if is_daemon || is_privileged() {
+        return result;
+    }
+    result.map_err(Failure::of_unprivileged)
+}
+
+fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Org(verb) => org::run(verb),
         Verb::Member(verb) => member::run(verb),

@@ -231,7 +231,7 @@ impl Drive {
                 let _ = reply.send(self.report());
             }
             Request::Role(reply) => {
-                let _ = reply.send(self.ha.report());
+                let _ = reply.send(self.role());
             }
             Request::Drain { on, reply } => {
                 self.drain(on);

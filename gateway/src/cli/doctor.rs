@@ -19,7 +19,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ringway_config::Escaped;
-use ringway_intent::Finding;
+use ringway_intent::{Finding, Remedy};
 use serde::Serialize;
 
 use self::fix::Fix;
@@ -37,6 +37,8 @@ struct Found {
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     ok: bool,
+    /// The gateway's daemon answers.
+    running: bool,
     findings: Vec<FoundReport<'a>>,
 }
 
@@ -64,8 +66,11 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
     found.retain(|found: &Found| seen.insert(found.finding.name.clone()));
     let config = &args.config.path;
     if args.json {
-        answer_json(&report(&found, config))?;
+        answer_json(&report(&found, config, subject.running.is_some()))?;
     } else {
+        if subject.running.is_none() {
+            answer(silent(config))?;
+        }
         answer(text(&found, config))?;
     }
     Ok(if found.is_empty() {
@@ -76,7 +81,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
 }
 
 /// Commands in it refer to the gateway of the file `config`.
-fn report<'f>(found: &'f [Found], config: &Path) -> Report<'f> {
+fn report<'f>(found: &'f [Found], config: &Path, running: bool) -> Report<'f> {
     let findings = found.iter().map(|Found { finding, fix }| {
         let (remedy, no_command) = match fix {
             Fix::Command(command) => (remedy::for_gateway(command, config), None),
@@ -92,8 +97,20 @@ fn report<'f>(found: &'f [Found], config: &Path) -> Report<'f> {
 
     Report {
         ok: found.is_empty(),
+        running,
         findings: findings.collect(),
     }
+}
+
+/// The first line if no daemon answers. It is no finding, because `doctor` is run before the first
+/// start, too.
+fn silent(config: &Path) -> String {
+    let start = remedy::for_gateway(&Remedy::ringway("run"), config);
+
+    format!(
+        "No daemon answers: only the host was looked at.\n  to start it: {}\n",
+        Escaped(&start)
+    )
 }
 
 fn text(found: &[Found], config: &Path) -> String {

@@ -2,6 +2,7 @@
 
 mod beside;
 mod ends;
+mod resolved;
 mod way;
 
 use std::net::IpAddr;
@@ -65,7 +66,11 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let files = Files::load(&args.config.path)?;
     let service = service(&files, args.port.as_deref())?;
     let parties = [party(&files, &args.from)?, party(&files, &args.to)?];
-    let judge = files.judge_with_names();
+    let mut judge = files.judge_with_names();
+    let is_node = files.config.attach.is_some();
+    if is_node {
+        resolved::learn(&mut judge, &parties);
+    }
     let report = ringway_config::socket_of(&args.config.path)
         .map_err(anyhow::Error::from)
         .and_then(|path| Ok((socket::ask(&path)?, path)));
@@ -86,13 +91,22 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             explanation.steps.push(step.with(Remedy::ringway("run")));
         }
         (Err(unresolved), Ok((report, _))) => {
-            explanation.steps.push(unknown_end(&unresolved, &report));
+            let step = if is_node {
+                resolved::unknown_end(&unresolved, &report)
+            } else {
+                unknown_end(&unresolved, &report)
+            };
+            explanation.steps.push(step);
         }
         (Ok(found), Ok((report, path))) => {
             explanation.source = Some(found.opening.source);
             explanation.destination = Some(found.opening.destination);
             explanation.between = Some(found.between);
-            explanation.steps = names(&parties, &found, &report);
+            explanation.steps = if is_node {
+                resolved::names(&parties, found.opening)
+            } else {
+                names(&parties, &found, &report)
+            };
             let rest = match found.between {
                 Between::WithinSite => within(&found, &report, &files, !args.no_probe)?,
                 Between::OtherSites => vec![elsewhere(&found, &files, &judge)],

@@ -24,7 +24,7 @@ use crate::admin::daemon::rfc3339;
 use crate::admin::report::{
     AttentionReport, CertificateReport, CheckReport, ConflictKind, DaemonReport, EndpointReport,
     FragmentReport, HeldRecordReport, OutageReport, PeerCertificateReport, RecordDriftReport,
-    RoundTripsReport, RouteReport, TunnelReport, ZoneReport,
+    RoleReport, RoundTripsReport, RouteReport, TunnelReport, ZoneReport,
 };
 use crate::admin::site::SiteReport;
 use crate::admin::{Report, attention};
@@ -56,7 +56,7 @@ impl Drive {
                 resolver: self.in_force.resolver_line(),
                 ..DaemonReport::of(self.in_force.config(), self.started)
             },
-            role: Some(self.ha.report()),
+            role: Some(self.role()),
             last_reload: self.reloads.last().cloned(),
             tunnels,
             nodes,
@@ -229,6 +229,18 @@ impl Drive {
             conflict_kind: conflict_kind(&ruling.verdict),
             installed: ruling.is_available() && self.shell.installed().contains(&ruling.prefix),
         }
+    }
+
+    /// The role in the site, of which an attached node has none.
+    pub(super) fn role(&self) -> RoleReport {
+        let mut report = self.ha.report();
+
+        if self.in_force.config().attach.is_some() {
+            report.reason = "an attached node, which has no site to share; ringway role at a \
+                             gateway says which gateway is active"
+                .to_owned();
+        }
+        report
     }
 
     fn zones(&mut self) -> Vec<ZoneReport> {

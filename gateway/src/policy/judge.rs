@@ -87,6 +87,11 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Adds the addresses of one name.
+    pub fn learn_name(&mut self, name: DnsName, addresses: Vec<IpAddr>) {
+        self.names.insert(name, addresses);
+    }
+
     /// The inputs of the rules.
     pub fn spec(&self) -> &RulesSpec {
         self.rules.spec()

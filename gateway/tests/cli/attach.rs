@@ -53,6 +53,34 @@ fn the_file_of_a_gateway_is_no_nodes() {
 }
 
 #[test]
+fn what_only_gateways_know_is_refused_at_a_node() {
+    let workspace = workspace();
+    for command in [
+        "member list",
+        "dns query gw.beta.consortium.example",
+        "dns zones",
+    ] {
+        let answer = workspace.ringway(&format!("{command} -c db1/node.toml"));
+        assert_eq!(answer.code, 64, "{command}: {}", answer.out);
+        for part in ["the file of an attached node", "at one of its gateways"] {
+            assert!(answer.err.contains(part), "{command}: {}", answer.err);
+        }
+    }
+}
+
+#[test]
+fn doctor_says_first_that_no_daemon_answers() {
+    let workspace = workspace();
+    let answer = workspace.ringway("doctor -c db1/node.toml");
+    assert!(
+        answer.out.starts_with("No daemon answers"),
+        "{}",
+        answer.out
+    );
+    assert!(answer.out.contains("ringway run -c "), "{}", answer.out);
+}
+
+#[test]
 fn a_node_cannot_be_revoked_as_a_gateway() {
     let workspace = workspace();
     workspace

@@ -11,7 +11,7 @@ use ringway_dns::{Name, SerialStore, Sources, Zone, ZoneSet, Zones, stated_at};
 use ringway_identity::certificate::rfc3339;
 use rustls_pki_types::UnixTime;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, only_at_gateways};
 use crate::names::own_apex;
 use crate::names::stored::stored;
 
@@ -53,6 +53,7 @@ impl View {
     /// The zones of the gateway whose file is `path`.
     pub(super) fn of_gateway(path: &Path) -> Result<View, Failure> {
         let config = Config::load(path)?;
+        only_at_gateways(&config, "ringway dns")?;
         let (own, sources) = Zone::with_sources(&config).map_err(Faults::from)?;
 
         // Our own fragment, and stored copies of those of our other gateways.

@@ -47,7 +47,7 @@ pub(super) enum Place {
 pub(super) struct Subject<'a> {
     prepared: &'a Prepared,
     /// The report, if the gateway runs. If it does not, the host is not to blame.
-    running: Option<Report>,
+    pub(super) running: Option<Report>,
     ruleset: Value,
 }
 

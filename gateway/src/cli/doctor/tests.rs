@@ -221,7 +221,7 @@ fn a_finding_without_a_command_says_so() {
         "something is wrong\n  to fix it: nft list ruleset\n\
          something is wrong\n  no command fixes it: others must\\u{1b}[2J\n"
     );
-    let json = serde_json::to_value(report(&all, Path::new("gateway.toml"))).unwrap();
+    let json = serde_json::to_value(report(&all, Path::new("gateway.toml"), true)).unwrap();
     assert_eq!(json["ok"], false);
     assert_eq!(json["findings"][0]["remedy"], "nft list ruleset");
     assert_eq!(json["findings"][1]["remedy"], "");

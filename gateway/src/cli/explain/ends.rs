@@ -9,7 +9,7 @@ use crate::admin::Report;
 use crate::admin::report::ZoneReport;
 use crate::cli::Failure;
 use crate::cli::policy::{Files, Wanted};
-use crate::explain::{Step, Verdict};
+use crate::explain::{Step, Verdict, route_to};
 use crate::policy::ends::{Ends, Unresolved};
 use crate::policy::judge::Judge;
 
@@ -141,6 +141,10 @@ pub(super) fn unknown_end(unresolved: &Unresolved, report: &Report) -> Step {
             let remedy = format!("give the whole name, such as {label}.<org>.<domain>");
             return Step::new(Verdict::NameOfNobody, unresolved.to_string()).with(remedy);
         }
+        Unresolved::NoPrefix(prefix) if overlap(*prefix, report).is_some() => {
+            let text = overlap(*prefix, report).unwrap_or_default();
+            return Step::new(Verdict::PrefixConflicted, text).with(Remedy::ringway("status"));
+        }
         _ => {
             return Step::new(Verdict::PrefixOfNobody, unresolved.to_string())
                 .with(Remedy::ringway("member list"));
@@ -160,6 +164,18 @@ pub(super) fn unknown_end(unresolved: &Unresolved, report: &Report) -> Step {
     let (verdict, why) = why_no_name(zone);
     let remedy = Remedy::ringway(format!("dns query {name}"));
     Step::new(verdict, format!("{name}: {why}")).with(remedy)
+}
+
+/// What keeps the member's prefix that holds `host` out of use.
+fn overlap(host: Prefix, report: &Report) -> Option<String> {
+    let route = route_to(report, host.address())?;
+    let with = route.conflict_with.as_ref()?;
+
+    let host = host.address();
+    Some(format!(
+        "{host}: {} has no route, because it overlaps {with}",
+        route.prefix
+    ))
 }
 
 fn why_no_name(zone: &ZoneReport) -> (Verdict, String) {
@@ -235,6 +251,7 @@ fn named(party: &Party, address: IpAddr, report: &Report) -> Option<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::report::RouteReport;
     use crate::explain::State;
 
     const APEX: &str = "beta.consortium.example";
@@ -333,6 +350,27 @@ mod tests {
                 Verdict::PrefixOfNobody,
                 "10.9.0.1 is in no member's site".to_owned()
             )
+        );
+    }
+
+    #[test]
+    fn an_end_in_a_prefix_that_overlaps_names_the_overlap() {
+        let report = Report {
+            routes: vec![RouteReport {
+                prefix: "10.2.0.0/24".into(),
+                conflict_with: Some("10.2.0.0/24 of eth0".into()),
+                ..RouteReport::default()
+            }],
+            ..Report::default()
+        };
+        let step = unknown_end(
+            &Unresolved::NoPrefix("10.2.0.11/32".parse().unwrap()),
+            &report,
+        );
+        assert_eq!(step.verdict, Verdict::PrefixConflicted);
+        assert_eq!(
+            step.text,
+            "10.2.0.11: 10.2.0.0/24 has no route, because it overlaps 10.2.0.0/24 of eth0"
         );
     }
 

@@ -7,11 +7,12 @@ use ringway_identity::trust;
 use serde::Serialize;
 
 use crate::cli::table::Table;
-use crate::cli::{Failure, Shown, answer, answer_json};
+use crate::cli::{Failure, Shown, answer, answer_json, only_at_gateways};
 
 /// Runs `ringway member list`.
 pub(super) fn run(args: &Shown) -> Result<ExitCode, Failure> {
     let config = Config::load(&args.config.path)?;
+    only_at_gateways(&config, "ringway member list")?;
     let members: Vec<Entry> = config
         .members
         .iter()
