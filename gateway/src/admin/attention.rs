@@ -40,6 +40,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::SystemTime;
 
+use ringway_core::RefuseReason;
 use ringway_intent::Remedy;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -248,7 +249,10 @@ fn of_tunnel(tunnel: &TunnelReport, ours: &str, now: SystemTime) -> Vec<Attentio
         items.push(item(
             Kind::OurPrefixRefused,
             peer,
-            &format!("{peer} refuses our {prefix}{more}: {reason}"),
+            &format!(
+                "{peer} refuses our {prefix}{more}: {}",
+                why_refused(reason, ours)
+            ),
             at_the_gateway(ours, peer),
         ));
     }
@@ -278,11 +282,24 @@ fn of_node(node: &TunnelReport) -> Option<AttentionReport> {
     Some(item(
         Kind::PrefixRefused,
         &node.peer,
-        &format!("we refuse {prefix}{more} of node {name}: {reason}"),
+        &format!(
+            "we refuse {prefix}{more} of node {name}: {}",
+            why_refused(reason, &node.peer)
+        ),
         Remedy::ringway(format!(
             "node show {name}   # add the prefix to its [[node]], or take it out of its node.toml"
         )),
     ))
+}
+
+/// Why a gateway refuses a prefix of `id`. For a node, its `[[node]]` at the gateway decides.
+fn why_refused(reason: &str, id: &str) -> String {
+    match node_name(id) {
+        Some(node) if reason == RefuseReason::NotAuthorized.to_string() => {
+            format!("[[node]] {node} in the gateway's gateway.toml does not list it")
+        }
+        _ => reason.to_owned(),
+    }
 }
 
 /// `db1` of `node:db1.acme`; `None` for a gateway.

@@ -442,9 +442,9 @@ fn names_of_ours_that_others_leave_out_need_attention() {
 #[test]
 fn a_node_that_claims_what_it_was_not_given_is_named_with_what_to_do() {
     let mut node = tunnel("node:db1.acme", "up");
-    let reason = "outside the site's authorized prefixes";
+    let reason = RefuseReason::NotAuthorized.to_string();
     node.refused
-        .insert("10.9.5.10/32".to_owned(), reason.to_owned());
+        .insert("10.9.5.10/32".to_owned(), reason.clone());
     let mut report = of_tunnels(vec![tunnel("gw.beta", "up")]);
     report.nodes = vec![tunnel("node:db2.acme", "down"), node];
     complete(&mut report, now());
@@ -455,7 +455,8 @@ fn a_node_that_claims_what_it_was_not_given_is_named_with_what_to_do() {
     assert_eq!(found.kind, "prefix-refused");
     assert_eq!(
         found.what,
-        "we refuse 10.9.5.10/32 of node db1: outside the site's authorized prefixes"
+        "we refuse 10.9.5.10/32 of node db1: [[node]] db1 in the gateway's gateway.toml does not \
+         list it"
     );
     assert!(
         found.remedy.starts_with("ringway node show db1   # "),
@@ -467,12 +468,17 @@ fn a_node_that_claims_what_it_was_not_given_is_named_with_what_to_do() {
     let mut gateway = tunnel("gw.acme", "up");
     gateway
         .refused_by_peer
-        .insert("10.9.5.10/32".to_owned(), reason.to_owned());
+        .insert("10.9.5.10/32".to_owned(), reason);
     let mut report = of_tunnels(vec![gateway]);
     report.gateway = "node:db1.acme".to_owned();
     complete(&mut report, now());
     let found = &report.attention[0];
     assert_eq!(found.kind, "our-prefix-refused");
+    assert_eq!(
+        found.what,
+        "gw.acme refuses our 10.9.5.10/32: [[node]] db1 in the gateway's gateway.toml does not \
+         list it"
+    );
     assert!(
         found
             .remedy
