@@ -115,7 +115,15 @@ impl Resolver {
         let Some(applied) = self.known().applied.clone() else {
             return;
         };
+        // A file that is gone, or that a link has taken the place of, is reported until it is back.
+        if let Err(error) = applied.usable() {
+            unusable(&error, attention);
+            return;
+        }
         if applied.stands() {
+            if matches!(applied.resolver(), NodeResolver::File(_)) {
+                attention.clear(NAME);
+            }
             if self.known().pace.is_calm(now) {
                 attention.clear(FIGHT);
             }
@@ -158,6 +166,7 @@ impl Resolver {
         Some(match (applied.resolver(), servers.as_slice()) {
             (NodeResolver::None, _) => "left as it is".to_owned(),
             (_, []) => "no gateway has offered a server yet".to_owned(),
+            _ if applied.usable().is_err() => format!("cannot be set in {}", applied.what()),
             (_, servers) => format!("{} in {}", servers.join(", "), applied.what()),
         })
     }
@@ -219,6 +228,14 @@ impl Applied {
         }
     }
 
+    /// Fails if the file cannot be ours.
+    fn usable(&self) -> anyhow::Result<()> {
+        match self.resolver() {
+            NodeResolver::File(path) => file::usable(path).map(drop),
+            NodeResolver::None | NodeResolver::SystemdResolved => Ok(()),
+        }
+    }
+
     fn what(&self) -> String {
         match self.resolver() {
             NodeResolver::None => "nothing".to_owned(),
@@ -247,11 +264,13 @@ fn set(config: &Config, servers: &[IpAddr], attention: &Attention) {
     };
     match result {
         Ok(()) => attention.clear(NAME),
-        Err(error) => {
-            let what = format!("this host does not ask for the consortium's names: {error:#}");
-            attention.raise(NAME, &what, REMEDY);
-        }
+        Err(error) => unusable(&error, attention),
     }
+}
+
+fn unusable(error: &anyhow::Error, attention: &Attention) {
+    let what = format!("this host does not ask for the consortium's names: {error:#}");
+    attention.raise(NAME, &what, REMEDY);
 }
 
 /// Removes our lines from the resolver's file, which a killed daemon has left there. Returns the

@@ -28,8 +28,8 @@ pub(super) fn usable(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))
 }
 
-/// True if these servers stand in the file. One that cannot be read is left alone: it is about to
-/// be replaced, or the error was reported when it was written.
+/// True if these servers stand in the file. One that cannot be read is left alone: it may be about
+/// to be replaced.
 pub(super) fn stands(path: &Path, servers: &[IpAddr]) -> bool {
     usable(path).map_or(true, |text| with(&text, servers) == text)
 }
@@ -95,6 +95,15 @@ mod tests {
             format!("{BEGIN}\nnameserver 10.1.0.2\n{END}\n{text}")
         );
         assert_eq!(with_servers(&other, &servers(&[])), text);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_not_usable() {
+        let gone = Path::new("/proc/ringway/resolv.conf");
+        let error = usable(gone).unwrap_err().to_string();
+        assert_eq!(error, "cannot read /proc/ringway/resolv.conf");
+        // Nothing is written in its place.
+        assert!(stands(gone, &["10.1.0.1".parse().unwrap()]));
     }
 
     #[test]
