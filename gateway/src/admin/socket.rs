@@ -334,7 +334,7 @@ fn fetch(path: &Path, request: &str, patience: Duration) -> anyhow::Result<Vec<u
         // Bounded, because any program may answer on this path.
         .take(MAX_ANSWER)
         .read_to_end(&mut reply)
-        .with_context(|| not_running(path))?;
+        .map_err(|error| unanswered(path, patience, error))?;
     Ok(reply)
 }
 
@@ -349,6 +349,24 @@ fn connect(path: &Path) -> anyhow::Result<std::os::unix::net::UnixStream> {
         };
         anyhow::Error::new(error).context(text)
     })
+}
+
+/// Why a daemon that took the connection has sent no whole answer.
+fn unanswered(path: &Path, patience: Duration, error: io::Error) -> anyhow::Error {
+    let text = match error.kind() {
+        // The error of a read timeout says only that a resource is unavailable.
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            return anyhow::anyhow!(
+                "{}: the gateway's daemon is there, and has not answered within {patience:?}: it \
+                 is stopped (SIGSTOP, a frozen cgroup) or overloaded; fuser {} shows its process",
+                path.display(),
+                path.display()
+            );
+        }
+        _ => not_running(path),
+    };
+
+    anyhow::Error::new(error).context(text)
 }
 
 fn not_running(path: &Path) -> String {

@@ -105,3 +105,24 @@ async fn silent_clients_keep_nobody_from_an_answer() {
     fs::remove_file(&path).unwrap();
     assert_eq!(answer.gateway, "gw.acme");
 }
+
+#[test]
+fn a_daemon_that_is_stopped_is_not_called_absent() {
+    let path = path("stopped");
+    // Its kernel takes the connection, and nobody answers.
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let error = format!(
+        "{:#}",
+        ask_role(&path, Duration::from_millis(10)).unwrap_err()
+    );
+    assert!(error.contains("daemon is there"), "{error}");
+    assert!(!error.contains("no running gateway"), "{error}");
+
+    drop(listener);
+    let error = format!(
+        "{:#}",
+        ask_role(&path, Duration::from_millis(10)).unwrap_err()
+    );
+    assert!(error.contains("no running gateway"), "{error}");
+    fs::remove_file(&path).unwrap();
+}
