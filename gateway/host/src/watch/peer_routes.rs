@@ -70,7 +70,7 @@ fn finding(numbers: &Numbers, unreachable: &[(&String, &Vec<IpAddr>)]) -> Option
         ),
         remedy: Remedy::command(format!(
             "ip {flag}route get {address} mark {:#x}   # then set what is missing, mostly the \
-             default route",
+             default route, or the rule for table main (ip {flag}rule show)",
             numbers.mark
         )),
     })
