@@ -253,7 +253,10 @@ impl Keeper {
             // In the past, so that the first pulse is never older and the addresses are set now.
             renewed: now.checked_sub(REFRESH).unwrap_or(now),
         });
-        tracing::info!(interface = order.interface, "Virtual addresses taken");
+        // While one is left out, the others are taken again after each probe for it.
+        if self.added.refused().next().is_none() {
+            tracing::info!(interface = order.interface, "Virtual addresses taken");
+        }
 
         self.hold(order, now).await
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Order;
 
 /// Time until an address that another host had is probed again.
-const RETRY: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_secs(3);
 
 /// See the head of this file.
 #[derive(Debug, Default)]
