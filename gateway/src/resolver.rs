@@ -53,6 +53,8 @@ struct Known {
     lost: BTreeSet<GatewayName>,
     /// The settings applied last.
     applied: Option<Applied>,
+    /// The daemon ends. Its tunnels go down after that, which changes the servers' order.
+    is_withdrawn: bool,
     pace: Pace,
 }
 
@@ -92,6 +94,9 @@ impl Resolver {
     /// Configures the host to ask the gateways of `config`. Blocks.
     pub fn apply(&self, config: &Arc<Config>, attention: &Attention) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.known().is_withdrawn {
+            return;
+        }
 
         // If the file of before is another one, restore it.
         let former = self.known().applied.take();
@@ -146,11 +151,14 @@ impl Resolver {
         self.known().applied = Some(Applied::now(&applied.config, applied.servers));
     }
 
-    /// Restores the host's former configuration. Blocks.
+    /// Restores the host's former configuration, for good. Blocks.
     pub fn withdraw(&self, config: &Config, attention: &Attention) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
 
-        self.known().applied = None;
+        let mut known = self.known();
+        known.applied = None;
+        known.is_withdrawn = true;
+        drop(known);
         set(config, &[], attention);
     }
 

@@ -128,6 +128,13 @@ fn a_host_behind_nat_reaches_every_member_and_is_reached_under_policy() {
     scene.ping_until(HOST, ADDRESS, Family::V4, &Outcome::Reply, LIMIT);
     assert!(inside::connects(&scene, HOST, ADDRESS, 9001));
 
+    // A stop gives its resolver back.
+    let pid = node.status()["daemon"]["pid"].clone();
+    node.sh(&format!("kill -TERM {pid}"));
+    eventually("its end", 10, || node.logged().contains("Gateway ended"));
+    let resolvers = node.resolvers();
+    assert!(!resolvers.contains("10.10.1.1"), "{resolvers}");
+
     drop(node);
     let explain = ["explain", "orderer0.org0", ADDRESS, "--port", "9001"];
     eventually("the cause to be named", 10, || {
