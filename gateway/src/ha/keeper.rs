@@ -9,7 +9,7 @@
 //!      └───────────────── order: standby, or another interface┘
 //!            a sibling has handed them over: held at once
 //! ```
-//! Addresses that a reload adds are probed as well, while the others stay ([`Added`]).
+//! Addresses that a reload adds are probed as well, while the others stay (`added`).
 //!
 //! While they are held, each pulse of an order renews them, which also restores addresses that
 //! another program has removed. They are announced at once, and repeatedly for some seconds: a
