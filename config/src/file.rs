@@ -24,6 +24,7 @@ mod node;
 mod nodes;
 pub(crate) mod pem;
 mod policy;
+mod ports;
 mod record;
 mod report;
 mod source;

@@ -120,12 +120,12 @@ impl Resolver {
         let Some(applied) = self.known().applied.clone() else {
             return;
         };
-        // A file that is gone, or that a link has taken the place of, is reported until it is back.
-        if let Err(error) = applied.usable() {
-            unusable(&error, attention);
-            return;
-        }
-        if applied.stands() {
+        let stands = match applied.stands() {
+            Ok(stands) => stands,
+            // A file that is gone, or replaced by a link, is reported until it is back.
+            Err(error) => return unusable(&error, attention),
+        };
+        if stands {
             if matches!(applied.resolver(), NodeResolver::File(_)) {
                 attention.clear(NAME);
             }
@@ -174,7 +174,7 @@ impl Resolver {
         Some(match (applied.resolver(), servers.as_slice()) {
             (NodeResolver::None, _) => "left as it is".to_owned(),
             (_, []) => "no gateway has offered a server yet".to_owned(),
-            _ if applied.usable().is_err() => format!("cannot be set in {}", applied.what()),
+            _ if applied.stands().is_err() => format!("cannot be set in {}", applied.what()),
             (_, servers) => format!("{} in {}", servers.join(", "), applied.what()),
         })
     }
@@ -223,25 +223,17 @@ impl Applied {
         resolver_of(&self.config)
     }
 
-    /// True if no other program has changed the settings.
-    fn stands(&self) -> bool {
-        match self.resolver() {
+    /// True if no other program has changed the settings. Fails if the file cannot be used.
+    fn stands(&self) -> anyhow::Result<bool> {
+        Ok(match self.resolver() {
             NodeResolver::None => true,
-            NodeResolver::File(path) => file::stands(path, &self.servers),
+            NodeResolver::File(path) => file::stands(path, &self.servers)?,
             NodeResolver::SystemdResolved => {
                 let mark = Mark::of(self.config.tun.as_str());
                 // A missing device is configured once it is re-created.
                 !mark.has_device() || self.mark == Some(mark)
             }
-        }
-    }
-
-    /// Fails if the file cannot be ours.
-    fn usable(&self) -> anyhow::Result<()> {
-        match self.resolver() {
-            NodeResolver::File(path) => file::usable(path).map(drop),
-            NodeResolver::None | NodeResolver::SystemdResolved => Ok(()),
-        }
+        })
     }
 
     fn what(&self) -> String {

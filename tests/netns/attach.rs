@@ -64,21 +64,7 @@ fn a_host_behind_nat_reaches_every_member_and_is_reached_under_policy() {
         eventually(to, 10, || node.pings(to));
     }
 
-    // Its resolver, and what answers there.
-    let resolvers = node.resolvers();
-    assert!(
-        resolvers.contains("nameserver 10.10.1.1\n") && resolvers.ends_with("192.0.2.53\n"),
-        "{resolvers}"
-    );
-    // As a DHCP client does with a new lease.
-    let lease = "nameserver 192.0.2.54\n";
-    std::fs::write(node.dir().join("resolv.conf"), lease).expect("it is writable");
-    eventually("the servers again", 10, || {
-        let resolvers = node.resolvers();
-        resolvers.contains("nameserver 10.10.1.1\n") && resolvers.ends_with(lease)
-    });
-    let answer = node.sh("dig +short +time=2 orderer0.org0.consortium.example @10.10.1.1");
-    assert_eq!(answer, "10.10.0.11\n");
+    its_resolver_asks_the_gateway(&node);
     let status = node.status();
     let attention = &status["attention"];
     assert!(
@@ -119,21 +105,8 @@ fn a_host_behind_nat_reaches_every_member_and_is_reached_under_policy() {
     assert_eq!(scene.status("gw.org1")["nodes"][0]["since"], since);
     names_no_wrong_owner(&node);
 
-    // Its provider's IPv4 fails, and IPv6 does not.
-    node.connect_ipv6(&scene);
-    node.lose("meta nfproto ipv4 udp dport 4600");
-    eventually("the session over IPv6", 20, || {
-        node.address_of("gw.org1").starts_with("[2001:db8:0:1::2]:")
-    });
-    scene.ping_until(HOST, ADDRESS, Family::V4, &Outcome::Reply, LIMIT);
-    assert!(inside::connects(&scene, HOST, ADDRESS, 9001));
-
-    // A stop gives its resolver back.
-    let pid = node.status()["daemon"]["pid"].clone();
-    node.sh(&format!("kill -TERM {pid}"));
-    eventually("its end", 10, || node.logged().contains("Gateway ended"));
-    let resolvers = node.resolvers();
-    assert!(!resolvers.contains("10.10.1.1"), "{resolvers}");
+    its_session_moves_to_ipv6(&scene, &node);
+    a_stop_gives_its_resolver_back(&node);
 
     drop(node);
     let explain = ["explain", "orderer0.org0", ADDRESS, "--port", "9001"];
@@ -146,6 +119,42 @@ fn a_host_behind_nat_reaches_every_member_and_is_reached_under_policy() {
         said.contains("NO  node         node:db1.org1 is down") && said.ends_with("work: node.\n")
     });
     scene.close();
+}
+
+fn its_resolver_asks_the_gateway(node: &AttachedNode) {
+    let resolvers = node.resolvers();
+    assert!(
+        resolvers.contains("nameserver 10.10.1.1\n") && resolvers.ends_with("192.0.2.53\n"),
+        "{resolvers}"
+    );
+    // As a DHCP client does with a new lease.
+    let lease = "nameserver 192.0.2.54\n";
+    std::fs::write(node.dir().join("resolv.conf"), lease).expect("it is writable");
+    eventually("the servers again", 10, || {
+        let resolvers = node.resolvers();
+        resolvers.contains("nameserver 10.10.1.1\n") && resolvers.ends_with(lease)
+    });
+    let answer = node.sh("dig +short +time=2 orderer0.org0.consortium.example @10.10.1.1");
+    assert_eq!(answer, "10.10.0.11\n");
+}
+
+/// Its provider's IPv4 fails, and IPv6 does not.
+fn its_session_moves_to_ipv6(scene: &Scene, node: &AttachedNode) {
+    node.connect_ipv6(scene);
+    node.lose("meta nfproto ipv4 udp dport 4600");
+    eventually("the session over IPv6", 20, || {
+        node.address_of("gw.org1").starts_with("[2001:db8:0:1::2]:")
+    });
+    scene.ping_until(HOST, ADDRESS, Family::V4, &Outcome::Reply, LIMIT);
+    assert!(inside::connects(scene, HOST, ADDRESS, 9001));
+}
+
+fn a_stop_gives_its_resolver_back(node: &AttachedNode) {
+    let pid = node.status()["daemon"]["pid"].clone();
+    node.sh(&format!("kill -TERM {pid}"));
+    eventually("its end", 10, || node.logged().contains("Gateway ended"));
+    let resolvers = node.resolvers();
+    assert!(!resolvers.contains("10.10.1.1"), "{resolvers}");
 }
 
 /// In the network that the node is the router of.

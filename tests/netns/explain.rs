@@ -87,30 +87,7 @@ fn each_cause_is_named_and_nothing_else_is() {
             "{gateway}"
         );
     }
-    let shown = program::output(&mut scene.ringway(HERE, &["explain", FROM, TO, "--port", OPEN]));
-    let shown = shown.expect("it works");
-    assert!(
-        shown.contains("  ok  their rules  gw.org1 allows it\n"),
-        "{shown}"
-    );
-    for step in [
-        "  ok  name         peer0.org1.consortium.example is 10.10.1.11, by zone \
-         org1.consortium.example of gw.org1, serial ",
-        "  ok  prefix       10.10.1.0/24 of org1/vpc (",
-        "  ok  our rules    [policy] egress lets it leave (",
-    ] {
-        assert!(shown.contains(step), "{step}: {shown}");
-    }
-    // As the hosts write it, whose search domain is the consortium's.
-    assert!(explain(&scene, HERE, FROM, "peer0.org1", OPEN).0);
-
-    for (more, reason) in [(None, "only TCP"), (Some("--no-probe"), "--no-probe")] {
-        let arguments: Vec<&str> = ["explain", FROM, TO].into_iter().chain(more).collect();
-        let shown = scene.ringway(HERE, &arguments).output().expect("it runs");
-        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-        let tried = format!("?   connection   not tried: {reason}");
-        assert!(shown.contains(&tried), "{shown}");
-    }
+    each_step_that_is_right_is_shown(&scene);
 
     beside::within_its_site_a_gateway_says_what_it_sees(&scene);
     beside::about_other_sites_a_gateway_says_whom_to_ask(&scene);
@@ -139,6 +116,33 @@ fn each_cause_is_named_and_nothing_else_is() {
     assert_eq!(causes.len(), 1, "{causes:?}");
     assert!(causes[0].starts_with("gateway-silent: "), "{causes:?}");
     scene.close();
+}
+
+fn each_step_that_is_right_is_shown(scene: &Scene) {
+    let shown = program::output(&mut scene.ringway(HERE, &["explain", FROM, TO, "--port", OPEN]));
+    let shown = shown.expect("it works");
+    assert!(
+        shown.contains("  ok  their rules  gw.org1 allows it\n"),
+        "{shown}"
+    );
+    for step in [
+        "  ok  name         peer0.org1.consortium.example is 10.10.1.11, by zone \
+         org1.consortium.example of gw.org1, serial ",
+        "  ok  prefix       10.10.1.0/24 of org1/vpc (",
+        "  ok  our rules    [policy] egress lets it leave (",
+    ] {
+        assert!(shown.contains(step), "{step}: {shown}");
+    }
+    // As the hosts write it, whose search domain is the consortium's.
+    assert!(explain(scene, HERE, FROM, "peer0.org1", OPEN).0);
+
+    for (more, reason) in [(None, "only TCP"), (Some("--no-probe"), "--no-probe")] {
+        let arguments: Vec<&str> = ["explain", FROM, TO].into_iter().chain(more).collect();
+        let shown = scene.ringway(HERE, &arguments).output().expect("it runs");
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        let tried = format!("?   connection   not tried: {reason}");
+        assert!(shown.contains(&tried), "{shown}");
+    }
 }
 
 fn a_name_that_is_missing_is_named(scene: &Scene) {

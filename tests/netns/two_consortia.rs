@@ -25,6 +25,13 @@ const HOST: &str = "gw.org1";
 /// The gateway of the other member of the second consortium.
 const OTHER: &str = "gw.org2";
 
+/// The numbers of the second daemon's routes, and those of the first.
+const NUMBERS: [(&str, &str); 3] = [
+    ("table = 4700", "table = 4600"),
+    ("protocol = 147", "protocol = 146"),
+    ("mark = 0x00002057", "mark = 0x00001057"),
+];
+
 #[test]
 fn two_gateways_on_one_host_start_and_stop_without_affecting_each_other() {
     let mut scene = Scene::new("two-consortia", RINGWAY);
@@ -45,6 +52,7 @@ fn two_gateways_on_one_host_start_and_stop_without_affecting_each_other() {
     assert_first(&scene);
     purge(&scene, "alpha");
     assert_first(&scene);
+    a_second_one_with_the_same_numbers_does_not_start(&scene);
 
     // The second one first, and ended as a power cut does.
     scene.stop(HOST);
@@ -63,6 +71,31 @@ fn two_gateways_on_one_host_start_and_stop_without_affecting_each_other() {
     assert_second(&scene);
     drop(other);
     scene.close();
+}
+
+/// Each would remove the other's routes.
+fn a_second_one_with_the_same_numbers_does_not_start(scene: &Scene) {
+    let config = config(scene, "alpha");
+    for (of_its_own, same) in NUMBERS {
+        replace(&config, of_its_own, same);
+    }
+    let path = config.to_string_lossy().into_owned();
+    let wrong = "another ringway on this host, with the device ringway0, has routes in table 4600";
+    let check = scene
+        .ringway_without_config(HOST, &["check", "-c", &path])
+        .output();
+    let printed = check.expect("it runs");
+    let printed =
+        [printed.stdout, printed.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
+    assert!(printed.concat().contains(wrong), "{printed:?}");
+
+    let daemon = Background::start(scene, HOST, "same-numbers", RINGWAY, &["run", "-c", &path]);
+    daemon.wait_for(wrong);
+    drop(daemon);
+    assert_first(scene);
+    for (of_its_own, same) in NUMBERS {
+        replace(&config, same, of_its_own);
+    }
 }
 
 /// gw.org2 is not in the first consortium any more, so that no address is in both.
@@ -92,13 +125,9 @@ fn join_the_second(scene: &Scene) -> Background {
     }
 
     let config = config(scene, "alpha");
-    for (old, new) in [
-        ("name = \"ringway0\"", "name = \"ringway1\""),
-        ("table = 4600", "table = 4700"),
-        ("protocol = 146", "protocol = 147"),
-        ("mark = 0x00001057", "mark = 0x00002057"),
-    ] {
-        replace(&config, old, new);
+    replace(&config, "name = \"ringway0\"", "name = \"ringway1\"");
+    for (of_its_own, same) in NUMBERS {
+        replace(&config, same, of_its_own);
     }
     start(scene, OTHER, "beta", "beta")
 }

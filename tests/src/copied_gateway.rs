@@ -14,7 +14,7 @@ use ringway_lab::program;
 use serde_json::Value;
 
 use crate::Scene;
-use crate::daemon::Daemon;
+use crate::daemon::{self, Daemon};
 use crate::scene::eventually_ok;
 use crate::second_gateway::{batch, ip};
 
@@ -75,14 +75,7 @@ impl CopiedGateway {
     }
 
     fn ringway(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("ip");
-        command
-            .args(["netns", "exec", &self.netns])
-            .arg(&self.binary)
-            .args(arguments)
-            .arg("-c")
-            .arg(self.dir.join("gateway.toml"));
-        command
+        daemon::ringway(&self.netns, &self.binary, &self.dir, arguments)
     }
 
     /// Makes its namespace and its links.

@@ -34,3 +34,15 @@ impl Daemon {
         }
     }
 }
+
+/// The program `binary` in the namespace `netns`, with the configuration in `dir`.
+pub(crate) fn ringway(netns: &str, binary: &Path, dir: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("ip");
+    command
+        .args(["netns", "exec", netns])
+        .arg(binary)
+        .args(arguments)
+        .arg("-c")
+        .arg(dir.join("gateway.toml"));
+    command
+}

@@ -17,7 +17,7 @@ use ringway_lab::{program, status};
 use serde_json::Value;
 
 use crate::Scene;
-use crate::daemon::Daemon;
+use crate::daemon::{self, Daemon};
 use crate::scene::eventually;
 
 /// Its name in records and statuses.
@@ -156,14 +156,7 @@ impl SecondGateway {
 
     /// The program in its namespace, with its configuration.
     pub fn ringway(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("ip");
-        command
-            .args(["netns", "exec", &self.netns])
-            .arg(&self.binary)
-            .args(arguments)
-            .arg("-c")
-            .arg(self.dir.join("gateway.toml"));
-        command
+        daemon::ringway(&self.netns, &self.binary, &self.dir, arguments)
     }
 
     /// Makes its namespace and its links.

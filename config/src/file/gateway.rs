@@ -12,7 +12,7 @@ use super::local_gateway::LocalGateway;
 use super::report::Report;
 use super::source::Source;
 use super::table::{Table, Versions};
-use super::{announce, crl, dns, ha, http, node, nodes, policy, tunnel, wireguard};
+use super::{announce, crl, dns, ha, http, node, nodes, policy, ports, tunnel, wireguard};
 use crate::keys::{self, Key};
 use crate::{
     Config, GatewayId, Identity, OrgId, Place, PlacedPrefix, Prefix, Routes, TunName, defaults,
@@ -66,6 +66,7 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
     let ha = ha::read(&table, &local, &consortium);
     let http = http::read(&table, dir);
     let wireguard = wireguard::read(&table, listen, tun.as_ref(), &nodes.nodes);
+    ports::check(&table, &dns, listen, &http, &wireguard);
 
     let records = consortium.into_members();
     Some(Config {

@@ -95,22 +95,28 @@ impl Carrier {
         let Lost { interfaces, cause } = self.lost.as_ref()?;
         let (what, command) = match cause {
             Cause::NoCarrier => (
-                "has no carrier",
+                "has no carrier: this gateway does not reach the site's hosts".to_owned(),
                 "ip -brief link   # which are up; look at cable, switch and driver",
             ),
-            Cause::NoRoute(families) => (
-                match families {
-                    Families { v6: false, .. } => "has no IPv4 route into the site",
-                    Families { v4: false, .. } => "has no IPv6 route into the site",
-                    _ => "has no route into the site",
-                },
-                "ip -brief address   # then give the interface its address again",
-            ),
+            Cause::NoRoute(families) => {
+                let family = match families {
+                    Families { v6: false, .. } => "IPv4 ",
+                    Families { v4: false, .. } => "IPv6 ",
+                    _ => "",
+                };
+                (
+                    format!(
+                        "has no {family}route into the site: this gateway does not reach the \
+                         site's {family}hosts"
+                    ),
+                    "ip -brief address   # then give the interface its address again",
+                )
+            }
         };
 
         Some(Finding {
             name: Carrier::name(),
-            what: format!("{interfaces} {what}: this gateway does not reach the site's hosts"),
+            what: format!("{interfaces} {what}"),
             remedy: Remedy::command(command),
         })
     }

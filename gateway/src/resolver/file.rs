@@ -28,10 +28,11 @@ pub(super) fn usable(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))
 }
 
-/// True if these servers stand in the file. One that cannot be read is left alone: it may be about
-/// to be replaced.
-pub(super) fn stands(path: &Path, servers: &[IpAddr]) -> bool {
-    usable(path).map_or(true, |text| with(&text, servers) == text)
+/// True if these servers stand in the file.
+pub(super) fn stands(path: &Path, servers: &[IpAddr]) -> anyhow::Result<bool> {
+    let text = usable(path)?;
+
+    Ok(with(&text, servers) == text)
 }
 
 /// True if the file was another one. In place: it may be mounted by itself, as in a container.
@@ -98,12 +99,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_gone_is_not_usable() {
-        let gone = Path::new("/proc/ringway/resolv.conf");
-        let error = usable(gone).unwrap_err().to_string();
-        assert_eq!(error, "cannot read /proc/ringway/resolv.conf");
-        // Nothing is written in its place.
-        assert!(stands(gone, &["10.1.0.1".parse().unwrap()]));
+    fn a_file_that_is_gone_is_reported_and_not_created() {
+        let gone = std::env::temp_dir().join(format!("ringway-gone-{}", std::process::id()));
+        let servers = ["10.1.0.1".parse().unwrap()];
+
+        let expected = format!("cannot read {}", gone.display());
+        assert_eq!(stands(&gone, &servers).unwrap_err().to_string(), expected);
+        assert_eq!(write(&gone, &servers).unwrap_err().to_string(), expected);
+        assert!(!gone.exists());
     }
 
     #[test]

@@ -63,8 +63,8 @@ impl Mesh {
         }
     }
 
-    /// `lost`: the names of the interfaces to our site's network if none of them has a carrier. A
-    /// sibling that reaches the site's hosts takes over then.
+    /// `lost`: the names of the interfaces to our site's network if this gateway does not reach the
+    /// site's hosts by them. A sibling that does takes over then.
     pub fn handle_carrier(&mut self, lost: Option<String>, now: Instant) {
         if !self.siblings.set_carrier(lost, now) {
             return;

@@ -13,7 +13,7 @@ use crate::message::SiblingState;
 pub struct SiteStatus {
     /// This gateway asks a sibling to take over.
     pub hands_over: bool,
-    /// The names of the interfaces to the site's network, if none of them has a carrier.
+    /// The names of the interfaces to the site's network, if they do not lead to its hosts.
     pub no_carrier: Option<String>,
     /// Our tunnels to other sites that carry packets.
     pub tunnels: u16,

@@ -125,9 +125,10 @@ pub(super) fn add_ways_into_site(draft: &mut Draft, spec: &GuardSpec) {
     for family in Family::BOTH {
         let elsewhere = [
             terms::entered_by(&spec.tun),
-            terms::is_in_set(terms::destination(family), &set_name(OWN, family)),
             terms::leaves_by_none_of(SITE),
             terms::leaves_outside_group(TUN_GROUP),
+            // Last: only this set has ranges, whose lookup takes longest.
+            terms::is_in_set(terms::destination(family), &set_name(OWN, family)),
         ];
         draft.rule("forward", then_drop(elsewhere, DropReason::Leak));
     }

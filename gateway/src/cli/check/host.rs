@@ -1,7 +1,6 @@
 //! Checks the host for obstacles to a start, and for rules of other programs that stop the tunnels'
 //! traffic.
 
-mod ports;
 mod raw;
 mod takeover;
 
@@ -30,7 +29,7 @@ pub(in crate::cli) fn obstacles(config: &Config) -> Vec<Obstacle> {
     // If our own daemon runs, it uses the device and the ports, which is no obstacle.
     let is_running = running(config).is_some();
 
-    let mut found = ports::collisions(config);
+    let mut found = Vec::new();
     if is_privileged() {
         found.extend(obstacles::obstacles(&config.tun, config.listen, is_running));
         let clients = config.wireguard.as_ref().filter(|_| !is_running);

@@ -141,13 +141,11 @@ pub(super) fn unknown_end(unresolved: &Unresolved, report: &Report) -> Step {
             let remedy = format!("give the whole name, such as {label}.<org>.<domain>");
             return Step::new(Verdict::NameOfNobody, unresolved.to_string()).with(remedy);
         }
-        Unresolved::NoPrefix(prefix) if overlap(*prefix, report).is_some() => {
-            let text = overlap(*prefix, report).unwrap_or_default();
-            return Step::new(Verdict::PrefixConflicted, text).with(Remedy::ringway("status"));
+        Unresolved::NoPrefix(prefix) => {
+            return overlap(*prefix, report).unwrap_or_else(|| of_nobody(unresolved));
         }
         _ => {
-            return Step::new(Verdict::PrefixOfNobody, unresolved.to_string())
-                .with(Remedy::ringway("member list"));
+            return of_nobody(unresolved);
         }
     };
     let name = name.to_string();
@@ -166,16 +164,21 @@ pub(super) fn unknown_end(unresolved: &Unresolved, report: &Report) -> Step {
     Step::new(verdict, format!("{name}: {why}")).with(remedy)
 }
 
+fn of_nobody(unresolved: &Unresolved) -> Step {
+    Step::new(Verdict::PrefixOfNobody, unresolved.to_string()).with(Remedy::ringway("member list"))
+}
+
 /// What keeps the member's prefix that holds `host` out of use.
-fn overlap(host: Prefix, report: &Report) -> Option<String> {
+fn overlap(host: Prefix, report: &Report) -> Option<Step> {
     let route = route_to(report, host.address())?;
     let with = route.conflict_with.as_ref()?;
 
     let host = host.address();
-    Some(format!(
+    let text = format!(
         "{host}: {} has no route, because it overlaps {with}",
         route.prefix
-    ))
+    );
+    Some(Step::new(Verdict::PrefixConflicted, text).with(Remedy::ringway("status")))
 }
 
 fn why_no_name(zone: &ZoneReport) -> (Verdict, String) {

@@ -116,3 +116,27 @@ fn bytes(address: IpAddr) -> Vec<u8> {
         IpAddr::V6(v6) => v6.octets().into(),
     }
 }
+
+/// A packet from the site into the tunnel, to any port.
+#[cfg(test)]
+pub(super) fn outbound(state: State) -> Sample {
+    let interface = |name: &str| {
+        Some(Interface {
+            name: name.into(),
+            index: Some(7),
+        })
+    };
+
+    Sample {
+        is_local: false,
+        input: interface("lan0"),
+        output: interface("ringway0"),
+        is_v4: true,
+        source: Some("10.1.0.2".parse().unwrap()),
+        destination: Some("10.2.0.1".parse().unwrap()),
+        protocol: 6,
+        source_port: None,
+        port: None,
+        state,
+    }
+}

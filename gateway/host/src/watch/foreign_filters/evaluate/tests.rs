@@ -1,29 +1,6 @@
-use super::super::sample::{Interface, State};
+use super::super::sample::{State, outbound};
 use super::value::padded;
 use super::*;
-
-fn interface(name: &str) -> Option<Interface> {
-    Some(Interface {
-        name: name.into(),
-        index: Some(7),
-    })
-}
-
-/// From the site into the tunnel.
-fn outbound(state: State) -> Sample {
-    Sample {
-        is_local: false,
-        input: interface("lan0"),
-        output: interface("ringway0"),
-        is_v4: true,
-        source: Some("10.1.0.2".parse().unwrap()),
-        destination: Some("10.2.0.1".parse().unwrap()),
-        protocol: 6,
-        source_port: None,
-        port: None,
-        state,
-    }
-}
 
 fn compare(operator: u32, data: &[u8]) -> Expression {
     Expression::Compare {

@@ -2,7 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::super::evaluate::Outcome;
-use super::super::sample::{Interface, Sample, State};
+use super::super::sample::{State, outbound};
 use super::*;
 
 /// An entry of IPv4 whose target is `name` with `data`; `entering` is its interface, whole.
@@ -53,25 +53,9 @@ fn table(rules: &[Vec<u8>]) -> Table {
 }
 
 fn evaluate(table: &Table) -> Outcome {
-    let interface = |name: &str| {
-        Some(Interface {
-            name: name.into(),
-            index: Some(7),
-        })
-    };
-    let sample = Sample {
-        is_local: false,
-        input: interface("lan0"),
-        output: interface("ringway0"),
-        is_v4: true,
-        source: Some("10.1.0.2".parse().unwrap()),
-        destination: Some("10.2.0.1".parse().unwrap()),
-        protocol: 6,
-        source_port: None,
-        port: None,
-        state: State::New,
-    };
-    table.ruleset().evaluate("FORWARD", true, &sample)
+    table
+        .ruleset()
+        .evaluate("FORWARD", true, &outbound(State::New))
 }
 
 #[test]
