@@ -30,43 +30,52 @@ pub(crate) fn read(text: &str, path: &Path, report: &Report) -> Option<Config> {
         return node::read(&source, &document, path);
     }
     let (table, _) = Table::document(&source, &document, VERSIONS, &keys::gateway::VERSION)?;
+
+    read_table(&table, path, report)
+}
+
+fn read_table(table: &Table<'_>, path: &Path, report: &Report) -> Option<Config> {
     let dir = path.parent().unwrap_or(Path::new(""));
 
     // Every part is read before the first `?`, so that the faults of all parts are reported.
-    let local = LocalGateway::read(&table);
-    let listen = read_listen(&table);
-    let files = table
-        .required(&keys::gateway::IDENTITY)
-        .and_then(|item| item.table(&keys::identity::SCHEMA));
+    let local = LocalGateway::read(table);
+    let listen = read_listen(table);
+    let files = identity_files(table);
     let record = files.as_ref().and_then(|files| read_record(files, dir));
     let identity = files.as_ref().and_then(|files| read_identity(files, dir));
-    let members_dir = path_or(&table, &keys::gateway::MEMBERS, defaults::MEMBERS, dir);
+    let members_dir = path_or(table, &keys::gateway::MEMBERS, defaults::MEMBERS, dir);
     let home = Home::of(path, &local);
-    let state_dir = read_state_dir(&table, dir, &home);
+    let state_dir = read_state_dir(table, dir, &home);
     let is_state_beside =
         home.is_state_beside && table.optional(&keys::gateway::STATE_DIR).is_none();
-    let socket = read_socket(&table, dir, &home);
-    let socket_group = read_socket_group(&table);
+    let socket = read_socket(table, dir, &home);
+    let socket_group = read_socket_group(table);
     let device = table.table(&keys::gateway::TUN, &keys::tun::SCHEMA);
-    let places = places(&table, device.as_ref());
+    let places = places(table, device.as_ref());
     let tun = read_tun_name(device.as_ref());
     let lanes = read_lanes(device.as_ref());
-    let routes = read_routes(&table);
-    let reserved = read_reserved(&table);
-    let pools = read_pools(&table);
+    let routes = read_routes(table);
+    let reserved = read_reserved(table);
+    let pools = read_pools(table);
 
     let consortium = Consortium::read(record.as_deref(), members_dir.as_deref(), report);
     consortium.check(&local, report);
-    let announce = announce::read(&table, &local, &consortium);
-    let dns = dns::read(&table, dir, &local, &consortium);
-    let nodes = nodes::read(&table, &local, &consortium, report);
-    let policy = policy::read(&table, &local, &consortium, &nodes);
-    let tunnel = tunnel::read(&table);
-    let crl = crl::read(&table);
-    let ha = ha::read(&table, &local, &consortium);
-    let http = http::read(&table, dir);
-    let wireguard = wireguard::read(&table, listen, tun.as_ref(), &nodes.nodes);
-    ports::check(&table, &dns, listen, &http, &wireguard);
+    let announce = announce::read(table, &local, &consortium);
+    let dns = dns::read(table, dir, &local, &consortium);
+    let nodes = nodes::read(table, &local, &consortium, report);
+    let policy = policy::read(table, &local, &consortium, &nodes);
+    let tunnel = tunnel::read(table);
+    let crl = crl::read(table);
+    let ha = ha::read(table, &local, &consortium);
+    let http = http::read(table, dir);
+    let wireguard = wireguard::read(table, listen, tun.as_ref(), &nodes.nodes);
+    ports::check(
+        table,
+        dns.as_ref(),
+        listen,
+        http.as_ref(),
+        wireguard.as_ref(),
+    );
 
     let records = consortium.into_members();
     Some(Config {
@@ -183,6 +192,13 @@ pub(super) fn read_listen(table: &Table<'_>) -> Option<SocketAddr> {
             "{text:?} is not an address of this host and a port"
         )),
     }
+}
+
+/// Table `[identity]`: the files that this gateway's organization gave it.
+fn identity_files<'a>(table: &Table<'a>) -> Option<Table<'a>> {
+    table
+        .required(&keys::gateway::IDENTITY)?
+        .table(&keys::identity::SCHEMA)
 }
 
 /// The path of this organization's record.

@@ -10,7 +10,7 @@ use crate::{Dns, HttpListen, WireGuard};
 /// WireGuard clients have different ports is checked with `[wireguard]`.
 pub(super) fn check(
     table: &Table<'_>,
-    dns: &Dns,
+    dns: Option<&Dns>,
     tunnel: Option<SocketAddr>,
     http: Option<&HttpListen>,
     wireguard: Option<&WireGuard>,
@@ -29,7 +29,7 @@ pub(super) fn check(
         ("[http] listen", http),
     ];
 
-    for address in &dns.listen {
+    for address in dns.iter().flat_map(|dns| &dns.listen) {
         for (key, other) in others {
             if let Some(other) = other.filter(|other| collide(*address, *other)) {
                 fault(table, *address, key, other);
