@@ -19,7 +19,8 @@ use std::net::IpAddr;
 
 use ringway_config::{Asked, Opening, Prefix};
 
-use ringway_intent::{Finding, Remedy};
+use ringway_host::watch::Obstructions;
+use ringway_intent::Remedy;
 
 use crate::admin::Report;
 use crate::admin::report::{RouteReport, TunnelReport};
@@ -46,7 +47,7 @@ pub struct Diagnosis<'a> {
     /// Where the rules of this end are written, for what no single rule decides.
     pub policy_place: &'a str,
     /// What of this host stops just this connection; none if that could not be looked at.
-    pub obstructions: Option<&'a [Finding]>,
+    pub obstructions: Option<&'a Obstructions>,
     /// The attached node that has the near end.
     pub node: Option<&'a str>,
 }

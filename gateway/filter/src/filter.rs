@@ -12,7 +12,7 @@ mod parts;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -376,6 +376,13 @@ impl Filter {
     /// milliseconds for a full table: not for a packet thread.
     pub fn host_answers(&self, now: Instant) -> Vec<HostAnswers> {
         flow_views::host_answers(self, now)
+    }
+
+    /// How many TCP connections of `remote` to our host `local` wait for its first packet, of those
+    /// that began after the last one that it answered. Takes milliseconds for a full table: not for
+    /// a packet thread.
+    pub fn unanswered(&self, remote: IpAddr, local: SocketAddr, now: Instant) -> u64 {
+        flow_views::unanswered(self, remote, local, now)
     }
 
     /// One TCP flow: after a challenge ACK, its acknowledgement.

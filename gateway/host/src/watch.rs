@@ -28,5 +28,5 @@ pub use authors::Authors;
 pub use device_watch::DeviceWatch;
 pub use events::Events;
 pub use inspect::inspect;
-pub use obstructions::{Connection, obstructions};
+pub use obstructions::{Connection, Obstructions, obstructions};
 pub use reach::{Reach, reach};

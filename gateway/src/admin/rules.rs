@@ -20,6 +20,9 @@ pub struct RulesReport {
     pub peer: Option<String>,
     /// The far end's verdict.
     pub theirs: PeerVerdict,
+    /// Such connections that came here lately, and that our host has not answered.
+    #[serde(default)]
+    pub unanswered: u64,
 }
 
 /// The far end's verdict about the connection.

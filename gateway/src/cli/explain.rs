@@ -183,6 +183,13 @@ fn conclusion(explanation: &Explanation) -> String {
     if !bad.is_empty() {
         return not_working(&bad);
     }
+    let mut steps = explanation.steps.iter();
+    if let Some(doubt) = steps.find(|step| step.verdict == Verdict::HostMayStop) {
+        return format!(
+            "Nothing on the way is certainly against it; look at what is marked with ? ({}).\n",
+            doubt.name
+        );
+    }
     // The host at this end, whose routes nobody else sees.
     let (host, other) = match explanation.between {
         Some(Between::Arriving) => (destination, source),

@@ -4,10 +4,10 @@
 //! A peer learns a verdict, never a rule, and only about connections of its own organization.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use ringway_config::{GatewayId, Opening};
+use ringway_config::{Asked, GatewayId, Opening};
 use ringway_core::message::POLICY_QUESTIONS;
 use ringway_core::{ConnId, Message, PolicyEnvelope, PolicyMessage, PolicyVerdict, RouteStatus};
 use ringway_filter::{Explanation, Rules};
@@ -132,6 +132,7 @@ impl Drive {
         let asked = far.and_then(|far| self.gateway_of(far));
         let report = RulesReport {
             peer: asked.as_ref().map(|(peer, _)| peer.to_string()),
+            unanswered: self.unanswered(opening),
             ..RulesReport::of(explanation.unwrap_or(Explanation::NotOurs))
         };
 
@@ -157,6 +158,17 @@ impl Drive {
             opening: *opening,
         };
         self.links.send(conn, &Message::Policy(question));
+    }
+
+    fn unanswered(&self, opening: &Opening) -> u64 {
+        let Asked::Tcp(port) = opening.service else {
+            return 0;
+        };
+
+        let local = SocketAddr::new(opening.destination, port);
+        self.packets
+            .filter()
+            .unanswered(opening.source, local, Instant::now())
     }
 
     /// Handles a peer's question about our rules, or its answer about its own.

@@ -22,9 +22,13 @@ impl Diagnosis<'_> {
         let items = self.report.attention.iter();
         let in_general = items.filter_map(|item| self.in_general(item, route));
 
-        let exact = self.obstructions.unwrap_or_default().iter();
-        let exact = exact.map(|found| {
-            Step::new(Verdict::HostStops, found.what.clone()).with(found.remedy.clone())
+        let exact = self.obstructions.into_iter().flat_map(|found| {
+            let certain = found.certain.iter().map(|it| (Verdict::HostStops, it));
+            let possible = found.possible.iter().map(|it| (Verdict::HostMayStop, it));
+            certain.chain(possible)
+        });
+        let exact = exact.map(|(verdict, found)| {
+            Step::new(verdict, found.what.clone()).with(found.remedy.clone())
         });
         in_general.chain(exact).collect()
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::admin::RoleReport;
 use crate::admin::report::{AttentionReport, CheckReport};
 use crate::admin::site::SiblingReport;
-use ringway_intent::Remedy;
+use ringway_intent::{Finding, Remedy};
 
 fn opening() -> Opening {
     Opening {
@@ -321,7 +321,7 @@ fn filters_of_others_are_a_cause_if_they_stop_this_connection() {
         fix: Remedy::None,
     }];
     let rules = rules();
-    let with = |found: Option<&[Finding]>| {
+    let with = |found: Option<&Obstructions>| {
         let diagnosis = Diagnosis {
             obstructions: found,
             ..diagnosis(&report, &rules)
@@ -334,13 +334,23 @@ fn filters_of_others_are_a_cause_if_they_stop_this_connection() {
     // Without the right to look closer, nobody knows.
     assert_eq!(with(None), [Verdict::HostMayStop]);
     // It drops something else.
-    assert_eq!(with(Some(&[])), []);
+    assert_eq!(with(Some(&Obstructions::default())), []);
     let finding = Finding {
         name: "foreign filter inet f c".into(),
         what: drops.into(),
         remedy: Remedy::None,
     };
-    assert_eq!(with(Some(&[finding])), [Verdict::HostStops]);
+    let certain = Obstructions {
+        certain: vec![finding.clone()],
+        possible: Vec::new(),
+    };
+    assert_eq!(with(Some(&certain)), [Verdict::HostStops]);
+    // It has a rule that cannot be judged.
+    let possible = Obstructions {
+        certain: Vec::new(),
+        possible: vec![finding],
+    };
+    assert_eq!(with(Some(&possible)), [Verdict::HostMayStop]);
 }
 
 #[test]

@@ -85,8 +85,18 @@ pub(super) fn a_host_that_answers_no_member_is_named(scene: &Scene) {
     ));
     let (works, causes) = explain(scene, THERE, FROM, "10.10.1.12", OPEN);
     assert!(!works && causes.len() == 1, "{causes:?}");
+    let expected = "answers-nobody: 1 connections of 10.10.0.11 went to 10.10.1.12,";
+    assert!(causes[0].starts_with(expected), "{causes:?}");
+    // About another member's host, only what it does not answer at all is known.
+    let (_, causes) = explain(scene, THERE, "10.10.2.11", "10.10.1.12", OPEN);
     let expected = "answers-nobody: 1 connections of members went to 10.10.1.12,";
     assert!(causes[0].starts_with(expected), "{causes:?}");
+
+    // It answers one member, and still not the other.
+    assert!(inside::connects(scene, "peer0.org2", "10.10.1.12", 8080));
+    let (works, causes) = explain(scene, THERE, FROM, "10.10.1.12", OPEN);
+    assert!(!works && causes.len() == 1, "{causes:?}");
+    assert!(explain(scene, THERE, "10.10.2.11", "10.10.1.12", OPEN).0);
 
     scene.sh(host, "ip route del blackhole 10.10.0.0/24");
     drop(server);

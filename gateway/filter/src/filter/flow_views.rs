@@ -123,6 +123,29 @@ pub(super) fn host_answers(filter: &Filter, now: Instant) -> Vec<HostAnswers> {
     hosts.into_values().collect()
 }
 
+/// Connections of `remote` to `local` that the host has not answered since it answered another one.
+pub(super) fn unanswered(filter: &Filter, remote: IpAddr, local: SocketAddr, now: Instant) -> u64 {
+    let now = filter.clock.tick(now);
+    let mut last_answer = 0;
+    let mut asked = Vec::new();
+
+    filter.flows.for_each(Side::Theirs, now, &mut |entry| {
+        let is_meant = entry.key.protocol == FlowProtocol::Tcp
+            && entry.key.local_socket() == local
+            && entry.key.remote_socket().ip() == remote;
+        if !is_meant {
+            return;
+        }
+        if entry.state.has(ANSWERED) {
+            last_answer = last_answer.max(entry.last);
+        } else {
+            asked.push(entry.last);
+        }
+    });
+    asked.retain(|asked| *asked > last_answer);
+    asked.len() as u64
+}
+
 fn is_open_tcp(entry: &Entry) -> bool {
     entry.key.protocol == FlowProtocol::Tcp && entry.state.is_open()
 }

@@ -4,11 +4,13 @@
 //! pass.
 //!
 //! Evaluates the base chains of nftables and of iptables-legacy for sample packets. Only a certain
-//! drop is a finding: a rule that is not understood makes the result uncertain.
+//! drop is a finding: a rule that is not understood makes the result uncertain. About a single
+//! connection, uncertain chains and translated addresses are found as well.
 
 mod chain;
 mod evaluate;
 mod expression;
+mod extension;
 mod legacy;
 mod reader;
 mod remedy;
@@ -24,10 +26,10 @@ use ringway_intent::{Finding, Inspection, Remedy};
 use self::chain::{BaseChain, Family, Hook};
 use self::evaluate::{Outcome, Ruleset};
 use self::reader::Reader;
-use self::remedy::remedy;
+use self::remedy::{listing, remedy};
 use self::requirement::{Requirement, requirements, requirements_of};
 use self::sample::{Interface, Sample, State};
-use super::obstructions::Connection;
+use super::obstructions::{Connection, Obstructions};
 
 /// The traffic that filters must let pass.
 #[derive(Debug, Clone)]
@@ -55,26 +57,51 @@ impl Traffic {
 /// Every base chain of another program that certainly drops some of `traffic`. Blocks while it
 /// reads the kernel's rules.
 pub(super) fn find(traffic: &Traffic) -> io::Result<Vec<Finding>> {
-    find_dropped(traffic, &requirements(traffic))
+    let requirements = requirements(traffic);
+    let mut findings = Vec::new();
+
+    for_each_chain(&traffic.tun, false, &mut |chain, ruleset| {
+        findings.extend(finding(traffic, chain, ruleset, &requirements));
+    })?;
+    Ok(findings)
 }
 
-/// Every base chain of another program that certainly drops `connection` or its answers. The
+/// Every base chain of another program that stops `connection` or its answers, or may do so. The
 /// packets pass the TUN device and the interface `site`; without `site`, this host itself is one
 /// end of the connection. Blocks while it reads the kernel's rules.
 pub(super) fn find_of(
     traffic: &Traffic,
     connection: &Connection,
     site: Option<&str>,
-) -> io::Result<Vec<Finding>> {
-    find_dropped(traffic, &requirements_of(traffic, connection, site))
+) -> io::Result<Obstructions> {
+    let requirements = requirements_of(traffic, connection, site);
+    let mut found = Obstructions::default();
+
+    for_each_chain(&traffic.tun, true, &mut |chain, ruleset| match finding(
+        traffic,
+        chain,
+        ruleset,
+        &requirements,
+    ) {
+        Some(certain) => found.certain.push(certain),
+        None => found
+            .possible
+            .extend(possible(chain, ruleset, &requirements)),
+    })?;
+    Ok(found)
 }
 
-fn find_dropped(traffic: &Traffic, requirements: &[Requirement]) -> io::Result<Vec<Finding>> {
+/// The base chains of other programs, with those that translate addresses if they are wanted.
+fn for_each_chain(
+    tun: &str,
+    translating: bool,
+    visit: &mut dyn FnMut(&BaseChain, &Ruleset),
+) -> io::Result<()> {
     let mut reader = Reader::open()?;
-    let mut findings = Vec::new();
     let mut tables: BTreeMap<(Family, String), Ruleset> = BTreeMap::new();
 
-    for chain in reader.base_chains(&traffic.tun)? {
+    let chains = reader.base_chains(tun)?.into_iter();
+    for chain in chains.filter(|chain| translating || !chain.translates) {
         let key = (chain.family, chain.table.clone());
         // Each table is read once, however many base chains it has.
         if !tables.contains_key(&key) {
@@ -82,41 +109,43 @@ fn find_dropped(traffic: &Traffic, requirements: &[Requirement]) -> io::Result<V
             tables.insert(key.clone(), read);
         }
 
-        findings.extend(finding(traffic, &chain, &tables[&key], requirements));
+        visit(&chain, &tables[&key]);
     }
 
     let legacy = legacy::read().unwrap_or_else(|error| {
         tracing::debug!(%error, "The filters of iptables-legacy are not read");
         Vec::new()
     });
-    for (chains, ruleset) in legacy {
+    for (chains, ruleset) in &legacy {
         for chain in chains {
-            findings.extend(finding(traffic, &chain, &ruleset, requirements));
+            visit(chain, ruleset);
         }
     }
-    Ok(findings)
+    Ok(())
 }
 
-fn first_dropped<'a>(
+/// The first requirement all of whose packets have this outcome.
+fn first_with<'a>(
+    outcome: Outcome,
     chain: &BaseChain,
     ruleset: &Ruleset,
-    requirements: &'a [Requirement],
+    requirements: impl IntoIterator<Item = &'a Requirement>,
 ) -> Option<&'a Requirement> {
-    let is_dropped = |sample: &Sample| {
+    let has_outcome = |sample: &Sample| {
         let mut sample = sample.clone();
         if chain.is_early {
             sample.state = State::Untracked;
         }
         chain.family.includes(sample.is_v4)
             && is_seen(chain, &sample)
-            && ruleset.evaluate(&chain.name, chain.drops_by_default, &sample) == Outcome::Dropped
+            && ruleset.evaluate(&chain.name, chain.drops_by_default, &sample) == outcome
     };
 
     // A site may close ports on purpose. If one port passes, the filter has rules for the device.
     requirements
-        .iter()
+        .into_iter()
         .filter(|requirement| requirement.hook == chain.hook)
-        .find(|requirement| requirement.samples.iter().all(is_dropped))
+        .find(|requirement| requirement.samples.iter().all(has_outcome))
 }
 
 /// True if the chain is called for the packet. A chain of some interfaces is not called with
@@ -141,20 +170,79 @@ fn finding(
     ruleset: &Ruleset,
     requirements: &[Requirement],
 ) -> Option<Finding> {
-    let unmet = first_dropped(chain, ruleset, requirements)?;
+    if chain.translates {
+        return translation(traffic, chain, ruleset, requirements);
+    }
+    let unmet = first_with(Outcome::Dropped, chain, ruleset, requirements)?;
     let policy = if chain.drops_by_default {
         " (its policy is drop)"
     } else {
         ""
     };
-    let tool = if chain.is_legacy { "" } else { "nftables " };
     let name = name_of(chain);
 
     Some(Finding {
-        what: format!("{tool}chain {name}{policy} drops packets {}", unmet.what),
+        what: format!("{}{policy} drops packets {}", described(chain), unmet.what),
         name: format!("foreign filter {name}"),
         remedy: Remedy::command(remedy(&traffic.tun, chain, ruleset, unmet)),
     })
+}
+
+/// What is translated on its way to another site has an address that the other end refuses, and
+/// what comes from there goes to another host.
+fn translation(
+    traffic: &Traffic,
+    chain: &BaseChain,
+    ruleset: &Ruleset,
+    requirements: &[Requirement],
+) -> Option<Finding> {
+    let concerned = requirements.iter().filter(|requirement| {
+        let mut samples = requirement.samples.iter();
+        samples.all(|sample| must_stay(sample, chain, &traffic.tun))
+    });
+    let unmet = first_with(Outcome::Translated, chain, ruleset, concerned)?;
+    let what = format!(
+        "{} changes addresses or ports of packets {}",
+        described(chain),
+        unmet.what
+    );
+
+    Some(Finding {
+        what,
+        name: format!("foreign filter {}", name_of(chain)),
+        remedy: Remedy::command(remedy(&traffic.tun, chain, ruleset, unmet)),
+    })
+}
+
+/// True if a translation of the packet by `chain` breaks its connection. Only first packets are
+/// translated, and what does not leave by the TUN device may have any source address.
+fn must_stay(sample: &Sample, chain: &BaseChain, tun: &str) -> bool {
+    let output = sample.output.as_ref();
+    let is_tunnelled = output.is_some_and(|it| it.name == tun);
+
+    sample.state == State::New && (chain.hook != Hook::Postrouting || is_tunnelled)
+}
+
+/// Rules that cannot be judged, of which one may drop a packet of `requirements`.
+fn possible(chain: &BaseChain, ruleset: &Ruleset, requirements: &[Requirement]) -> Option<Finding> {
+    let unmet = first_with(Outcome::MaybeDropped, chain, ruleset, requirements)?;
+    let what = format!(
+        "{} may drop packets {}: Ringway does not understand one of its rules",
+        described(chain),
+        unmet.what
+    );
+
+    Some(Finding {
+        what,
+        name: format!("foreign filter {}", name_of(chain)),
+        remedy: Remedy::command(listing(chain)),
+    })
+}
+
+fn described(chain: &BaseChain) -> String {
+    let tool = if chain.is_legacy { "" } else { "nftables " };
+
+    format!("{tool}chain {}", name_of(chain))
 }
 
 /// In the notation of `nft` or of iptables.
@@ -209,10 +297,11 @@ mod tests {
                 drops_by_default: true,
                 is_early: false,
                 is_legacy: false,
+                translates: false,
             };
             let mut ruleset = Ruleset::default();
             ruleset.chains.insert("chain".into(), Vec::new());
-            first_dropped(&chain, &ruleset, &requirements)
+            first_with(Outcome::Dropped, &chain, &ruleset, &requirements)
                 .map(|requirement| requirement.what.clone())
         };
         assert_eq!(dropped(Hook::Forward).unwrap(), "from eth0 to ringway0");

@@ -47,13 +47,22 @@ impl Connection {
     }
 }
 
-/// Every rule or filter of another program that certainly stops `connection` in one of its
-/// directions. Needs a tokio runtime and CAP_NET_ADMIN, in the network namespace of the gateway.
+/// The rules and filters of other programs that stop a connection in one of its directions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Obstructions {
+    /// Those that certainly do.
+    pub certain: Vec<Finding>,
+    /// Those that may, as far as can be judged.
+    pub possible: Vec<Finding>,
+}
+
+/// Every rule or filter of another program that stops `connection`, or may stop it. Needs a tokio
+/// runtime and CAP_NET_ADMIN, in the network namespace of the gateway.
 pub async fn obstructions(
     tun: &TunName,
     numbers: Numbers,
     connection: Connection,
-) -> io::Result<Vec<Finding>> {
+) -> io::Result<Obstructions> {
     let netlink = Netlink::open()?;
     let names = links::names(&netlink).await?;
     let host = connection.local_host();
@@ -61,7 +70,12 @@ pub async fn obstructions(
     let site = match reach::find(&netlink, &names, host).await? {
         Reach::Local => None,
         Reach::Interface { name, .. } => Some(name),
-        Reach::NoRoute => return Ok(vec![no_route(host)]),
+        Reach::NoRoute => {
+            return Ok(Obstructions {
+                certain: vec![no_route(host)],
+                possible: Vec::new(),
+            });
+        }
     };
     let mut findings = Vec::new();
     let device = names.iter().find(|(_, name)| *name == tun.as_str());
@@ -88,8 +102,9 @@ pub async fn obstructions(
     };
     let found =
         spawn_blocking(move || foreign_filters::find_of(&traffic, &connection, site.as_deref()));
-    findings.extend(found.await??);
-    Ok(findings)
+    let mut found = found.await??;
+    found.certain.splice(0..0, findings);
+    Ok(found)
 }
 
 fn no_route(host: IpAddr) -> Finding {

@@ -19,6 +19,7 @@ mod guard;
 mod hold;
 mod links;
 mod namespace;
+mod obstructions;
 mod routes;
 mod site;
 mod traces;

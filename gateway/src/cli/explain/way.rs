@@ -6,12 +6,11 @@ use std::path::Path;
 
 use ringway_config::{Asked, Opening, Prefix};
 use ringway_host::obstacles::is_privileged;
-use ringway_host::watch::{Connection, obstructions};
-use ringway_intent::Finding;
+use ringway_host::watch::{Connection, Obstructions, obstructions};
 
 use super::ends::{Between, Found};
 use crate::admin::report::RouteReport;
-use crate::admin::rules::PeerVerdict;
+use crate::admin::rules::{PeerVerdict, RulesReport};
 use crate::admin::{Report, socket};
 use crate::cli::policy::Files;
 use crate::cli::{Failure, block_on};
@@ -48,7 +47,7 @@ pub(super) fn follow(
         rules: &rules,
         prefix_place: place.as_deref(),
         policy_place: &policy_place(&files.config.path),
-        obstructions: in_the_way.as_deref(),
+        obstructions: in_the_way.as_ref(),
         node: node.as_deref(),
     };
 
@@ -67,7 +66,7 @@ pub(super) fn follow(
     let beyond = beyond.map(|peer| diagnosis.ask_there(peer));
     steps.push(probe.step(to, beyond.as_deref()));
     if arrives && matches!(probe, Probe::Connected(_) | Probe::Refused) {
-        steps.extend(silence(destination, source, socket));
+        steps.extend(silence(&found.opening, &rules, socket));
     }
     Ok(steps)
 }
@@ -82,13 +81,20 @@ pub(super) fn socket_address(opening: &Opening) -> SocketAddr {
     SocketAddr::new(opening.destination, port)
 }
 
-/// What a host of this site does not do that answers this gateway: answer other members.
-fn silence(host: IpAddr, member: IpAddr, socket: &Path) -> Option<Step> {
-    // A gateway of an older version does not know.
-    let waiting = socket::ask_answers(socket).ok()?.silent(host)?;
+/// What a host of this site does not do that answers this gateway: answer the member, or any.
+fn silence(opening: &Opening, rules: &RulesReport, socket: &Path) -> Option<Step> {
+    let (member, host) = (opening.source, opening.destination);
+    let (waiting, whose) = match rules.unanswered {
+        // A gateway of an older version does not know.
+        0 => {
+            let answers = socket::ask_answers(socket).ok()?;
+            (answers.silent(host)?, "members".to_owned())
+        }
+        waiting => (waiting, member.to_string()),
+    };
 
     let text = format!(
-        "{waiting} connections of members went to {host}, and no answer of it has come by, \
+        "{waiting} connections of {whose} went to {host}, and no answer of it has come by, \
          although it answers this gateway"
     );
     let remedy = format!(
@@ -129,7 +135,7 @@ fn look(
     opening: Opening,
     arrives: bool,
     route: Option<&RouteReport>,
-) -> Option<Vec<Finding>> {
+) -> Option<Obstructions> {
     // What is served from here does not pass the device.
     let route = route.filter(|route| !route.served_here && is_privileged())?;
     let prefix: Prefix = route.prefix.parse().ok()?;
@@ -180,10 +186,8 @@ fn probe(
         return Ok(Probe::NotTried(NotTried::NotLetIn { meant, here }));
     }
     // What stops this host alone says nothing of the way.
-    if let Some(stopped) = look(files, opening, false, route)
-        .unwrap_or_default()
-        .first()
-    {
+    let stops = look(files, opening, false, route).unwrap_or_default();
+    if let Some(stopped) = stops.certain.first() {
         let what = stopped.what.clone();
         return Ok(Probe::NotTried(NotTried::StoppedHere(what)));
     }

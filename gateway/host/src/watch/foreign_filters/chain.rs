@@ -25,6 +25,9 @@ pub(super) struct BaseChain {
     pub(super) is_early: bool,
     /// It belongs to iptables-legacy; nftables does not list it.
     pub(super) is_legacy: bool,
+    /// It is of the type `nat`: it sees only the first packet of a connection, and may change its
+    /// addresses and ports. Such a chain hardly ever drops.
+    pub(super) translates: bool,
 }
 
 /// A hook of the packet path.

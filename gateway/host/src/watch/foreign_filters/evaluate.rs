@@ -1,12 +1,12 @@
 //! [`Ruleset::evaluate`]: evaluates nftables chains for a packet. A rule that is not understood
 //! makes the outcome uncertain, never wrong.
 
+mod rule;
 mod value;
 
 use std::collections::BTreeMap;
 
-use self::value::{Value, load};
-use super::expression::{Expression, Register, Verdict};
+use super::expression::{Expression, Verdict};
 use super::sample::Sample;
 use super::set::Set;
 
@@ -28,6 +28,10 @@ pub(super) const NETWORK_HEADER: u32 = 1;
 pub(super) const TRANSPORT_HEADER: u32 = 2;
 pub(super) const EQUAL: u32 = 0;
 pub(super) const NOT_EQUAL: u32 = 1;
+const LESS: u32 = 2;
+const LESS_OR_EQUAL: u32 = 3;
+const GREATER: u32 = 4;
+const GREATER_OR_EQUAL: u32 = 5;
 
 /// The chains of one table, and those of its sets that are understood. A chain is a list of rules,
 /// a rule a list of expressions.
@@ -42,8 +46,12 @@ pub(super) struct Ruleset {
 pub(super) enum Outcome {
     Accepted,
     Dropped,
-    /// Depends on a rule that is not understood.
+    /// Accepted with another address or port.
+    Translated,
+    /// Depends on a rule that is not understood, and no rule drops it.
     Uncertain,
+    /// Depends on a rule that is not understood, and may be dropped.
+    MaybeDropped,
 }
 
 /// Whether a rule applies.
@@ -59,6 +67,7 @@ enum Match {
 enum ChainResult {
     Accepted,
     Dropped,
+    Translated,
     /// The chain made no decision.
     Undecided,
 }
@@ -71,6 +80,8 @@ struct Traversal<'a> {
     may_be_accepted: bool,
     /// A rule that may apply drops the packet.
     may_be_dropped: bool,
+    /// There is a rule or a policy that drops it, if it comes that far.
+    can_drop: bool,
     /// Number of rules that may still be evaluated.
     left: usize,
 }
@@ -83,6 +94,7 @@ impl Ruleset {
             packet,
             may_be_accepted: false,
             may_be_dropped: false,
+            can_drop: drops_by_default,
             left: MAX_RULES,
         };
 
@@ -95,6 +107,10 @@ impl Ruleset {
         match end {
             ChainResult::Accepted if !traversal.may_be_dropped => Outcome::Accepted,
             ChainResult::Dropped if !traversal.may_be_accepted => Outcome::Dropped,
+            ChainResult::Translated if !traversal.may_be_accepted && !traversal.may_be_dropped => {
+                Outcome::Translated
+            }
+            _ if traversal.can_drop => Outcome::MaybeDropped,
             _ => Outcome::Uncertain,
         }
     }
@@ -104,14 +120,14 @@ impl Traversal<'_> {
     fn chain(&mut self, name: &str, depth: usize) -> ChainResult {
         // The chain was deleted in the meantime, or is nested deeper than the kernel allows.
         let Some(rules) = self.ruleset.chains.get(name).filter(|_| depth < MAX_DEPTH) else {
-            self.mark_uncertain();
+            self.mark_unknown();
             return ChainResult::Undecided;
         };
 
         for rule in rules {
             // A list of blocked addresses may have hundreds of thousands of rules.
             if self.left == 0 {
-                self.mark_uncertain();
+                self.mark_unknown();
                 return ChainResult::Undecided;
             }
             self.left -= 1;
@@ -136,7 +152,7 @@ impl Traversal<'_> {
         match verdict {
             Decision::None => Next::Rule,
             Decision::Unknown => {
-                self.mark_uncertain();
+                self.mark_unknown();
                 Next::Rule
             }
             Decision::Known(Verdict::Continue) => Next::Rule,
@@ -147,7 +163,11 @@ impl Traversal<'_> {
                 Next::Rule
             }
             Decision::Known(Verdict::Accept) => self.decide(ChainResult::Accepted, is_certain),
-            Decision::Known(Verdict::Drop) => self.decide(ChainResult::Dropped, is_certain),
+            Decision::Known(Verdict::Drop) => {
+                self.can_drop = true;
+                self.decide(ChainResult::Dropped, is_certain)
+            }
+            Decision::Known(Verdict::Translate) => self.decide(ChainResult::Translated, is_certain),
             Decision::Known(Verdict::Jump(chain)) => {
                 let end = self.chain(&chain, depth + 1);
                 self.decide(end, is_certain)
@@ -168,7 +188,7 @@ impl Traversal<'_> {
             ChainResult::Undecided => Next::Rule,
             end if is_certain => Next::Decided(end),
             // The rule may apply or not, so both outcomes remain possible.
-            ChainResult::Accepted => {
+            ChainResult::Accepted | ChainResult::Translated => {
                 self.may_be_accepted = true;
                 Next::Rule
             }
@@ -177,6 +197,12 @@ impl Traversal<'_> {
                 Next::Rule
             }
         }
+    }
+
+    /// Any verdict is possible.
+    fn mark_unknown(&mut self) {
+        self.can_drop = true;
+        self.mark_uncertain();
     }
 
     fn mark_uncertain(&mut self) {
@@ -200,95 +226,17 @@ enum Decision {
     Known(Verdict),
 }
 
-impl Ruleset {
-    /// Evaluates a rule's expressions.
-    fn run(&self, rule: &[Expression], packet: &Sample) -> (Match, Decision) {
-        let mut registers: BTreeMap<Register, Value> = BTreeMap::new();
-        let mut applies = Match::Yes;
-
-        for step in rule {
-            if let Some((register, value)) = load(step, &registers, packet) {
-                registers.insert(register, value);
-                continue;
-            }
-            match step {
-                Expression::Compare {
-                    register,
-                    operator,
-                    data,
-                } => {
-                    let value = registers.get(register).unwrap_or(&Value::Unknown);
-                    applies = applies.and(value.compare(*operator, data));
-                }
-                Expression::Lookup {
-                    set,
-                    register,
-                    is_inverted,
-                } => {
-                    let found = self.look_up(set, registers.get(register));
-                    applies = applies.and(match found {
-                        Found::Nothing => Match::of(*is_inverted),
-                        Found::Element(_) => Match::of(!is_inverted),
-                        Found::Unknown => Match::Maybe,
-                    });
-                }
-                Expression::VerdictMap { set, register } => {
-                    return match self.look_up(set, registers.get(register)) {
-                        Found::Nothing => (Match::No, Decision::None),
-                        Found::Element(Some(verdict)) => {
-                            (applies, Decision::Known(verdict.clone()))
-                        }
-                        Found::Element(None) | Found::Unknown => (applies, Decision::Unknown),
-                    };
-                }
-                Expression::StateMask(mask) => {
-                    let is_in = packet.state.bit().map(|bit| Match::of(bit & mask != 0));
-                    applies = applies.and(is_in.unwrap_or(Match::Maybe));
-                }
-                Expression::DestinationType(types) => {
-                    applies = applies.and(Match::of(packet.has_destination_type(*types)));
-                }
-                Expression::Verdict(verdict) => return (applies, Decision::Known(verdict.clone())),
-                // An expression that is not understood may match or not.
-                Expression::Unknown => applies = applies.and(Match::Maybe),
-                Expression::UnknownTarget => return (applies, Decision::Unknown),
-                // No influence on the outcome.
-                _ => {}
-            }
-            if applies == Match::No {
-                break;
-            }
-        }
-        (applies, Decision::None)
-    }
-
-    fn look_up(&self, set: &str, register: Option<&Value>) -> Found<'_> {
-        let Some(set) = self.sets.get(set) else {
-            return Found::Unknown;
-        };
-        let Some(found) = register.and_then(Value::known) else {
-            return Found::Unknown;
-        };
-
-        match set.find(&found) {
-            Some(verdict) => Found::Element(verdict.as_ref()),
-            // The sample's hosts represent others, which may be in one of the ranges.
-            None if set.has_ranges() => Found::Unknown,
-            None => Found::Nothing,
-        }
-    }
-}
-
-/// The result of a lookup in a set.
-enum Found<'a> {
-    Nothing,
-    Element(Option<&'a Verdict>),
-    Unknown,
-}
-
 impl Match {
     fn of(applies: bool) -> Match {
         if applies { Match::Yes } else { Match::No }
+    }
+
+    fn inverted_if(self, is_inverted: bool) -> Match {
+        match self {
+            Match::Yes => Match::of(!is_inverted),
+            Match::No => Match::of(is_inverted),
+            Match::Maybe => Match::Maybe,
+        }
     }
 
     fn and(self, other: Match) -> Match {

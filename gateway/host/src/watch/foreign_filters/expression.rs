@@ -1,6 +1,9 @@
 //! [`Expression`]: one expression of an nftables rule, in the kernel's format. One that is not
 //! understood becomes [`Expression::Unknown`]: it may match or not.
 
+use std::ops::RangeInclusive;
+
+use super::extension::{extension, target};
 use crate::netlink::raw::Attributes;
 
 /// A register of the nftables virtual machine.
@@ -42,6 +45,16 @@ pub(super) enum Expression {
         register: Register,
         is_inverted: bool,
     },
+    /// The rule ends here unless the register's value is from `first` to `last`. With
+    /// `is_inverted`, it ends here if the value is.
+    Range {
+        register: Register,
+        first: Vec<u8>,
+        last: Vec<u8>,
+        is_inverted: bool,
+    },
+    /// The iptables match `multiport`.
+    Ports(Ports),
     /// Looks the register's value up in a map of verdicts.
     VerdictMap { set: String, register: Register },
     /// The iptables match `conntrack`: the states that it accepts.
@@ -58,11 +71,25 @@ pub(super) enum Expression {
     UnknownTarget,
 }
 
+/// Ports of which the packet must have one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ports {
+    /// As its source port.
+    pub(super) source: bool,
+    /// As its destination port.
+    pub(super) destination: bool,
+    pub(super) ranges: Vec<RangeInclusive<u16>>,
+    /// It must have none of them.
+    pub(super) is_inverted: bool,
+}
+
 /// A rule's verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     Accept,
     Drop,
+    /// Changes an address or a port, and accepts.
+    Translate,
     Continue,
     Return,
     Jump(String),
@@ -77,16 +104,9 @@ const CT_STATUS: u32 = 2;
 const VERDICT_REGISTER: Register = 0;
 const BITWISE_BOOL: u32 = 0;
 
-/// linux/netfilter/xt_conntrack.h, `struct xt_conntrack_mtinfo` (revisions 2 and 3): offsets of the
-/// flags and of the mask of states, and the only flag that is understood.
-const MATCH_FLAGS: usize = 146;
-const INVERT_FLAGS: usize = 148;
-const STATE_MASK: usize = 150;
-const XT_CONNTRACK_STATE: u16 = 1;
-
 impl Expression {
-    /// Parses one element of a rule's list.
-    pub(super) fn read(element: &[u8]) -> Expression {
+    /// Parses one element of a rule's list, which may stand for several expressions.
+    pub(super) fn read(element: &[u8]) -> Vec<Expression> {
         let parts = Attributes(element);
         let name = parts.find(NAME).unwrap_or_default();
         let data = parts.find(DATA).unwrap_or_default();
@@ -99,15 +119,17 @@ impl Expression {
             b"cmp" => read_compare(&data),
             b"immediate" => read_immediate(&data),
             b"reject" => Some(Expression::Verdict(Verdict::Drop)),
-            b"match" => read_match(&data),
+            b"match" => return read_match(&data).unwrap_or_else(|| vec![Expression::Unknown]),
             b"target" => read_target(&data),
             b"counter" | b"log" | b"last" | b"notrack" => Some(Expression::Nothing),
             b"lookup" => read_lookup(&data),
+            b"range" => read_range(&data),
+            b"masq" | b"nat" | b"redir" => Some(Expression::Verdict(Verdict::Translate)),
             // These pass the packet to another program or subsystem.
             b"queue" | b"synproxy" => Some(Expression::UnknownTarget),
             _ => None,
         };
-        read.unwrap_or(Expression::Unknown)
+        vec![read.unwrap_or(Expression::Unknown)]
     }
 }
 
@@ -167,6 +189,18 @@ fn read_compare(data: &[u8]) -> Option<Expression> {
     })
 }
 
+fn read_range(data: &[u8]) -> Option<Expression> {
+    let data = Attributes(data);
+
+    Some(Expression::Range {
+        register: data.number(1)?,
+        // `enum nft_range_ops`.
+        is_inverted: data.number(2)? != 0,
+        first: value(&data.find(3)?)?,
+        last: value(&data.find(4)?)?,
+    })
+}
+
 fn read_immediate(data: &[u8]) -> Option<Expression> {
     let data = Attributes(data);
     if data.number(1)? != VERDICT_REGISTER {
@@ -213,11 +247,11 @@ fn read_lookup(data: &[u8]) -> Option<Expression> {
 }
 
 /// An iptables match.
-fn read_match(data: &[u8]) -> Option<Expression> {
+fn read_match(data: &[u8]) -> Option<Vec<Expression>> {
     let data = Attributes(data);
     let name = text(&data.find(1)?);
 
-    extension(&name, data.number(2)?, &data.find(3)?)
+    Some(extension(&name, data.number(2)?, &data.find(3)?))
 }
 
 /// An iptables target.
@@ -225,48 +259,6 @@ fn read_target(data: &[u8]) -> Option<Expression> {
     let name = text(&Attributes(data).find(1)?);
 
     Some(target(&name))
-}
-
-/// The iptables match `name`, with the kernel's data `info`; `None` if it is not understood.
-pub(super) fn extension(name: &str, revision: u32, info: &[u8]) -> Option<Expression> {
-    match name {
-        "comment" => Some(Expression::Nothing),
-        "conntrack" if revision >= 2 => read_conntrack(info),
-        "addrtype" if revision == 1 => read_addrtype(info),
-        _ => None,
-    }
-}
-
-fn read_conntrack(info: &[u8]) -> Option<Expression> {
-    let u16_at = |at: usize| Some(u16::from_ne_bytes(*info.get(at..)?.first_chunk()?));
-    // A match on more than the state is not understood.
-    let has_only_state = u16_at(MATCH_FLAGS)? == XT_CONNTRACK_STATE;
-    let is_inverted = u16_at(INVERT_FLAGS)? & XT_CONNTRACK_STATE != 0;
-    let mask = u32::from(u16_at(STATE_MASK)?);
-
-    has_only_state.then_some(Expression::StateMask(if is_inverted {
-        !mask
-    } else {
-        mask
-    }))
-}
-
-/// linux/netfilter/xt_addrtype.h: `struct xt_addrtype_info_v1`: types of sources and destinations,
-/// and flags.
-fn read_addrtype(info: &[u8]) -> Option<Expression> {
-    let types = u16::from_ne_bytes(*info.get(2..)?.first_chunk()?);
-    let has_other_conditions = info[..2] != [0, 0] || info.get(4..8)? != [0; 4];
-
-    (!has_other_conditions).then_some(Expression::DestinationType(types))
-}
-
-/// The iptables target `name`, if it is not a verdict.
-pub(super) fn target(name: &str) -> Expression {
-    match name {
-        "REJECT" => Expression::Verdict(Verdict::Drop),
-        "LOG" | "NFLOG" | "MARK" | "CONNMARK" | "TCPMSS" | "CT" => Expression::Nothing,
-        _ => Expression::UnknownTarget,
-    }
 }
 
 fn value(data: &[u8]) -> Option<Vec<u8>> {

@@ -82,6 +82,7 @@ impl Table {
                     drops_by_default: self.policy(*policy)? == Verdict::Drop,
                     is_early: self.name == RAW,
                     is_legacy: true,
+                    translates: false,
                 })
             })
             .collect()

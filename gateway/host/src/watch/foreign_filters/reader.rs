@@ -48,8 +48,7 @@ impl Reader {
         })
     }
 
-    /// The base chains that filter packets to, from or through this host, except those in our table
-    /// `ours`.
+    /// The base chains for packets to, from or through this host, except those in our table `ours`.
     pub(super) fn base_chains(&mut self, ours: &str) -> io::Result<Vec<BaseChain>> {
         let mut chains = Vec::new();
 
@@ -82,7 +81,7 @@ impl Reader {
                 let steps = Attributes(message).find(4).unwrap_or_default();
                 let rule = NlasIterator::new(steps.as_slice())
                     .flatten()
-                    .map(|step| Expression::read(step.value()))
+                    .flat_map(|step| Expression::read(step.value()))
                     .collect();
                 ruleset.chains.entry(text(&chain)).or_default().push(rule);
             }
@@ -153,11 +152,6 @@ impl Reader {
 }
 
 fn read_chain(family: Option<Family>, chain: &Attributes<'_>) -> Option<BaseChain> {
-    // NAT chains translate addresses, see only the first packet of a connection, and hardly ever
-    // drop.
-    if text(&chain.find(7).unwrap_or_default()) == "nat" {
-        return None;
-    }
     let registration = chain.find(4)?;
     let registration = Attributes(&registration);
     let family = family?;
@@ -179,6 +173,7 @@ fn read_chain(family: Option<Family>, chain: &Attributes<'_>) -> Option<BaseChai
             Hook::Input | Hook::Forward | Hook::Postrouting => false,
         },
         is_legacy: false,
+        translates: text(&chain.find(7).unwrap_or_default()) == "nat",
     })
 }
 

@@ -27,6 +27,9 @@ pub(super) fn remedy(
     let frontend = frontend(chain, ruleset);
 
     match (requirement.hook, &requirement.kind) {
+        _ if chain.translates => {
+            insert_rules(frontend, chain, &[untranslated(chain, requirement, tun)])
+        }
         (_, kind @ Kind::ThisHost) => insert_rules(frontend, chain, &conditions(chain, kind, tun)),
         (Hook::Input, kind) => open_input(frontend, chain, kind),
         (Hook::Forward, _) => open_forward(frontend, chain, tun),
@@ -40,6 +43,16 @@ pub(super) fn remedy(
     }
 }
 
+/// Prints the rules of `chain`.
+pub(super) fn listing(chain: &BaseChain) -> String {
+    if chain.is_legacy {
+        return format!("{} -S", program(chain));
+    }
+
+    let family = chain.family.as_str();
+    format!("nft list table {family} {}", chain.table)
+}
+
 fn list(ports: &BTreeSet<u16>) -> String {
     let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
     ports.join(",")
@@ -49,6 +62,25 @@ fn list(ports: &BTreeSet<u16>) -> String {
 struct Condition {
     nftables: String,
     iptables: String,
+}
+
+/// The packets that keep their addresses.
+fn untranslated(chain: &BaseChain, requirement: &Requirement, tun: &str) -> Condition {
+    let destination = requirement.samples.first().and_then(|it| it.destination);
+
+    match destination {
+        Some(address) if chain.hook != Hook::Postrouting => {
+            let family = if address.is_ipv4() { "ip" } else { "ip6" };
+            Condition {
+                nftables: format!("{family} daddr {address}"),
+                iptables: format!("-d {address}"),
+            }
+        }
+        _ => Condition {
+            nftables: format!("oifname {tun}"),
+            iptables: format!("-o {tun}"),
+        },
+    }
 }
 
 /// For both directions, if the chain sees both.
@@ -113,7 +145,10 @@ fn insert_rules(frontend: Frontend, chain: &BaseChain, conditions: &[Condition])
 
 fn frontend(chain: &BaseChain, ruleset: &Ruleset) -> Frontend {
     let is_iptables = chain.family != Family::Netdev
-        && matches!(&*chain.table, "filter" | "raw" | "mangle" | "security")
+        && matches!(
+            &*chain.table,
+            "filter" | "nat" | "raw" | "mangle" | "security"
+        )
         && matches!(
             &*chain.name,
             "PREROUTING" | "INPUT" | "FORWARD" | "OUTPUT" | "POSTROUTING"

@@ -7,14 +7,9 @@ use ringway_intent::HostPair;
 
 use super::Traffic;
 use super::chain::Hook;
-use super::sample::{Interface, Sample, State};
+use super::sample::{ICMP, ICMPV6, Interface, SYN, SYN_ACK, Sample, State, TCP, UDP};
 use crate::watch::obstructions::Connection;
 
-/// Protocol numbers.
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ICMP: u8 = 1;
-const ICMPV6: u8 = 58;
 /// DNS.
 pub(super) const DNS: u16 = 53;
 /// A source port of clients: the first dynamic port (RFC 6335, section 6).
@@ -77,6 +72,7 @@ fn forwarded(traffic: &Traffic, pair: &HostPair) -> Vec<Requirement> {
         protocol: TCP,
         source_port: None,
         port: None,
+        flags: Some(SYN),
         state: State::New,
     };
     let answer = Sample {
@@ -84,6 +80,7 @@ fn forwarded(traffic: &Traffic, pair: &HostPair) -> Vec<Requirement> {
         output: site,
         source: Some(pair.remote),
         destination: Some(pair.host),
+        flags: None,
         state: State::Established,
         ..request.clone()
     };
@@ -163,8 +160,9 @@ fn first_packet(traffic: &Traffic, connection: &Connection, site: Option<&str>) 
         source: Some(source),
         destination: Some(destination),
         protocol,
-        source_port: None,
+        source_port: port.map(|_| CLIENT_PORT),
         port,
+        flags: (protocol == TCP).then_some(SYN),
         state: State::New,
     }
 }
@@ -176,7 +174,9 @@ fn answer_to(request: &Sample, is_local: bool) -> Sample {
         is_local,
         source: request.destination,
         destination: request.source,
-        port: None,
+        source_port: request.port,
+        port: request.source_port,
+        flags: request.flags.map(|_| SYN_ACK),
         state: State::Established,
         ..request.clone()
     }
@@ -218,6 +218,7 @@ fn dns(traffic: &Traffic, pair: &HostPair) -> Vec<Requirement> {
             protocol: UDP,
             source_port: None,
             port: Some(DNS),
+            flags: None,
             state: State::New,
         };
         let answer = Sample {
@@ -302,6 +303,7 @@ fn tunnel(port: u16) -> Sample {
         protocol: UDP,
         source_port: None,
         port: Some(port),
+        flags: None,
         state: State::New,
     }
 }

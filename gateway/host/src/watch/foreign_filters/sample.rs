@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use super::expression::Ports;
+
 /// An interface that a packet passes.
 #[derive(Debug, Clone)]
 pub(super) struct Interface {
@@ -29,8 +31,20 @@ pub(super) struct Sample {
     pub(super) source_port: Option<u16>,
     /// The destination port; `None` if it may be any.
     pub(super) port: Option<u16>,
+    /// The flags of TCP; `None` if they may be any.
+    pub(super) flags: Option<u8>,
     pub(super) state: State,
 }
+
+/// Protocol numbers.
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
+pub(super) const ICMP: u8 = 1;
+pub(super) const ICMPV6: u8 = 58;
+
+/// Flags of TCP (RFC 9293, section 3.1): of the first packet, and of the answer to it.
+pub(super) const SYN: u8 = 0x02;
+pub(super) const SYN_ACK: u8 = 0x12;
 
 /// The state of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +81,27 @@ impl Sample {
         types & own_type != 0
     }
 
+    /// True if it has one of `ports`; `None` if that depends on a port that is not known.
+    pub(super) fn has_port(&self, ports: &Ports) -> Option<bool> {
+        let sides = [
+            (ports.source, self.source_port),
+            (ports.destination, self.port),
+        ];
+        let compared = sides.into_iter().filter(|(is_compared, _)| *is_compared);
+        let found: Vec<Option<bool>> = compared
+            .map(|(_, port)| port.map(|port| ports.ranges.iter().any(|it| it.contains(&port))))
+            .collect();
+
+        let has_one = if found.contains(&Some(true)) {
+            true
+        } else if found.contains(&None) {
+            return None;
+        } else {
+            false
+        };
+        Some(has_one != ports.is_inverted)
+    }
+
     /// Bytes of the network header from `offset`, each of them known or not; `None` if the header
     /// is shorter.
     pub(super) fn network(&self, offset: usize, length: usize) -> Option<Vec<Option<u8>>> {
@@ -84,10 +119,19 @@ impl Sample {
         part(&header, offset, length)
     }
 
-    /// Bytes of the transport header: only the ports are known.
+    /// Bytes of the transport header, each of them known or not.
     pub(super) fn transport(&self, offset: usize, length: usize) -> Option<Vec<Option<u8>>> {
         // RFC 9293, section 3.1. UDP's header is shorter and has the ports at the same offsets.
         let mut header = vec![None; 20];
+        header[13] = self.flags;
+        // The type of an echo (RFC 792, RFC 4443, section 4).
+        header[0] = match (self.protocol, self.state) {
+            (ICMP, State::New) => Some(8),
+            (ICMP, _) => Some(0),
+            (ICMPV6, State::New) => Some(128),
+            (ICMPV6, _) => Some(129),
+            _ => None,
+        };
         for (at, port) in [(0, self.source_port), (2, self.port)] {
             if let Some(port) = port {
                 put(&mut header, at, &port.to_be_bytes());
@@ -137,6 +181,7 @@ pub(super) fn outbound(state: State) -> Sample {
         protocol: 6,
         source_port: None,
         port: None,
+        flags: None,
         state,
     }
 }

@@ -75,11 +75,28 @@ fn a_rule_that_is_not_understood_makes_the_outcome_uncertain_only_if_it_may_appl
     let mut unknown = vec![Expression::Unknown];
     let accept =
         |steps: Vec<Expression>| ruleset(&[("FORWARD", vec![then(steps, Verdict::Accept)])]);
-    assert_eq!(evaluate(&accept(unknown.clone())), Outcome::Uncertain);
+    assert_eq!(evaluate(&accept(unknown.clone())), Outcome::MaybeDropped);
 
     unknown.extend(named(META_IIFNAME, EQUAL, "wan0"));
     assert_eq!(evaluate(&accept(unknown)), Outcome::Dropped);
-    assert_eq!(evaluate(&ruleset(&[])), Outcome::Uncertain, "no such chain");
+    assert_eq!(
+        evaluate(&ruleset(&[])),
+        Outcome::MaybeDropped,
+        "no such chain"
+    );
+}
+
+#[test]
+fn what_may_return_before_a_rule_that_drops_nothing_is_not_a_drop() {
+    let after = |verdict| {
+        let may_return = vec![Expression::Unknown, Expression::Verdict(Verdict::Return)];
+        let ruleset = ruleset(&[("FORWARD", vec![may_return, then(Vec::new(), verdict)])]);
+        ruleset.evaluate("FORWARD", false, &outbound(State::New))
+    };
+
+    assert_eq!(after(Verdict::Accept), Outcome::Uncertain);
+    assert_eq!(after(Verdict::Drop), Outcome::MaybeDropped);
+    assert_eq!(after(Verdict::Translate), Outcome::Uncertain);
 }
 
 #[test]
@@ -147,7 +164,7 @@ fn a_prefix_is_compared_with_its_mask() {
 fn the_outcome_is_uncertain_when_chains_jump_to_each_other_forever() {
     let jump = |to: &str| vec![then(Vec::new(), Verdict::Jump(to.into()))];
     let ruleset = ruleset(&[("FORWARD", jump("other")), ("other", jump("FORWARD"))]);
-    assert_eq!(evaluate(&ruleset), Outcome::Uncertain);
+    assert_eq!(evaluate(&ruleset), Outcome::MaybeDropped);
 }
 
 #[test]
@@ -170,7 +187,7 @@ fn rules_for_the_loopback_interface_do_not_apply_to_packets_of_other_interfaces(
     );
     assert_eq!(
         evaluate(named(META_IIFNAME, EQUAL, "lan0")),
-        Outcome::Uncertain
+        Outcome::MaybeDropped
     );
     // `-m addrtype --dst-type LOCAL`: at the input hook always so.
     assert_eq!(
@@ -202,5 +219,5 @@ fn two_ports_compared_together_differ_if_the_known_one_differs() {
     let other = ruleset.evaluate("FORWARD", true, &sample(4600));
     assert_eq!(other, Outcome::Dropped);
     let same = ruleset.evaluate("FORWARD", true, &sample(68));
-    assert_eq!(same, Outcome::Uncertain, "the source port is not known");
+    assert_eq!(same, Outcome::MaybeDropped, "the source port is not known");
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::super::expression::{Expression, Register};
 use super::super::sample::{Interface, Sample, State};
 use super::{
-    EQUAL, META_IIF, META_IIFNAME, META_L4PROTO, META_NFPROTO, META_OIF, META_OIFNAME,
-    META_PROTOCOL, Match, NETWORK_HEADER, NOT_EQUAL, TRANSPORT_HEADER,
+    EQUAL, GREATER, GREATER_OR_EQUAL, LESS, LESS_OR_EQUAL, META_IIF, META_IIFNAME, META_L4PROTO,
+    META_NFPROTO, META_OIF, META_OIFNAME, META_PROTOCOL, Match, NETWORK_HEADER, NOT_EQUAL,
+    TRANSPORT_HEADER,
 };
 
 /// The value that `step` loads into a register, if it loads one.
@@ -141,8 +142,28 @@ impl Value {
         match (is_equal, operator) {
             (Some(is_equal), EQUAL) => Match::of(is_equal),
             (Some(is_equal), NOT_EQUAL) => Match::of(!is_equal),
-            _ => Match::Maybe,
+            _ => self.compare_order(operator, data).unwrap_or(Match::Maybe),
         }
+    }
+
+    /// Compares with `<`, `<=`, `>` or `>=`, as the kernel does: byte by byte.
+    fn compare_order(&self, operator: u32, data: &[u8]) -> Option<Match> {
+        let known = self.known()?;
+        let order = known.get(..data.len())?.cmp(data);
+
+        Some(Match::of(match operator {
+            LESS => order.is_lt(),
+            LESS_OR_EQUAL => order.is_le(),
+            GREATER => order.is_gt(),
+            GREATER_OR_EQUAL => order.is_ge(),
+            _ => return None,
+        }))
+    }
+
+    /// True if the value is from `first` to `last`.
+    pub(super) fn is_within(&self, first: &[u8], last: &[u8]) -> Match {
+        self.compare(GREATER_OR_EQUAL, first)
+            .and(self.compare(LESS_OR_EQUAL, last))
     }
 }
 

@@ -2,9 +2,10 @@
 //! (linux/netfilter_ipv4/ip_tables.h, linux/netfilter_ipv6/ip6_tables.h).
 
 use super::super::evaluate::{
-    EQUAL, META_IIFNAME, META_L4PROTO, META_OIFNAME, NETWORK_HEADER, NOT_EQUAL, TRANSPORT_HEADER,
+    EQUAL, META_IIFNAME, META_L4PROTO, META_OIFNAME, NETWORK_HEADER, NOT_EQUAL,
 };
-use super::super::expression::{Expression, Verdict, extension, target};
+use super::super::expression::{Expression, Verdict};
+use super::super::extension::{REGISTER, extension, target};
 
 /// Offsets of the fields in `struct ipt_entry` or `struct ip6t_entry`.
 #[derive(Debug, Clone, Copy)]
@@ -59,9 +60,6 @@ const NOT_PROTOCOL: u8 = 64;
 /// Length of the name of an interface, and of the header of a match or a target.
 const NAME: usize = libc::IFNAMSIZ;
 const EXTENSION: usize = 32;
-
-/// The only register that converted rules use.
-const REGISTER: u32 = 1;
 
 /// See the head of this file.
 pub(super) struct Entry<'a> {
@@ -245,60 +243,8 @@ fn load_address(offset: u32, length: usize, mask: &[u8]) -> [Expression; 2] {
 fn read_match(bytes: &[u8]) -> Vec<Expression> {
     let name = text(&bytes[2..EXTENSION - 1]);
     let revision = bytes[EXTENSION - 1];
-    let info = &bytes[EXTENSION..];
 
-    if name == "tcp" || name == "udp" {
-        return read_ports(&name, info);
-    }
-    vec![extension(&name, revision.into(), info).unwrap_or(Expression::Unknown)]
-}
-
-/// Offsets of the ranges in both structs below.
-const SOURCE_PORTS: usize = 0;
-const DESTINATION_PORTS: usize = 4;
-
-/// `struct xt_tcp` and `struct xt_udp` (linux/netfilter/xt_tcpudp.h): source ports, destination
-/// ports, and further conditions.
-fn read_ports(name: &str, info: &[u8]) -> Vec<Expression> {
-    // TCP: an option, flags, their mask, inversions. UDP: inversions.
-    let further = if name == "tcp" { 8..12 } else { 8..9 };
-    let is_plain = info
-        .get(further)
-        .is_some_and(|further| further.iter().all(|byte| *byte == 0));
-
-    let source = read_port(info, SOURCE_PORTS);
-    let destination = read_port(info, DESTINATION_PORTS);
-    match (source, destination) {
-        (Some(source), Some(destination)) if is_plain => [source, destination].concat(),
-        // Such a rule makes the outcome uncertain.
-        _ => vec![Expression::Unknown],
-    }
-}
-
-/// The condition for the range of ports at `at`; empty for all ports. `None` for other ranges,
-/// which are not converted.
-fn read_port(info: &[u8], at: usize) -> Option<Vec<Expression>> {
-    let (from, to) = (u16_at(info, at)?, u16_at(info, at + 2)?);
-    if (from, to) == (0, usize::from(u16::MAX)) {
-        return Some(Vec::new());
-    }
-
-    let offset = if at == SOURCE_PORTS { 0 } else { 2 };
-    (from == to).then(|| {
-        vec![
-            Expression::Payload {
-                base: TRANSPORT_HEADER,
-                offset,
-                length: 2,
-                to: REGISTER,
-            },
-            Expression::Compare {
-                register: REGISTER,
-                operator: EQUAL,
-                data: (from as u16).to_be_bytes().to_vec(),
-            },
-        ]
-    })
+    extension(&name, revision.into(), &bytes[EXTENSION..])
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<usize> {

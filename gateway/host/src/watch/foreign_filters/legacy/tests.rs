@@ -84,7 +84,7 @@ fn chains_jumps_and_policies_are_followed() {
         Outcome::Dropped
     );
     let unknown = entry("", "TARPIT", &[]);
-    assert_eq!(evaluate(&table(&[unknown])), Outcome::Uncertain);
+    assert_eq!(evaluate(&table(&[unknown])), Outcome::MaybeDropped);
 }
 
 proptest! {
