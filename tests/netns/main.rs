@@ -10,6 +10,7 @@
 //! Unless a module draws its topology, it is that of `ringway lab`, drawn at the head of
 //! `ringway_lab`.
 
+mod alerts;
 mod announce;
 mod attach;
 mod bridge;
