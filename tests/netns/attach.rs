@@ -348,6 +348,8 @@ fn a_node_that_is_removed_is_cut_off_although_the_reload_is_refused() {
     scene.reload("gw.org1");
     eventually("the way to the other", 10, || node.pings("10.20.1.12"));
 
+    its_address_changes(&scene, &other);
+
     let mut remove = scene.ringway("gw.org1", &["node", "remove", "db1"]);
     program::output(&mut remove).expect("it is listed");
     // The rule names it still, which refuses the reload.
@@ -389,6 +391,20 @@ fn a_node_that_is_removed_is_cut_off_although_the_reload_is_refused() {
 
     drop((node, other));
     scene.close();
+}
+
+/// Both files say another address, and are reloaded.
+fn its_address_changes(scene: &Scene, node: &AttachedNode) {
+    replace(&scene.config("gw.org1"), "10.20.1.12/32", "10.20.1.13/32");
+    scene.reload("gw.org1");
+    replace(&node.config(), "10.20.1.12", "10.20.1.13");
+    program::output(&mut node.ringway(&["reload"])).expect("a sound file");
+
+    eventually("packets from the new address", 10, || {
+        node.pings("10.10.1.11")
+    });
+    let addresses = node.sh("ip -o address show dev ringway0");
+    assert!(!addresses.contains("10.20.1.12"), "{addresses}");
 }
 
 /// The digest of the node's key.

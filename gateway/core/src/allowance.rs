@@ -39,6 +39,11 @@ impl Allowance {
         self.left = left;
         true
     }
+
+    /// When there is one again, if there is none.
+    pub(crate) fn next(&self) -> Instant {
+        self.filled + PAUSE
+    }
 }
 
 #[cfg(test)]
@@ -53,6 +58,7 @@ mod tests {
         assert_eq!(taken, BURST as usize);
 
         assert!(!allowance.take(start + PAUSE / 2));
+        assert_eq!(allowance.next(), start + PAUSE);
         assert!(allowance.take(start + PAUSE));
         assert!(!allowance.take(start + PAUSE));
 

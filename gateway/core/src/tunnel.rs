@@ -70,6 +70,8 @@ pub(crate) struct Tunnel {
     /// The differences between the ends' records, as last reported to the operator.
     drift: Vec<RecordDrift>,
     drift_allowance: Allowance,
+    /// When another difference is reported, which came too soon.
+    drift_due: Option<Instant>,
     outages: Outages,
     round_trips: RoundTrips,
     /// The epoch of the peer's claims that was known last, and since when it has its rank.
@@ -81,6 +83,8 @@ pub(crate) struct Tunnel {
     /// The last offer of a gateway to us, an attached node.
     offer: Option<Offer>,
     offer_allowance: Allowance,
+    /// An offer that came too soon, and when it is handled.
+    next_offer: Option<(Instant, Offer)>,
     /// Packets to or from an attached node are lost, although there is a session.
     is_silent: bool,
 }
@@ -106,6 +110,7 @@ impl Tunnel {
             last_error: None,
             drift: Vec::new(),
             drift_allowance: Allowance::new(now),
+            drift_due: None,
             outages: Outages::default(),
             round_trips: RoundTrips::default(),
             known_epoch: None,
@@ -114,6 +119,7 @@ impl Tunnel {
             nearby: BTreeSet::new(),
             offer: None,
             offer_allowance: Allowance::new(now),
+            next_offer: None,
             is_silent: false,
         };
         tunnel.dial_soon(context, now);

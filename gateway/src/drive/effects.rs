@@ -222,6 +222,10 @@ impl Drive {
         self.in_force.set_arrivals(&self.shell.current().links);
         self.adopt_names(membership);
         self.ha.set_config(self.in_force.config());
+        if let Some(attach) = &self.in_force.config().attach {
+            self.kernel
+                .set_addresses(attach.addresses.clone(), &self.jobs);
+        }
         if let Some(wireguard) = &self.wireguard {
             wireguard.set_nodes(&self.in_force.config().nodes.list);
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::error::Error as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -98,6 +99,19 @@ impl KernelPort {
                 restoration.by = authors.of_routes();
             }
             Event::Shell(Input::RoutesSynced { outcome, restored })
+        });
+    }
+
+    /// Gives the TUN device of an attached node these addresses in place of those before.
+    pub(super) fn set_addresses(&self, addresses: Vec<IpAddr>, jobs: &Jobs) {
+        let devices = self.devices.clone();
+
+        jobs.run_to_end(async move {
+            let mut devices = devices.lock().await;
+            devices.set_addresses(addresses);
+            if let Err(error) = devices.apply_addresses().await {
+                tracing::warn!(%error, "The TUN device does not have its addresses; retrying");
+            }
         });
     }
 

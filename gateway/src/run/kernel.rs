@@ -117,7 +117,7 @@ impl Kernel {
         }
         if let Some(attach) = &config.attach {
             devices.set_addresses(attach.addresses.clone());
-            devices.add_addresses().await?;
+            devices.apply_addresses().await?;
         }
         Ok(Kernel {
             tun,

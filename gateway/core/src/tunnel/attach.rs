@@ -119,7 +119,12 @@ impl Tunnel {
     /// Handles the gateway's offer. Changes are limited to a burst and then one a minute, because
     /// the shell reads its files again for each.
     pub(super) fn handle_offer(&mut self, context: &mut Context, offer: Offer, now: Instant) {
-        if self.offer.as_ref() == Some(&offer) || !self.offer_allowance.take(now) {
+        self.next_offer = None;
+        if self.offer.as_ref() == Some(&offer) {
+            return;
+        }
+        if !self.offer_allowance.take(now) {
+            self.next_offer = Some((self.offer_allowance.next(), offer));
             return;
         }
 

@@ -228,14 +228,21 @@ impl Tunnel {
             return;
         }
         let drift = differing(&context.membership.records, &live.records);
-        // A peer may report other records with each message.
-        if drift != self.drift && self.drift_allowance.take(now) {
-            self.drift = drift.clone();
-            context.act(Action::RecordsDiffer {
-                peer: self.peer.clone(),
-                drift,
-            });
+        self.drift_due = None;
+        if drift == self.drift {
+            return;
         }
+        // A peer may report other records with each message. Each end follows a beginning.
+        if !drift.is_empty() && !self.drift_allowance.take(now) {
+            self.drift_due = Some(self.drift_allowance.next());
+            return;
+        }
+
+        self.drift = drift.clone();
+        context.act(Action::RecordsDiffer {
+            peer: self.peer.clone(),
+            drift,
+        });
     }
 
     /// The peer is no member any more.

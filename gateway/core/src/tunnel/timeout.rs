@@ -55,6 +55,19 @@ impl Tunnel {
 
         self.probe_path(context, now);
         self.update_silence(context, now);
+        self.handle_withheld(context, now);
+    }
+
+    /// Handles the last of what the peer changed too often.
+    fn handle_withheld(&mut self, context: &mut Context, now: Instant) {
+        let offer = self.next_offer.take_if(|(due, _)| *due <= now);
+        if let Some((_, offer)) = offer {
+            self.handle_offer(context, offer, now);
+        }
+
+        if self.drift_due.take_if(|due| *due <= now).is_some() {
+            self.compare_records(context, now);
+        }
     }
 
     /// When [`Tunnel::timeout`] must be called next; `None` if nothing waits for a time.
@@ -65,6 +78,8 @@ impl Tunnel {
             .map(|session| session.deadline(settings))
             .chain(self.dialler.deadline())
             .chain(self.path_deadline())
+            .chain(self.drift_due)
+            .chain(self.next_offer.as_ref().map(|(due, _)| *due))
             .min()
     }
 

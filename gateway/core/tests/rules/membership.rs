@@ -160,6 +160,15 @@ fn a_peer_whose_records_change_without_end_does_not_fill_the_log() {
     assert!((1..=8).contains(&count), "{count}");
     let shown = bench.status("gw.a").records_differ;
     assert_eq!(shown[0].theirs, Some(held(999, b"another")));
+
+    // The last difference follows later, its end at once.
+    bench.pass(SECOND * 61, &[conn]);
+    let last = told(&bench).pop().expect("it was told");
+    assert_eq!(last[0].theirs, Some(held(999, b"another")));
+    assert_eq!(told(&bench).len(), count + 1);
+    let records = membership().records;
+    bench.receive(conn, Message::Records { records });
+    assert_eq!(told(&bench).last(), Some(&vec![]));
 }
 
 #[test]

@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use ringway_intent::{Checked, Missing, Restoration, Thing, TunDevice};
-use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 
 use super::device::Device;
 use crate::netlink::{self, Netlink};
@@ -24,6 +25,8 @@ pub struct DeviceWatch {
     clients: Option<Device>,
     /// Addresses of the TUN device, on an attached node.
     addresses: Vec<IpAddr>,
+    /// Addresses that a reload took from it, until they are gone.
+    former: BTreeSet<IpAddr>,
     /// Settings of the devices.
     settings: Vec<Setting>,
     forwarding: Vec<Setting>,
@@ -48,6 +51,7 @@ impl DeviceWatch {
             tun: Device::new(TunDevice::Tunnels, name, tun, mtu),
             clients: None,
             addresses: Vec::new(),
+            former: BTreeSet::new(),
             settings,
             forwarding: Vec::new(),
             once_correct: BTreeSet::new(),
@@ -67,19 +71,22 @@ impl DeviceWatch {
         self.settings.extend(settings);
     }
 
-    /// Sets the addresses that the TUN device must have.
+    /// Sets the addresses that the TUN device must have. Those before are to be removed.
     pub fn set_addresses(&mut self, addresses: Vec<IpAddr>) {
-        self.addresses = addresses;
+        let before = mem::replace(&mut self.addresses, addresses);
+
+        self.former.extend(before);
+        self.former.retain(|one| !self.addresses.contains(one));
     }
 
-    /// Adds missing addresses to the device. [`DeviceWatch::check`] retries those that the kernel
-    /// refuses.
-    pub async fn add_addresses(&self) -> io::Result<()> {
+    /// Adds missing addresses to the device, and removes former ones. [`DeviceWatch::check`]
+    /// retries what the kernel refuses.
+    pub async fn apply_addresses(&mut self) -> io::Result<()> {
         let index = self.tun.index();
         for address in self.missing_addresses(index).await? {
             self.add_address(index, address).await?;
         }
-        Ok(())
+        self.remove_former(index).await
     }
 
     /// Sets the settings that forwarding needs now.
@@ -119,7 +126,7 @@ impl DeviceWatch {
     }
 
     /// Adds missing addresses. A re-created device has none.
-    async fn check_addresses(&self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
+    async fn check_addresses(&mut self, leave: &BTreeSet<Thing>, checked: &mut Checked) {
         let index = self.tun.index();
         let Ok(missing) = self.missing_addresses(index).await else {
             return;
@@ -136,14 +143,38 @@ impl DeviceWatch {
             let name = format!("address {address} of {}", self.tun.name());
             record(thing, name, "gone".to_owned(), restored, checked);
         }
+        if let Err(error) = self.remove_former(index).await {
+            tracing::debug!(%error, "Former addresses of the TUN device are not removed");
+        }
+    }
+
+    async fn remove_former(&mut self, index: u32) -> io::Result<()> {
+        if self.former.is_empty() {
+            return Ok(());
+        }
+
+        for message in self.found_addresses(index).await? {
+            let address = virtual_address::local(&message);
+            if address.is_some_and(|address| self.former.contains(&address)) {
+                let request = self.netlink.handle().address().del(message);
+                netlink::answer(request.execute()).await?;
+            }
+        }
+        self.former.clear();
+        Ok(())
+    }
+
+    async fn found_addresses(&self, index: u32) -> io::Result<Vec<AddressMessage>> {
+        let request = self.netlink.handle().address().get();
+
+        netlink::dump(request.set_link_index_filter(index).execute()).await
     }
 
     async fn missing_addresses(&self, index: u32) -> io::Result<Vec<IpAddr>> {
         if self.addresses.is_empty() {
             return Ok(Vec::new());
         }
-        let request = self.netlink.handle().address().get();
-        let messages = netlink::dump(request.set_link_index_filter(index).execute()).await?;
+        let messages = self.found_addresses(index).await?;
         let found: Vec<IpAddr> = messages.iter().filter_map(virtual_address::local).collect();
 
         let mut missing = self.addresses.clone();
