@@ -57,13 +57,13 @@ impl Traffic {
 /// Every base chain of another program that certainly drops some of `traffic`. Blocks while it
 /// reads the kernel's rules.
 pub(super) fn find(traffic: &Traffic) -> io::Result<Vec<Finding>> {
-    let requirements = requirements(traffic);
-    let mut findings = Vec::new();
+    let rules = Rules::read(&traffic.tun, false)?;
+    let requirements = rules.with_marks(requirements(traffic));
 
-    for_each_chain(&traffic.tun, false, &mut |chain, ruleset| {
-        findings.extend(finding(traffic, chain, ruleset, &requirements));
-    })?;
-    Ok(findings)
+    let chains = rules.iter();
+    let findings =
+        chains.filter_map(|(chain, ruleset)| finding(traffic, chain, ruleset, &requirements));
+    Ok(findings.collect())
 }
 
 /// Every base chain of another program that stops `connection` or its answers, or may do so. The
@@ -74,54 +74,87 @@ pub(super) fn find_of(
     connection: &Connection,
     site: Option<&str>,
 ) -> io::Result<Obstructions> {
-    let requirements = requirements_of(traffic, connection, site);
+    let rules = Rules::read(&traffic.tun, true)?;
+    let requirements = rules.with_marks(requirements_of(traffic, connection, site));
     let mut found = Obstructions::default();
 
-    for_each_chain(&traffic.tun, true, &mut |chain, ruleset| match finding(
-        traffic,
-        chain,
-        ruleset,
-        &requirements,
-    ) {
-        Some(certain) => found.certain.push(certain),
-        None => found
-            .possible
-            .extend(possible(chain, ruleset, &requirements)),
-    })?;
+    for (chain, ruleset) in rules.iter() {
+        match finding(traffic, chain, ruleset, &requirements) {
+            Some(certain) => found.certain.push(certain),
+            None => found
+                .possible
+                .extend(possible(chain, ruleset, &requirements)),
+        }
+    }
     Ok(found)
 }
 
-/// The base chains of other programs, with those that translate addresses if they are wanted.
-fn for_each_chain(
-    tun: &str,
-    translating: bool,
-    visit: &mut dyn FnMut(&BaseChain, &Ruleset),
-) -> io::Result<()> {
-    let mut reader = Reader::open()?;
-    let mut tables: BTreeMap<(Family, String), Ruleset> = BTreeMap::new();
+/// The base chains of other programs, and their tables.
+struct Rules {
+    tables: Vec<Ruleset>,
+    /// Each with the index of its table.
+    chains: Vec<(BaseChain, usize)>,
+}
 
-    let chains = reader.base_chains(tun)?.into_iter();
-    for chain in chains.filter(|chain| translating || !chain.translates) {
-        let key = (chain.family, chain.table.clone());
-        // Each table is read once, however many base chains it has.
-        if !tables.contains_key(&key) {
-            let read = reader.table(chain.family, &chain.table)?;
-            tables.insert(key.clone(), read);
+impl Rules {
+    /// Reads them; those that translate addresses only if `translating`.
+    fn read(tun: &str, translating: bool) -> io::Result<Rules> {
+        let mut reader = Reader::open()?;
+        let mut rules = Rules {
+            tables: Vec::new(),
+            chains: Vec::new(),
+        };
+        let mut known: BTreeMap<(Family, String), usize> = BTreeMap::new();
+
+        let chains = reader.base_chains(tun)?.into_iter();
+        for chain in chains.filter(|chain| translating || !chain.translates) {
+            let key = (chain.family, chain.table.clone());
+            // Each table is read once, however many base chains it has.
+            let index = match known.get(&key) {
+                Some(index) => *index,
+                None => {
+                    rules.tables.push(reader.table(chain.family, &chain.table)?);
+                    rules.tables.len() - 1
+                }
+            };
+            known.insert(key, index);
+            rules.chains.push((chain, index));
         }
 
-        visit(&chain, &tables[&key]);
+        let legacy = legacy::read().unwrap_or_else(|error| {
+            tracing::debug!(%error, "The filters of iptables-legacy are not read");
+            Vec::new()
+        });
+        for (chains, ruleset) in legacy {
+            let index = rules.tables.len();
+            rules.tables.push(ruleset);
+            rules
+                .chains
+                .extend(chains.into_iter().map(|chain| (chain, index)));
+        }
+        Ok(rules)
     }
 
-    let legacy = legacy::read().unwrap_or_else(|error| {
-        tracing::debug!(%error, "The filters of iptables-legacy are not read");
-        Vec::new()
-    });
-    for (chains, ruleset) in &legacy {
-        for chain in chains {
-            visit(chain, ruleset);
-        }
+    fn iter(&self) -> impl Iterator<Item = (&BaseChain, &Ruleset)> {
+        self.chains
+            .iter()
+            .map(|(chain, index)| (chain, &self.tables[*index]))
     }
-    Ok(())
+
+    /// Packets have no mark, unless a rule may give one to a packet of `requirements`.
+    fn with_marks(&self, mut requirements: Vec<Requirement>) -> Vec<Requirement> {
+        let may_mark = self.iter().any(|(chain, ruleset)| {
+            let seen = requirements.iter().filter(|it| it.hook == chain.hook);
+            let mut samples = seen.flat_map(|requirement| &requirement.samples);
+            samples.any(|sample| ruleset.may_mark(&chain.name, sample))
+        });
+
+        if may_mark {
+            let samples = requirements.iter_mut().flat_map(|it| &mut it.samples);
+            samples.for_each(|sample| sample.mark = None);
+        }
+        requirements
+    }
 }
 
 /// The first requirement all of whose packets have this outcome.

@@ -7,7 +7,7 @@ use crate::namespace::Namespace;
 use crate::watch::gateway;
 
 /// Each ruleset drops packets of members, and the finding that names it.
-const DROPPING: [(&str, &str); 13] = [
+const DROPPING: [(&str, &str); 14] = [
     (
         "table inet o { chain o { type filter hook output priority 0;
             udp sport 4600 drop; }
@@ -75,6 +75,13 @@ const DROPPING: [(&str, &str); 13] = [
         }",
         "foreign filter netdev j i",
     ),
+    // A packet has no mark unless a rule sets one.
+    (
+        "table ip m { chain f { type filter hook forward priority 0; policy drop;
+            meta mark & 0x4000 == 0x4000 accept; ip daddr 10.9.0.1 meta mark set 0x4000; }
+        }",
+        "foreign filter ip m f",
+    ),
     (
         "table netdev k { chain e { type filter hook egress devices = { lo, eth0 } priority 0;
             policy drop; ip protocol icmp accept; }
@@ -122,7 +129,7 @@ fn chains_that_may_accept_are_no_finding() {
     for rules in [
         "policy drop; iifname \"eth*\" accept; oifname \"eth*\" accept;",
         "policy drop; iif eth0 accept; ct state established accept;",
-        "policy drop; meta mark 5 accept;",
+        "policy drop; meta mark set 5; meta mark 5 accept;",
         "policy drop; ip saddr @known accept;",
         "policy accept; iifname \"docker0\" drop;",
         "policy accept; limit rate 5/second drop;",

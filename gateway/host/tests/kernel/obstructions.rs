@@ -5,6 +5,7 @@ use ringway_config::{Asked, Opening};
 use ringway_host::tun::open_tun;
 use ringway_host::watch::{Connection, Obstructions, obstructions};
 
+use crate::foreign::findings;
 use crate::namespace::Namespace;
 use crate::tun_name;
 use crate::watch::{NUMBERS, gateway};
@@ -31,8 +32,17 @@ enum Effect {
 }
 use Effect::{MayStop, None, Stops};
 
+/// Accepting rules of hosts with containers and other firewalls, none of which is for our packets.
+const OTHERS: [&str; 5] = [
+    "-m multiport -p tcp --dports 22,443",
+    "-m mark --mark 0x4000/0x4000",
+    "-m physdev --physdev-is-bridged",
+    "-i docker0",
+    "-d 10.9.0.0/16 -p tcp --dport 80",
+];
+
 /// With iptables, for both of its variants.
-const IPTABLES: [(&str, Direction, Effect); 12] = [
+const IPTABLES: [(&str, Direction, Effect); 15] = [
     ("-I FORWARD -p tcp --syn -j DROP", Out, Stops),
     ("-I FORWARD -p tcp --syn -j DROP", In, Stops),
     ("-I FORWARD -p tcp ! --syn -j DROP", Out, Stops),
@@ -60,7 +70,14 @@ const IPTABLES: [(&str, Direction, Effect); 12] = [
     ("-I FORWARD -p tcp --dport 8000:8100 -j DROP", Out, Stops),
     ("-I FORWARD -p tcp --dport 9000:9100 -j DROP", Out, None),
     ("-I FORWARD -p tcp --sport 8080 -j DROP", Out, Stops),
-    ("-I FORWARD -p tcp -m mark ! --mark 5 -j DROP", Out, MayStop),
+    ("-I FORWARD -p tcp -m mark ! --mark 5 -j DROP", Out, Stops),
+    ("-I FORWARD -p tcp -m mark --mark 5 -j DROP", Out, None),
+    (
+        "-I FORWARD -m physdev --physdev-is-bridged -j DROP",
+        Out,
+        None,
+    ),
+    ("-I FORWARD -m limit --limit 5/second -j DROP", Out, MayStop),
 ];
 
 const NAT: [(&str, Direction, Effect); 6] = [
@@ -181,5 +198,28 @@ fn rules_of_others_are_judged_for_one_connection() {
             assert_effect(&namespace, rule, direction, effect);
             run(&namespace, &format!("{program} -F FORWARD"));
         }
+    }
+}
+
+#[test]
+fn a_policy_that_drops_is_found_behind_rules_that_accept_other_packets() {
+    let namespace = gateway();
+    let _tun = namespace.enter(|| open_tun(&tun_name(), 1440, 1)).unwrap();
+    namespace.ip("route add 10.2.0.0/16 dev ringway0");
+
+    for program in ["iptables-nft", "iptables-legacy"] {
+        run(&namespace, &format!("{program} -P FORWARD DROP"));
+        for rule in OTHERS {
+            run(
+                &namespace,
+                &format!("{program} -A FORWARD {rule} -j ACCEPT"),
+            );
+        }
+        for direction in [Out, In] {
+            assert!(!found(&namespace, direction).certain.is_empty());
+        }
+        assert_eq!(findings(&namespace, true).len(), 1, "{program}");
+        run(&namespace, &format!("{program} -F FORWARD"));
+        run(&namespace, &format!("{program} -P FORWARD ACCEPT"));
     }
 }

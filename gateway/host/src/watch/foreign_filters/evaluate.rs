@@ -18,6 +18,7 @@ const MAX_RULES: usize = 20_000;
 
 // linux/netfilter/nf_tables.h: `enum nft_meta_keys`, `nft_payload_bases` and `nft_cmp_ops`.
 const META_PROTOCOL: u32 = 1;
+pub(super) const META_MARK: u32 = 3;
 const META_IIF: u32 = 4;
 const META_OIF: u32 = 5;
 pub(super) const META_IIFNAME: u32 = 6;
@@ -82,6 +83,8 @@ struct Traversal<'a> {
     may_be_dropped: bool,
     /// There is a rule or a policy that drops it, if it comes that far.
     can_drop: bool,
+    /// A rule that may apply gives it a mark.
+    is_marked: bool,
     /// Number of rules that may still be evaluated.
     left: usize,
 }
@@ -89,14 +92,8 @@ struct Traversal<'a> {
 impl Ruleset {
     /// Evaluates the base chain `chain` for `packet`.
     pub(super) fn evaluate(&self, chain: &str, drops_by_default: bool, packet: &Sample) -> Outcome {
-        let mut traversal = Traversal {
-            ruleset: self,
-            packet,
-            may_be_accepted: false,
-            may_be_dropped: false,
-            can_drop: drops_by_default,
-            left: MAX_RULES,
-        };
+        let mut traversal = Traversal::new(self, packet);
+        traversal.can_drop = drops_by_default;
 
         let end = match traversal.chain(chain, 0) {
             ChainResult::Undecided if drops_by_default => ChainResult::Dropped,
@@ -114,9 +111,29 @@ impl Ruleset {
             _ => Outcome::Uncertain,
         }
     }
+
+    /// True if the base chain `chain` may give `packet` a mark.
+    pub(super) fn may_mark(&self, chain: &str, packet: &Sample) -> bool {
+        let mut traversal = Traversal::new(self, packet);
+        traversal.chain(chain, 0);
+
+        traversal.is_marked
+    }
 }
 
-impl Traversal<'_> {
+impl<'a> Traversal<'a> {
+    fn new(ruleset: &'a Ruleset, packet: &'a Sample) -> Traversal<'a> {
+        Traversal {
+            ruleset,
+            packet,
+            may_be_accepted: false,
+            may_be_dropped: false,
+            can_drop: false,
+            is_marked: false,
+            left: MAX_RULES,
+        }
+    }
+
     fn chain(&mut self, name: &str, depth: usize) -> ChainResult {
         // The chain was deleted in the meantime, or is nested deeper than the kernel allows.
         let Some(rules) = self.ruleset.chains.get(name).filter(|_| depth < MAX_DEPTH) else {
@@ -133,6 +150,7 @@ impl Traversal<'_> {
             self.left -= 1;
 
             let (applies, verdict) = self.ruleset.run(rule, self.packet);
+            self.is_marked |= applies != Match::No && rule.contains(&Expression::SetMark);
             match self.apply(applies, verdict, depth) {
                 Next::Rule => {}
                 Next::Caller => return ChainResult::Undecided,

@@ -3,6 +3,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::evaluate::META_MARK;
 use super::extension::{extension, target};
 use crate::netlink::raw::Attributes;
 
@@ -63,6 +64,10 @@ pub(super) enum Expression {
     DestinationType(u16),
     /// The rule's verdict.
     Verdict(Verdict),
+    /// The rule does not apply to packets like ours.
+    Never,
+    /// Gives the packet a mark.
+    SetMark,
     /// No influence on the verdict: counters, logs, comments.
     Nothing,
     /// Not understood: the rule may not apply.
@@ -135,10 +140,14 @@ impl Expression {
 
 fn read_meta(data: &[u8]) -> Option<Expression> {
     let data = Attributes(data);
+    let key = data.number(2)?;
 
-    Some(Expression::Meta {
-        to: data.number(1)?,
-        key: data.number(2)?,
+    Some(match (data.number(1), data.number(3)) {
+        (Some(to), _) => Expression::Meta { key, to },
+        // It is written from a register.
+        (None, Some(_)) if key == META_MARK => Expression::SetMark,
+        (None, Some(_)) => Expression::Nothing,
+        (None, None) => return None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! [`extension`] and [`target`]: matches and targets of iptables, as nftables expressions. Both
 //! iptables-legacy and iptables-nft have them in the kernel's format (linux/netfilter/xt_*.h).
 
-use super::evaluate::{EQUAL, NOT_EQUAL, TRANSPORT_HEADER};
+use super::evaluate::{EQUAL, META_MARK, NOT_EQUAL, TRANSPORT_HEADER};
 use super::expression::{Expression, Ports, Verdict};
 
 /// The register that converted rules use.
@@ -38,6 +38,12 @@ const MULTIPORT_RANGES: usize = 32;
 const MULTIPORT_INVERTED: usize = 47;
 const MULTIPORT_MOST: usize = 15;
 
+/// linux/netfilter/xt_physdev.h, `struct xt_physdev_info`: which conditions are inverted, which are
+/// compared, and the one about bridged packets.
+const PHYSDEV_INVERTED: usize = 64;
+const PHYSDEV_COMPARED: usize = 65;
+const PHYSDEV_IS_BRIDGED: u8 = 4;
+
 /// The iptables match `name`, with the kernel's data `info`. One that is not understood may match
 /// or not.
 pub(super) fn extension(name: &str, revision: u32, info: &[u8]) -> Vec<Expression> {
@@ -46,6 +52,8 @@ pub(super) fn extension(name: &str, revision: u32, info: &[u8]) -> Vec<Expressio
         "conntrack" if revision >= 2 => read_conntrack(info).map(|one| vec![one]),
         "addrtype" if revision == 1 => read_address_types(info).map(|one| vec![one]),
         "multiport" if revision == 1 => read_multiport(info).map(|one| vec![one]),
+        "mark" if revision == 1 => read_mark(info),
+        "physdev" => read_physdev(info).map(|one| vec![one]),
         "tcp" => read_tcp(info),
         "udp" => read_udp(info),
         _ => None,
@@ -61,7 +69,8 @@ pub(super) fn target(name: &str) -> Expression {
         "MASQUERADE" | "SNAT" | "DNAT" | "REDIRECT" | "NETMAP" => {
             Expression::Verdict(Verdict::Translate)
         }
-        "LOG" | "NFLOG" | "MARK" | "CONNMARK" | "TCPMSS" | "CT" => Expression::Nothing,
+        "MARK" | "CONNMARK" => Expression::SetMark,
+        "LOG" | "NFLOG" | "TCPMSS" | "CT" => Expression::Nothing,
         _ => Expression::UnknownTarget,
     }
 }
@@ -120,6 +129,29 @@ fn read_multiport(info: &[u8]) -> Option<Expression> {
     }))
 }
 
+/// linux/netfilter/xt_mark.h: `struct xt_mark_mtinfo1`: value, mask, and inversion.
+fn read_mark(info: &[u8]) -> Option<Vec<Expression>> {
+    let (mark, mask) = (info.get(..4)?, info.get(4..8)?);
+    let is_inverted = *info.get(8)? != 0;
+
+    Some(vec![
+        Expression::Meta {
+            key: META_MARK,
+            to: REGISTER,
+        },
+        masked(mask),
+        compare(is_inverted, mark),
+    ])
+}
+
+/// linux/netfilter/xt_physdev.h, `struct xt_physdev_info`. Our packets are routed, not bridged.
+fn read_physdev(info: &[u8]) -> Option<Expression> {
+    let (inverted, compared) = (*info.get(PHYSDEV_INVERTED)?, *info.get(PHYSDEV_COMPARED)?);
+    let demands_bridged = compared & !inverted & PHYSDEV_IS_BRIDGED != 0;
+
+    demands_bridged.then_some(Expression::Never)
+}
+
 fn read_tcp(info: &[u8]) -> Option<Vec<Expression>> {
     let inversions = *info.get(TCP_INVERSIONS)?;
     if info[TCP_OPTION] != 0 || inversions & !KNOWN_INVERSIONS != 0 {
@@ -132,17 +164,8 @@ fn read_tcp(info: &[u8]) -> Option<Vec<Expression>> {
         let is_inverted = inversions & NOT_FLAGS != 0;
         steps.extend([
             load(FLAGS_OFFSET, 1),
-            Expression::Bitwise {
-                from: REGISTER,
-                to: REGISTER,
-                mask: vec![mask],
-                xor: vec![0],
-            },
-            Expression::Compare {
-                register: REGISTER,
-                operator: if is_inverted { NOT_EQUAL } else { EQUAL },
-                data: vec![flags],
-            },
+            masked(&[mask]),
+            compare(is_inverted, &[flags]),
         ]);
     }
     Some(steps)
@@ -174,6 +197,23 @@ fn read_ports(info: &[u8], inversions: u8) -> Option<Vec<Expression>> {
         }
     }
     Some(steps)
+}
+
+fn masked(mask: &[u8]) -> Expression {
+    Expression::Bitwise {
+        from: REGISTER,
+        to: REGISTER,
+        mask: mask.to_vec(),
+        xor: vec![0; mask.len()],
+    }
+}
+
+fn compare(is_inverted: bool, data: &[u8]) -> Expression {
+    Expression::Compare {
+        register: REGISTER,
+        operator: if is_inverted { NOT_EQUAL } else { EQUAL },
+        data: data.to_vec(),
+    }
 }
 
 fn load(offset: u32, length: u32) -> Expression {

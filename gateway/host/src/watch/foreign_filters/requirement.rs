@@ -7,7 +7,7 @@ use ringway_intent::HostPair;
 
 use super::Traffic;
 use super::chain::Hook;
-use super::sample::{ICMP, ICMPV6, Interface, SYN, SYN_ACK, Sample, State, TCP, UDP};
+use super::sample::{ACK, ICMP, ICMPV6, Interface, SYN, SYN_ACK, Sample, State, TCP, UDP};
 use crate::watch::obstructions::Connection;
 
 /// DNS.
@@ -73,6 +73,7 @@ fn forwarded(traffic: &Traffic, pair: &HostPair) -> Vec<Requirement> {
         source_port: None,
         port: None,
         flags: Some(SYN),
+        mark: Some(0),
         state: State::New,
     };
     let answer = Sample {
@@ -80,7 +81,7 @@ fn forwarded(traffic: &Traffic, pair: &HostPair) -> Vec<Requirement> {
         output: site,
         source: Some(pair.remote),
         destination: Some(pair.host),
-        flags: None,
+        flags: Some(ACK),
         state: State::Established,
         ..request.clone()
     };
@@ -163,6 +164,7 @@ fn first_packet(traffic: &Traffic, connection: &Connection, site: Option<&str>) 
         source_port: port.map(|_| CLIENT_PORT),
         port,
         flags: (protocol == TCP).then_some(SYN),
+        mark: Some(0),
         state: State::New,
     }
 }
@@ -219,6 +221,7 @@ fn dns(traffic: &Traffic, pair: &HostPair) -> Vec<Requirement> {
             source_port: None,
             port: Some(DNS),
             flags: None,
+            mark: Some(0),
             state: State::New,
         };
         let answer = Sample {
@@ -304,6 +307,7 @@ fn tunnel(port: u16) -> Sample {
         source_port: None,
         port: Some(port),
         flags: None,
+        mark: None,
         state: State::New,
     }
 }

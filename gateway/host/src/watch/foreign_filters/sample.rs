@@ -33,6 +33,8 @@ pub(super) struct Sample {
     pub(super) port: Option<u16>,
     /// The flags of TCP; `None` if they may be any.
     pub(super) flags: Option<u8>,
+    /// The mark; `None` if it may be any.
+    pub(super) mark: Option<u32>,
     pub(super) state: State,
 }
 
@@ -42,8 +44,10 @@ pub(super) const UDP: u8 = 17;
 pub(super) const ICMP: u8 = 1;
 pub(super) const ICMPV6: u8 = 58;
 
-/// Flags of TCP (RFC 9293, section 3.1): of the first packet, and of the answer to it.
+/// Flags of TCP (RFC 9293, section 3.1): of the first packet, of the answer to it, and of most
+/// others.
 pub(super) const SYN: u8 = 0x02;
+pub(super) const ACK: u8 = 0x10;
 pub(super) const SYN_ACK: u8 = 0x12;
 
 /// The state of its connection.
@@ -182,6 +186,7 @@ pub(super) fn outbound(state: State) -> Sample {
         source_port: None,
         port: None,
         flags: None,
+        mark: None,
         state,
     }
 }

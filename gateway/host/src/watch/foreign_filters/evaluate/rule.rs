@@ -82,6 +82,7 @@ impl Ruleset {
                 is_in.unwrap_or(Match::Maybe)
             }
             Expression::DestinationType(types) => Match::of(packet.has_destination_type(*types)),
+            Expression::Never => Match::No,
             // An expression that is not understood may match or not.
             Expression::Unknown => Match::Maybe,
             // No influence on the outcome.

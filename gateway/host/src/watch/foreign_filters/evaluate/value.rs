@@ -6,8 +6,8 @@ use super::super::expression::{Expression, Register};
 use super::super::sample::{Interface, Sample, State};
 use super::{
     EQUAL, GREATER, GREATER_OR_EQUAL, LESS, LESS_OR_EQUAL, META_IIF, META_IIFNAME, META_L4PROTO,
-    META_NFPROTO, META_OIF, META_OIFNAME, META_PROTOCOL, Match, NETWORK_HEADER, NOT_EQUAL,
-    TRANSPORT_HEADER,
+    META_MARK, META_NFPROTO, META_OIF, META_OIFNAME, META_PROTOCOL, Match, NETWORK_HEADER,
+    NOT_EQUAL, TRANSPORT_HEADER,
 };
 
 /// The value that `step` loads into a register, if it loads one.
@@ -72,6 +72,7 @@ fn load_meta(key: u32, packet: &Sample) -> Value {
         META_NFPROTO if packet.is_v4 => Some(vec![libc::AF_INET as u8]),
         META_NFPROTO => Some(vec![libc::AF_INET6 as u8]),
         META_L4PROTO => Some(vec![packet.protocol]),
+        META_MARK => packet.mark.map(|mark| mark.to_ne_bytes().into()),
         _ => None,
     };
 
