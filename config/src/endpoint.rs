@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use crate::HostName;
+use crate::address::without_brackets;
+use crate::{HostName, defaults};
 
 /// `host:port`, with an IPv6 address in brackets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,8 +34,16 @@ pub enum EndpointError {
     )]
     Syntax(String),
     /// The text after the colon is not a port.
-    #[error("{0:?} has no port from 1 to 65535; write it after a colon, as in 203.0.113.5:4600")]
-    Port(String),
+    #[error("{text:?} has no port from 1 to 65535; write it after a colon, as in {meant}")]
+    Port {
+        /// The text.
+        text: String,
+        /// The same host with the usual port.
+        meant: Endpoint,
+    },
+    /// An IPv6 address and a port, which cannot be told apart.
+    #[error("{0:?} has no brackets around its IPv6 address; write {1}")]
+    Brackets(String, Endpoint),
     /// An unspecified or a multicast address.
     #[error("{0:?} is not the address of one host; write one that the other gateways can dial")]
     Address(String),
@@ -54,22 +63,54 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let (host, port) = split(text).ok_or_else(|| EndpointError::Syntax(text.into()))?;
-        let port = parse_port(port).ok_or_else(|| EndpointError::Port(text.into()))?;
-
-        let host = match host.parse::<IpAddr>() {
-            // connect(2) would take the unspecified address for this host itself.
-            Ok(address) if address.is_unspecified() || address.is_multicast() => {
-                return Err(EndpointError::Address(text.into()));
-            }
-            Ok(address) => Host::Address(address),
-            Err(_) => match host.parse() {
-                Ok(name) => Host::Name(name),
-                Err(_) => return Err(EndpointError::Syntax(text.into())),
-            },
+        let Some((host, port)) = split(text) else {
+            return Err(without_port(text, text));
         };
 
+        let port = parse_port(port).ok_or_else(|| without_port(text, host))?;
+        let host = read_host(host).ok_or_else(|| EndpointError::Syntax(text.into()))?;
+        if let Host::Address(address) = host
+            && is_many(address)
+        {
+            return Err(EndpointError::Address(text.into()));
+        }
+
         Ok(Endpoint { host, port })
+    }
+}
+
+fn read_host(text: &str) -> Option<Host> {
+    match text.parse::<IpAddr>() {
+        Ok(address) => Some(Host::Address(address)),
+        Err(_) => text.parse().ok().map(Host::Name),
+    }
+}
+
+/// connect(2) would take the unspecified address for this host itself.
+fn is_many(address: IpAddr) -> bool {
+    address.is_unspecified() || address.is_multicast()
+}
+
+/// Why `text` is no endpoint: of all that it has, the port is missing if `host` is right.
+fn without_port(text: &str, host: &str) -> EndpointError {
+    if let Some(meant) = without_brackets(text) {
+        return EndpointError::Brackets(text.to_owned(), meant.into());
+    }
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let text = text.to_owned();
+
+    match read_host(inner.unwrap_or(host)) {
+        Some(Host::Address(address)) if is_many(address) => EndpointError::Address(text),
+        Some(host) => EndpointError::Port {
+            text,
+            meant: Endpoint {
+                host,
+                port: defaults::PORT,
+            },
+        },
+        None => EndpointError::Syntax(text),
     }
 }
 

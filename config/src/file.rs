@@ -26,6 +26,7 @@ pub(crate) mod pem;
 mod policy;
 mod ports;
 mod record;
+mod remedy;
 mod report;
 mod source;
 mod survey;

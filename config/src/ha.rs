@@ -47,6 +47,9 @@ pub enum VirtualAddressError {
     /// Not an address, a slash and a length that the family has.
     #[error("{0:?} is not an address and the length of its network")]
     Syntax(String),
+    /// An address alone.
+    #[error("{0} has no length of its network; write \"{0}/{1}\" with that of the hosts there")]
+    NoLength(IpAddr, u8),
     /// Nothing can have it as its address.
     #[error("{0} cannot be the address of a host")]
     NotOfAHost(IpAddr),
@@ -101,7 +104,14 @@ impl FromStr for VirtualAddress {
             Some((address, Prefix::holding(address, len)?))
         });
         let Some((address, network)) = parsed else {
-            return Err(VirtualAddressError::Syntax(text.to_owned()));
+            return Err(match text.parse::<IpAddr>() {
+                // What most networks of hosts have.
+                Ok(address) => {
+                    let usual = if address.is_ipv4() { 24 } else { 64 };
+                    VirtualAddressError::NoLength(address, usual)
+                }
+                Err(_) => VirtualAddressError::Syntax(text.to_owned()),
+            });
         };
 
         if !can_be_a_host(address) {
@@ -194,9 +204,17 @@ mod tests {
     }
 
     #[test]
+    fn an_address_alone_is_refused_with_a_length_behind_it() {
+        let error = "10.1.0.250".parse::<VirtualAddress>().unwrap_err();
+        assert!(
+            error.to_string().contains("write \"10.1.0.250/24\""),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn what_no_host_can_have_is_refused() {
         for text in [
-            "10.1.0.250",
             "10.1.0.250/",
             "10.1.0.250/+4",
             "10.1.0.250/33",

@@ -191,7 +191,7 @@ pub(crate) mod node_wireguard {
     table! {
         "node.wireguard", "[node.wireguard]";
         pub(crate) PUBLIC_KEY = "public-key",
-            r#"public-key = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=""#;
+            r#"public-key = "<what wg pubkey prints of the client's private key>""#;
     }
 }
 

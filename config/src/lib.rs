@@ -12,7 +12,8 @@
 #![forbid(unsafe_code)]
 
 pub mod accepted;
-pub mod announce;
+mod address;
+mod announce;
 mod attached;
 pub mod bogon;
 pub mod changes;

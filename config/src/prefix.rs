@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use ipnetwork::IpNetwork;
 
+use crate::address::address_in;
+
 /// Why a text is not a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PrefixError {
@@ -19,6 +21,14 @@ pub enum PrefixError {
         /// The text.
         text: String,
         /// The prefix that holds it.
+        meant: Prefix,
+    },
+    /// An address alone, or one with a port.
+    #[error("{text:?} is no prefix; write {meant} for that address alone")]
+    Address {
+        /// The text.
+        text: String,
+        /// The prefix that holds the address alone.
         meant: Prefix,
     },
 }
@@ -170,7 +180,13 @@ impl FromStr for Prefix {
 
     fn from_str(text: &str) -> Result<Self, PrefixError> {
         let Some((address, len)) = parse_parts(text) else {
-            return Err(PrefixError::Syntax(text.into()));
+            return Err(match address_in(text) {
+                Some(address) if !text.contains('/') => PrefixError::Address {
+                    text: text.into(),
+                    meant: Prefix::host(address),
+                },
+                _ => PrefixError::Syntax(text.into()),
+            });
         };
         let Some(meant) = Prefix::holding(address, len) else {
             return Err(PrefixError::Syntax(text.into()));
@@ -188,7 +204,8 @@ impl FromStr for Prefix {
     }
 }
 
-fn parse_parts(text: &str) -> Option<(IpAddr, u8)> {
+/// Address and length, whether or not the family has that length.
+pub(crate) fn parse_parts(text: &str) -> Option<(IpAddr, u8)> {
     let (address, len) = text.split_once('/')?;
     // `u8::from_str` alone would accept a plus sign.
     if !len.bytes().all(|b| b.is_ascii_digit()) {
@@ -231,7 +248,6 @@ mod tests {
     fn refuses_what_is_no_prefix() {
         for bad in [
             "",
-            "10.0.0.0",
             "10.0.0.0/",
             "10.0.0.0/33",
             "10.0.0.0/+8",
@@ -242,6 +258,23 @@ mod tests {
             assert!(
                 matches!(bad.parse::<Prefix>(), Err(PrefixError::Syntax(_))),
                 "{bad:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_address_is_refused_with_the_prefix_that_holds_it_alone() {
+        for (text, meant) in [
+            ("10.0.0.5", "10.0.0.5/32"),
+            ("10.0.0.5:7050", "10.0.0.5/32"),
+            ("fd00::5", "fd00::5/128"),
+        ] {
+            let error = text.parse::<Prefix>().unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .ends_with(&format!("; write {meant} for that address alone")),
+                "{error}"
             );
         }
     }

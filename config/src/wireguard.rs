@@ -24,7 +24,7 @@ pub struct WireGuardKey([u8; 32]);
 
 /// Why a text is not a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a public key of WireGuard, 32 bytes in base64 as `wg pubkey` prints them")]
+#[error("{0:?} is not a public key of WireGuard, 32 bytes in base64")]
 pub struct WireGuardKeyError(String);
 
 impl WireGuardKey {

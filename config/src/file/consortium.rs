@@ -22,6 +22,8 @@ pub(crate) struct Consortium {
     members: Vec<Record>,
     /// Organizations by file name, including those whose records could not be read.
     files: Vec<String>,
+    /// False if the members directory could not be read: who is a member is not known then.
+    is_listed: bool,
 }
 
 /// The checked records.
@@ -42,10 +44,9 @@ impl Consortium {
         report: &Report,
     ) -> Consortium {
         let own = record.and_then(|path| read_record(path, report));
-        let mut paths = members_dir
-            .and_then(|dir| directory::list(dir, report))
-            .map(|listing| listing.records)
-            .unwrap_or_default();
+        let listing = members_dir.and_then(|dir| directory::list(dir, report));
+        let is_listed = listing.is_some();
+        let mut paths = listing.map(|listing| listing.records).unwrap_or_default();
         // Our record may lie among the others; it is not a second record of our organization.
         paths.retain(|path| Some(path.as_path()) != record);
 
@@ -60,6 +61,7 @@ impl Consortium {
                 .filter_map(|path| stem(path))
                 .map(str::to_owned)
                 .collect(),
+            is_listed,
         }
     }
 
@@ -260,6 +262,11 @@ impl Consortium {
         self.own.as_ref().is_some_and(|own| !own.transit.is_empty())
     }
 
+    /// False if nothing can be said about who is a member.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.is_listed
+    }
+
     /// The names of all organizations. A record that cannot be read counts by its file's name.
     pub(crate) fn organizations(&self) -> impl Iterator<Item = &str> {
         let read = self
@@ -282,7 +289,7 @@ impl Consortium {
 
     /// True if some site has an address of `prefix`, or may have: a record has faults.
     pub(crate) fn may_use(&self, prefix: &Prefix) -> bool {
-        if self.own.is_none() || self.members.len() < self.files.len() {
+        if self.own.is_none() || !self.is_listed || self.members.len() < self.files.len() {
             return true;
         }
 

@@ -18,6 +18,7 @@ use super::consortium::Consortium;
 use super::gateway::read_path;
 use super::item::Item;
 use super::local_gateway::LocalGateway;
+use super::remedy;
 use super::table::Table;
 use super::zone::Zone;
 use crate::bogon::is_private;
@@ -164,8 +165,9 @@ fn read_socket_address(item: &Item<'_>) -> Option<SocketAddr> {
 
     match socket {
         Some(socket) if socket.port() != 0 => Some(socket),
-        _ => item.refuse(format!(
-            "{text:?} is not an address, or an address and a port"
+        _ => item.refuse(remedy::no_address(
+            text,
+            "is not an address, or an address and a port",
         )),
     }
 }

@@ -9,6 +9,7 @@ use super::consortium::Consortium;
 use super::home::Home;
 use super::item::Item;
 use super::local_gateway::LocalGateway;
+use super::remedy;
 use super::report::Report;
 use super::source::Source;
 use super::table::{Table, Versions};
@@ -188,8 +189,10 @@ pub(super) fn read_listen(table: &Table<'_>) -> Option<SocketAddr> {
     let text = item.text()?;
     match text.parse::<SocketAddr>() {
         Ok(listen) if listen.port() != 0 => Some(listen),
-        _ => item.refuse(format!(
-            "{text:?} is not an address of this host and a port"
+        _ => item.refuse(remedy::no_socket(
+            text,
+            "is not an address of this host and a port",
+            defaults::PORT,
         )),
     }
 }

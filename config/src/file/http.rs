@@ -5,10 +5,14 @@ use std::path::Path;
 
 use super::gateway::read_path;
 use super::item::Item;
+use super::remedy;
 use super::table::Table;
 use crate::bogon::is_private;
 use crate::keys::{gateway, http as keys};
 use crate::{HttpListen, limits};
+
+/// The port of the example.
+const USUAL_PORT: u16 = 9460;
 
 /// Reads `[http]`. A value with faults is reported; `None` then is never used.
 pub(crate) fn read(table: &Table<'_>, dir: &Path) -> Option<HttpListen> {
@@ -37,8 +41,10 @@ fn read_address(item: &Item<'_>) -> Option<HttpListen> {
     let text = item.text()?;
     let socket = text.parse::<SocketAddr>();
     let Some(socket) = socket.ok().filter(|socket| socket.port() != 0) else {
-        return item.refuse(format!(
-            "{text:?} is neither an address and a port nor the path of a socket"
+        return item.refuse(remedy::no_socket(
+            text,
+            "is neither an address and a port nor the path of a socket",
+            USUAL_PORT,
         ));
     };
 

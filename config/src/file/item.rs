@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::nearest::did_you_mean;
+use super::remedy;
 use super::source::Source;
 use super::table::Table;
 use crate::Place;
@@ -69,7 +70,7 @@ impl<'a> Item<'a> {
         let message = if wrong.contains("; ") {
             wrong
         } else {
-            format!("{wrong}; write {}", self.form)
+            format!("{wrong}; {}", remedy::of_form(self.form))
         };
 
         self.source.report.fault(place, message);
@@ -86,7 +87,8 @@ impl<'a> Item<'a> {
         self.source.report.note(&self.place(), what.to_string());
     }
 
-    fn unexpected<T>(&self, expected: &str) -> Option<T> {
+    /// Reports a value of another type. `meant` says what to write if that can be seen in it.
+    fn unexpected<T>(&self, expected: &str, meant: Option<String>) -> Option<T> {
         let value = self.value.get_ref();
         let article = match value {
             DeValue::Integer(_) | DeValue::Array(_) => "an",
@@ -94,7 +96,11 @@ impl<'a> Item<'a> {
         };
 
         let found = value.type_str();
-        self.refuse(format!("expected {expected}, found {article} {found}"))
+        let wrong = format!("expected {expected}, found {article} {found}");
+        match meant {
+            Some(meant) => self.refuse(format!("{wrong}; {meant}")),
+            None => self.refuse(wrong),
+        }
     }
 
     /// A string.
@@ -102,7 +108,16 @@ impl<'a> Item<'a> {
         self.value
             .get_ref()
             .as_str()
-            .or_else(|| self.unexpected("a string"))
+            .or_else(|| self.unexpected("a string", self.only_text()))
+    }
+
+    /// What to write if the value is an array of a single string.
+    fn only_text(&self) -> Option<String> {
+        let elements = self.value.get_ref().as_array()?;
+        let only = elements.iter().next().filter(|_| elements.len() == 1)?;
+        only.get_ref().as_str()?;
+
+        remedy::alone(self.form, self.source.raw(only.span()))
     }
 
     /// A string, as `T` reads it.
@@ -131,7 +146,13 @@ impl<'a> Item<'a> {
     /// Like [`Item::integer`], for larger ones. TOML has none above [`i64::MAX`].
     pub(crate) fn number(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let DeValue::Integer(digits) = self.value.get_ref() else {
-            return self.unexpected("an integer");
+            let text = self.value.get_ref().as_str();
+            let number = text.and_then(|text| text.parse().ok());
+            let meant = number.filter(|number| range.contains(number));
+            return self.unexpected(
+                "an integer",
+                meant.and_then(|number| remedy::alone(self.form, &number.to_string())),
+            );
         };
 
         // TOML's integers are 64 bits wide, in any radix and with underscores removed.
@@ -152,10 +173,12 @@ impl<'a> Item<'a> {
 
     /// True or false.
     pub(crate) fn boolean(&self) -> Option<bool> {
-        self.value
-            .get_ref()
-            .as_bool()
-            .or_else(|| self.unexpected("true or false"))
+        self.value.get_ref().as_bool().or_else(|| {
+            let text = self.value.get_ref().as_str();
+            let meant = text.filter(|text| ["true", "false"].contains(text));
+            let remedy = meant.and_then(|meant| remedy::alone(self.form, meant));
+            self.unexpected("true or false", remedy)
+        })
     }
 
     /// One of a few words, as the value that stands beside it.
@@ -186,7 +209,12 @@ impl<'a> Item<'a> {
     /// The elements of an array of at most `most`.
     pub(crate) fn list(&self, most: usize) -> Vec<Item<'a>> {
         let Some(elements) = self.value.get_ref().as_array() else {
-            self.unexpected::<()>("an array");
+            let meant = if self.is_text() {
+                remedy::in_an_array(self.form, self.raw())
+            } else {
+                None
+            };
+            self.unexpected::<()>("an array", meant);
             return Vec::new();
         };
 
@@ -215,7 +243,7 @@ impl<'a> Item<'a> {
     /// A table of the kind `schema`.
     pub(crate) fn table(&self, schema: &'static Schema) -> Option<Table<'a>> {
         let Some(entries) = self.value.get_ref().as_table() else {
-            return self.unexpected("a table");
+            return self.unexpected("a table", None);
         };
 
         Some(Table::new(self.source, schema, entries, self.place()))

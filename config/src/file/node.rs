@@ -232,6 +232,11 @@ fn places(table: &Table<'_>, device: Option<&Table<'_>>) -> BTreeMap<String, Pla
         (Some(table), node_keys::LISTEN, keys::gateway::LISTEN),
         (Some(table), node_keys::STATE_DIR, keys::gateway::STATE_DIR),
         (Some(table), node_keys::SOCKET, keys::gateway::SOCKET),
+        (
+            Some(table),
+            node_keys::SOCKET_GROUP,
+            keys::gateway::SOCKET_GROUP,
+        ),
         (Some(table), node_keys::IDENTITY, keys::gateway::IDENTITY),
         (Some(table), node_keys::ROUTES, keys::gateway::ROUTES),
         (device, keys::tun::NAME, keys::tun::NAME),

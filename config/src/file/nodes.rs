@@ -10,6 +10,9 @@ use super::table::Table;
 use crate::keys::{gateway, node_block as keys, node_wireguard, nodes};
 use crate::{Node, NodeName, Nodes, PlacedPrefix, Prefix, WireGuardKey, limits};
 
+/// Prefixes that a fault offers.
+const MOST_OFFERED: usize = 4;
+
 /// A fault was reported.
 struct Refused;
 
@@ -83,10 +86,7 @@ fn read_list(table: &Table<'_>, served: Option<&[Prefix]>) -> Vec<Node> {
         };
         if prefixes.is_empty() {
             if items.is_empty() {
-                block.fault(format!(
-                    "a node has at least one prefix; {}",
-                    keys::PREFIXES.form
-                ));
+                block.fault(no_prefix(served));
             }
             continue;
         }
@@ -99,6 +99,22 @@ fn read_list(table: &Table<'_>, served: Option<&[Prefix]>) -> Vec<Node> {
     }
 
     list
+}
+
+/// `served` is what this gateway serves, if that is known.
+fn no_prefix(served: Option<&[Prefix]>) -> String {
+    let shown: Vec<String> = served
+        .unwrap_or_default()
+        .iter()
+        .take(MOST_OFFERED)
+        .map(Prefix::to_string)
+        .collect();
+    let inside = match shown.as_slice() {
+        [] => "what this gateway serves".to_owned(),
+        shown => shown.join(", "),
+    };
+
+    format!("a node has at least one prefix; write its own addresses, inside {inside}")
 }
 
 /// The key of a WireGuard client, if it is one; the error has been reported.

@@ -7,6 +7,7 @@ use toml::de::DeTable;
 
 use super::item::Item;
 use super::nearest::did_you_mean;
+use super::remedy;
 use super::source::Source;
 use crate::Place;
 use crate::keys::{Key, Schema};
@@ -118,7 +119,8 @@ impl<'a> Table<'a> {
         let item = self.optional(key);
         if item.is_none() {
             let within = self.schema.within();
-            self.fault(format!("missing {}{within}; write {}", key.name, key.form));
+            let remedy = remedy::of_form(key.form);
+            self.fault(format!("missing {}{within}; {remedy}", key.name));
         }
 
         item

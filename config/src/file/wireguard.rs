@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::remedy;
 use super::table::Table;
 use crate::keys::{gateway, wireguard as keys};
 use crate::{Nodes, TunName, WireGuard, defaults};
@@ -23,7 +24,8 @@ pub(crate) fn read(
     let text = listen.text()?;
     let address = text.parse::<SocketAddr>();
     let Some(address) = address.ok().filter(|address| address.port() != 0) else {
-        return listen.refuse(format!("{text:?} is not an address and a port"));
+        let wrong = "is not an address and a port";
+        return listen.refuse(remedy::no_socket(text, wrong, defaults::WIREGUARD_PORT));
     };
     if tunnel.is_some_and(|tunnel| tunnel.port() == address.port()) {
         return listen.refuse(format!(

@@ -187,7 +187,8 @@ fn origin(id: &GatewayId) -> &'static str {
     if id.is_node() {
         "ringway attach init makes it, or a request that ringway cert sign answers"
     } else {
-        "ringway org init makes it"
+        // With org init, the organization would get another CA.
+        "make it with ringway cert renew, or with ringway cert request if the CA is elsewhere"
     }
 }
 
@@ -201,6 +202,10 @@ fn read_chain(file: &Path, origin: &str) -> Result<Vec<CertificateDer<'static>>,
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
+        Ok(_) if holds_key(&pem) => Err(fault(
+            file,
+            "is a private key, and no certificate; set [identity] certificate to the file of that",
+        )),
         Ok(_) => Err(fault(
             file,
             "holds no certificate; it must be PEM, the gateway's certificate first",
@@ -219,6 +224,10 @@ fn read_key(file: &Path, origin: &str) -> Result<PrivateKeyDer<'static>, Fault> 
     // As ssh does: other users may have copied a key that they can read. This process's group may
     // read it: where an orchestrator mounts the key, only this group has access.
     if let Some(mode) = open_to_others_than(getegid().as_raw(), &metadata) {
+        // Others may read a certificate: it is the wrong file.
+        if reading::read(file).is_ok_and(|pem| is_certificate(&pem)) {
+            return Err(no_key(file));
+        }
         let name = file.display();
         return Err(fault(
             file,
@@ -232,17 +241,29 @@ fn read_key(file: &Path, origin: &str) -> Result<PrivateKeyDer<'static>, Fault> 
         }
         _ => unreadable(file, &error, &remedy),
     })?;
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
-        fault(
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| match &error {
+        pem::Error::NoItemsFound if is_certificate(&pem) => no_key(file),
+        pem::Error::NoItemsFound => fault(file, "holds no private key; it must be unencrypted PEM"),
+        error => fault(
             file,
-            match &error {
-                pem::Error::NoItemsFound => {
-                    "holds no private key; it must be unencrypted PEM".to_owned()
-                }
-                error => format!("{}; it must be an unencrypted private key", unread(error)),
-            },
-        )
+            format!("{}; it must be an unencrypted private key", unread(error)),
+        ),
     })
+}
+
+fn no_key(file: &Path) -> Fault {
+    fault(
+        file,
+        "is a certificate, and no private key; set [identity] key to the file of that",
+    )
+}
+
+fn is_certificate(pem: &[u8]) -> bool {
+    CertificateDer::from_pem_slice(pem).is_ok() && !holds_key(pem)
+}
+
+fn holds_key(pem: &[u8]) -> bool {
+    PrivateKeyDer::from_pem_slice(pem).is_ok()
 }
 
 fn pair(

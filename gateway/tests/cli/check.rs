@@ -250,10 +250,34 @@ fn files_that_are_missing_or_no_pem_are_all_named() {
     workspace.remove("acme/gateway.crt");
     workspace.write("acme/gateway.key", "no key");
     check(&workspace).refuses(&[
-        "acme/gateway.crt: cannot be read (No such file or directory (os error 2)); ringway org \
-         init makes it, \
-         or set [identity] certificate",
+        "acme/gateway.crt: cannot be read (No such file or directory (os error 2)); make it with \
+         ringway cert renew, or with ringway cert request if the CA is elsewhere, or set \
+         [identity] certificate",
         "acme/gateway.key: holds no private key; it must be unencrypted PEM",
+    ]);
+}
+
+#[test]
+fn a_certificate_in_place_of_a_key_is_named_and_not_to_be_hidden() {
+    let workspace = Workspace::with_acme_and_beta();
+    for mode in [0o644, 0o600] {
+        workspace.edit("acme/gateway.toml", "\"gateway.key\"", "\"gateway.crt\"");
+        workspace.set_mode("acme/gateway.crt", mode);
+        check(&workspace).refuses(&[
+            "acme/gateway.crt: is a certificate, and no private key; set [identity] key to the \
+             file of that",
+        ]);
+        workspace.edit(
+            "acme/gateway.toml",
+            "key = \"gateway.crt\"",
+            "key = \"gateway.key\"",
+        );
+    }
+
+    workspace.edit("acme/gateway.toml", "\"gateway.crt\"", "\"gateway.key\"");
+    check(&workspace).refuses(&[
+        "acme/gateway.key: is a private key, and no certificate; set [identity] certificate to \
+         the file of that",
     ]);
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::read_ttl;
 use crate::file::item::Item;
+use crate::file::remedy;
 use crate::file::table::Table;
 use crate::file::zone::Zone;
 use crate::keys::{dns, record as keys};
@@ -141,7 +142,7 @@ pub(super) fn read_any_address(item: &Item<'_>) -> Option<IpAddr> {
     let text = item.text()?;
     match text.parse() {
         Ok(address) => Some(address),
-        Err(_) => item.refuse(format!("{text:?} is not an address")),
+        Err(_) => item.refuse(remedy::no_address(text, "is not an address")),
     }
 }
 

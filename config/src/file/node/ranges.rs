@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::file::item::Item;
+use crate::file::remedy;
 use crate::file::report::Report;
 use crate::file::table::Table;
 use crate::ha::can_be_a_host;
@@ -18,13 +19,12 @@ pub(super) fn read_addresses(table: &Table<'_>) -> Vec<IpAddr> {
 fn read_address(item: &Item<'_>) -> Option<IpAddr> {
     let text = item.text()?;
     let Ok(address) = text.parse::<IpAddr>() else {
-        let len = text.split_once('/').map(|(_, len)| len);
         return item.refuse(match text.parse::<Prefix>() {
-            Ok(prefix) if Prefix::host(prefix.address()) == prefix => {
-                format!("{text:?} is a prefix; write \"{}\"", prefix.address())
+            Ok(prefix) if !prefix.is_host() => {
+                format!("{text:?} is a prefix; write it in prefixes")
             }
-            _ if len.is_some() => format!("{text:?} is a prefix; write it in prefixes"),
-            _ => format!("{text:?} is no IP address"),
+            _ if text.contains('/') => remedy::no_address(text, "is a prefix"),
+            _ => remedy::no_address(text, "is no IP address"),
         });
     };
     if !can_be_a_host(address) {
@@ -58,8 +58,8 @@ pub(super) fn read_prefixes(table: &Table<'_>, addresses: &[IpAddr]) -> Vec<Plac
     let has_faults = written.iter().flatten().any(|item| item.raw() != "[]");
     if prefixes.is_empty() && !has_faults {
         table.fault(format!(
-            "a node has addresses or prefixes, as in its [[node]] on the gateways; write {}",
-            node_keys::ADDRESSES.form
+            "a node has addresses or prefixes, as in its [[node]] on the gateways; {}",
+            remedy::of_form(node_keys::ADDRESSES.form)
         ));
     }
     prefixes

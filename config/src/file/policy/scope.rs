@@ -42,11 +42,14 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// True if `org` has a record, or a file that cannot be read has its name.
+    /// True if `org` has a record, or a file that cannot be read has its name, or if the records
+    /// could not even be listed: that is a fault of its own, and no rule's.
     pub(super) fn is_member(&self, org: &OrgId) -> bool {
-        self.consortium
-            .organizations()
-            .any(|known| known == org.as_str())
+        !self.consortium.is_listed()
+            || self
+                .consortium
+                .organizations()
+                .any(|known| known == org.as_str())
     }
 
     pub(super) fn is_this_org(&self, org: &str) -> bool {
@@ -68,13 +71,14 @@ impl<'a> Scope<'a> {
     }
 
     /// True if `prefix` may have been served via this site, or may be so later: it is of a site
-    /// that is served via another one, or in no record.
+    /// that is served via another one, or in no record, or the records are not known.
     pub(super) fn may_pass(&self, prefix: &Prefix) -> bool {
         let is_ours = self.is_own(prefix) != Some(false);
 
         !is_ours
             && (self.consortium.has_transit()
                 || self.consortium.is_via(prefix)
+                || !self.consortium.is_listed()
                 || !self.consortium.may_use(prefix))
     }
 

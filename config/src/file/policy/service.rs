@@ -6,6 +6,7 @@ use super::ports::{self, join};
 use super::proto::{self, Proto};
 use crate::file::item::Item;
 use crate::file::nearest::did_you_mean;
+use crate::file::remedy;
 use crate::file::table::Table;
 use crate::keys::{Key, policy, service as keys};
 use crate::{Place, PortRange, Service, ServiceName, fabric_services, limits};
@@ -108,9 +109,9 @@ pub(super) fn read(rule: &Table<'_>, keys: &ServiceKeys, named: &Named) -> Optio
         (None, Some(proto)) => read_proto_and_ports(rule, &proto, keys.ports),
         (None, None) => {
             rule.fault(format!(
-                "missing service, or proto and ports, in {}; write {}",
+                "missing service, or proto and ports, in {}; {}",
                 rule.header(),
-                keys.service.form
+                remedy::of_form(keys.service.form)
             ));
             None
         }

@@ -71,9 +71,12 @@ fn read_prefix(item: &Item<'_>, scope: &Scope<'_>) -> Option<Target> {
         // What is, was or will be served via this site: neither another organization's record nor
         // the withdrawal of a consent may be kept out by a rule about it.
         if scope.may_pass(&prefix) {
-            item.note(format!(
-                "{target} is in no site that is served here, so that the rule matches nothing there"
-            ));
+            if scope.consortium.is_listed() {
+                item.note(format!(
+                    "{target} is in no site that is served here, so that the rule matches nothing \
+                     there"
+                ));
+            }
             return Some(target);
         }
         let offer = scope.offer();

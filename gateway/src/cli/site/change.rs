@@ -23,7 +23,7 @@ pub(super) fn add(args: &Add) -> Result<ExitCode, Failure> {
     let prefixes = [args.site.prefixes.as_slice(), &args.prefixes].concat();
     if prefixes.is_empty() {
         return Err(Failure::Usage(format!(
-            "a site has address ranges; write {name}=10.9.0.0/16"
+            "a site has address ranges; write {name}=PREFIX, for example {name}=10.9.0.0/16"
         )));
     }
     refuse_public(&prefixes, args.public)?;
