@@ -2,6 +2,8 @@
 //! socket and their TUN device. The crate `ringway-wireguard` serves them.
 
 mod clients;
+mod findings;
+mod outdated;
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -13,12 +15,13 @@ use arc_swap::ArcSwap;
 use ringway_config::disk::{self, Access, create_private, open_to_others};
 use ringway_config::{Config, Fault, Place, TunName, WireGuard, reading};
 use ringway_dataplane::{Snapshot, TunnelSocket};
-use ringway_host::tun::{create_plain_tun, raise_tun};
+use ringway_host::tun::{TunError, create_plain_tun, raise_tun};
 use ringway_wireguard::{MTU, Parts, PrivateKey};
 use tokio::sync::mpsc;
 use tun_rs::SyncDevice;
 
 pub(crate) use self::clients::Clients;
+use self::outdated::Outdated;
 use crate::run::sockets;
 use crate::watch;
 
@@ -35,8 +38,10 @@ pub(crate) fn key_path(state_dir: &Path) -> PathBuf {
     state_dir.join("wireguard.key")
 }
 
-/// Loads the gateway's key. Creates and stores it if there is none.
-pub(crate) fn load_or_make_key(state_dir: &Path) -> anyhow::Result<PrivateKey> {
+/// Loads the gateway's key. Creates and stores it if there is none: clients that are there already
+/// may have an earlier one in their files.
+pub(crate) fn load_or_make_key(config: &Config) -> anyhow::Result<PrivateKey> {
+    let state_dir = &config.state_dir;
     let path = key_path(state_dir);
     let named = format!("the key of WireGuard clients, {}", path.display());
 
@@ -46,6 +51,7 @@ pub(crate) fn load_or_make_key(state_dir: &Path) -> anyhow::Result<PrivateKey> {
             let key = new_key()?;
             let text = format!("{}\n", key.text());
             let stored = create_private(state_dir)
+                .and_then(|()| Outdated::store(state_dir, &config.nodes.list))
                 .and_then(|()| disk::replace(&path, text.as_bytes(), Access::Owner));
             stored.context(named)?;
             Ok(key)
@@ -81,7 +87,7 @@ pub(crate) fn new_key() -> anyhow::Result<PrivateKey> {
 
 impl ClientDevice {
     /// Creates the device. It stays down.
-    pub(crate) fn create(wireguard: &WireGuard) -> anyhow::Result<ClientDevice> {
+    pub(crate) fn create(wireguard: &WireGuard) -> Result<ClientDevice, TunError> {
         Ok(ClientDevice {
             device: create_plain_tun(&wireguard.tun, MTU)?,
             name: wireguard.tun.clone(),
@@ -138,7 +144,7 @@ struct Refusal {
 
 /// Loads the gateway's key and opens the socket for clients. Blocks.
 fn open(config: &Config, wireguard: &WireGuard) -> Result<(PrivateKey, TunnelSocket), Refusal> {
-    let key = load_or_make_key(&config.state_dir).map_err(|error| Refusal {
+    let key = load_or_make_key(config).map_err(|error| Refusal {
         error,
         fix: "restore the file, or remove it and give each client a new one (ringway node rekey)",
     })?;

@@ -55,7 +55,8 @@ struct Explanation {
     /// Not known without addresses.
     #[serde(skip)]
     between: Option<Between>,
-    /// False if a step fails; null if this gateway is not on the way.
+    /// False if a step fails, or a WireGuard client at an end is down; null if this gateway is not
+    /// on the way.
     works: Option<bool>,
     steps: Vec<Step>,
 }
@@ -118,7 +119,9 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 
     if explanation.between != Some(Between::OtherSites) {
         let mut steps = explanation.steps.iter();
-        explanation.works = Some(steps.all(|step| step.state != State::Bad));
+        // Such a client is reached again once it sends something. Until then it is the cause.
+        explanation.works =
+            Some(steps.all(|step| step.state != State::Bad && step.verdict != Verdict::NodeQuiet));
     }
     for step in &mut explanation.steps {
         step.remedy = remedy::for_gateway(&step.fix, &args.config.path);
@@ -184,6 +187,13 @@ fn conclusion(explanation: &Explanation) -> String {
         return not_working(&bad);
     }
     let mut steps = explanation.steps.iter();
+    if let Some(node) = steps.find(|step| step.verdict == Verdict::NodeQuiet) {
+        return format!(
+            "It does not work now: {}. Nothing else on the way is certainly against it.\n",
+            node.name
+        );
+    }
+    let mut steps = explanation.steps.iter();
     if let Some(doubt) = steps.find(|step| step.verdict == Verdict::HostMayStop) {
         return format!(
             "Nothing on the way is certainly against it; look at what is marked with ? ({}).\n",
@@ -214,5 +224,39 @@ fn not_working(bad: &[&str]) -> String {
         String::new()
     } else {
         format!("It does not work: {}.\n", bad.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_is_down_is_the_cause_if_nothing_else_is() {
+        let explanation = |verdicts: &[Verdict]| {
+            let steps = verdicts.iter().map(|verdict| Step::new(*verdict, ""));
+            let address: IpAddr = "10.1.5.9".parse().unwrap();
+            conclusion(&Explanation {
+                from: String::new(),
+                to: String::new(),
+                source: Some(address),
+                destination: Some(address),
+                service: String::new(),
+                between: Some(Between::Arriving),
+                works: None,
+                steps: steps.collect(),
+            })
+        };
+
+        assert_eq!(
+            explanation(&[Verdict::NodeQuiet, Verdict::TunnelUp]),
+            "It does not work now: node. Nothing else on the way is certainly against it.\n"
+        );
+        assert_eq!(
+            explanation(&[Verdict::NodeQuiet, Verdict::TunnelDown]),
+            "It does not work: tunnel.\n"
+        );
+        let up = explanation(&[Verdict::NodeUp, Verdict::TunnelUp]);
+        assert!(up.starts_with("Nothing on the way is against it."), "{up}");
     }
 }

@@ -11,12 +11,17 @@ use ringway_intent::Remedy;
 use ringway_wireguard::{PrivateKey, Report, Service};
 use tokio::sync::mpsc;
 
+use super::findings::Findings;
+use super::outdated::Outdated;
 use super::{ClientDevice, Refusal, open};
 use crate::attention::Attention;
 use crate::watch;
 
 /// Name of the finding while clients are not served.
 const FINDING: &str = "wireguard";
+
+/// How often the clients' status is looked at: as often as it is made.
+const REPORTS: Duration = Duration::from_secs(1);
 
 /// Delay before a retry.
 const RETRY: Duration = Duration::from_secs(1);
@@ -56,7 +61,18 @@ impl Clients {
             .map_or_else(Arc::default, Service::report)
     }
 
-    /// Starts the service as soon as the key and the socket are available.
+    /// Raises and clears what the operator should know about the clients.
+    async fn watch(&self, config: &Config, attention: Attention) {
+        let mut findings = Findings::new(attention, Outdated::load(&config.state_dir));
+        let mut due = tokio::time::interval(REPORTS);
+
+        loop {
+            due.tick().await;
+            findings.update(&self.nodes.load(), &self.report());
+        }
+    }
+
+    /// Starts the service as soon as the key and the socket are available, and watches it.
     pub(crate) async fn serve(
         self,
         config: Arc<Config>,
@@ -66,7 +82,7 @@ impl Clients {
         events: mpsc::Sender<watch::Event>,
         attention: Attention,
     ) {
-        let (key, socket) = open_until_ready(config, &settings, &attention).await;
+        let (key, socket) = open_until_ready(config.clone(), &settings, &attention).await;
         let parts = device.parts(key, socket, tables, events);
 
         match Service::start(parts, self.nodes.load().to_vec()) {
@@ -76,6 +92,7 @@ impl Clients {
                 // The nodes may have changed while the service started.
                 self.update_service();
                 tracing::info!(listen = %settings.listen, "WireGuard clients are served");
+                self.watch(&config, attention).await;
             }
             Err(error) => attention.raise(
                 FINDING,

@@ -19,6 +19,7 @@ use crate::counts::Counts;
 use crate::handshakes::{Handshakes, Verdict};
 use crate::key::PrivateKey;
 use crate::sources::Sources;
+use crate::stranger::{self, Stranger};
 use crate::{MTU, counts};
 
 /// Takes what the engine sends.
@@ -27,6 +28,14 @@ pub trait Output {
     fn send(&mut self, path: &Path, datagram: &[u8]);
     /// Writes a packet to the TUN device.
     fn write(&mut self, packet: &[u8]);
+}
+
+/// Why a datagram is no client's.
+enum Unclaimed {
+    /// No node has this key.
+    Key(WireGuardKey),
+    /// The reason, as it is counted.
+    Dropped(&'static str),
 }
 
 /// See the head of this file.
@@ -44,6 +53,8 @@ pub struct Engine {
     handshakes: Handshakes,
     /// Drops that belong to no client.
     counts: Counts,
+    /// A client whose key no node has.
+    stranger: Option<Stranger>,
     unreachable: Unreachable,
     mtu: MtuWatcher,
 }
@@ -64,6 +75,7 @@ impl Engine {
             sources: Sources::default(),
             indices: IndexTable::from_os_rng(),
             counts: Counts::default(),
+            stranger: None,
             unreachable: Unreachable::new(),
             mtu: MtuWatcher::new(MTU),
         }
@@ -138,7 +150,11 @@ impl Engine {
         };
         let name = match self.claimed_sender(&kind) {
             Ok(name) => name,
-            Err(reason) => return self.counts.add(reason),
+            Err(Unclaimed::Dropped(reason)) => return self.counts.add(reason),
+            Err(Unclaimed::Key(key)) => {
+                stranger::remember(&mut self.stranger, key, path.remote(), now);
+                return self.counts.add("unknown_key");
+            }
         };
         let Some(client) = self.clients.get_mut(&name) else {
             return self.counts.add("unknown_index");
@@ -166,20 +182,21 @@ impl Engine {
     }
 
     /// The client that a message claims to be from. Not authenticated yet.
-    fn claimed_sender(&self, kind: &WgKind) -> Result<NodeName, &'static str> {
+    fn claimed_sender(&self, kind: &WgKind) -> Result<NodeName, Unclaimed> {
         let index = match kind {
             WgKind::HandshakeInit(init) => {
                 let half = parse_handshake_anon(self.key.secret(), &self.public, init);
-                let half = half.map_err(|_| "handshake_auth")?;
+                let half = half.map_err(|_| Unclaimed::Dropped("handshake_auth"))?;
                 let key = WireGuardKey::new(half.peer_static_public);
-                return self.by_key.get(&key).cloned().ok_or("unknown_key");
+                return self.by_key.get(&key).cloned().ok_or(Unclaimed::Key(key));
             }
             WgKind::HandshakeResp(response) => response.receiver_idx.get(),
             WgKind::CookieReply(cookie) => cookie.receiver_idx.get(),
             WgKind::Data(data) => data.header.receiver_idx.get(),
         };
 
-        self.by_index.get(&index).cloned().ok_or("unknown_index")
+        let name = self.by_index.get(&index).cloned();
+        name.ok_or(Unclaimed::Dropped("unknown_index"))
     }
 
     /// Writes an opened packet of client `name` to the TUN device, if the client may send it.
@@ -309,6 +326,11 @@ impl Engine {
     /// Drops that belong to no client.
     pub fn counts(&self) -> &counts::Counts {
         &self.counts
+    }
+
+    /// A client that has tried to come in lately, and whose key no node has.
+    pub fn stranger(&self, now: Instant) -> Option<Stranger> {
+        self.stranger.filter(|stranger| stranger.is_recent(now))
     }
 }
 

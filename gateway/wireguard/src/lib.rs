@@ -21,6 +21,7 @@ mod handshakes;
 mod key;
 mod service;
 mod sources;
+mod stranger;
 
 pub use client::ClientStatus;
 pub use counts::Counts;
@@ -28,6 +29,7 @@ pub use engine::{Engine, Output};
 pub use key::{KeyError, PrivateKey};
 pub use service::{OnActivity, Parts, Reopen, Report, Service};
 pub use sources::Sources;
+pub use stranger::Stranger;
 
 /// Bytes of the largest packet in a client's tunnel: 1500, minus the IPv6, UDP and WireGuard
 /// headers.

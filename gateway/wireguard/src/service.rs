@@ -19,6 +19,7 @@ use crate::client::ClientStatus;
 use crate::counts::Counts;
 use crate::engine::{Engine, Output};
 use crate::key::PrivateKey;
+use crate::stranger::Stranger;
 
 /// Interval of gotatun's timers, and the longest delay until a new configuration is seen.
 const TICK: Duration = Duration::from_millis(100);
@@ -65,6 +66,8 @@ pub struct Report {
     pub clients: Vec<ClientStatus>,
     /// Drops that belong to no client.
     pub counts: Counts,
+    /// A client that tries to come in, and whose key no node has.
+    pub stranger: Option<Stranger>,
 }
 
 /// Handle of the running thread. Dropping it ends the thread.
@@ -292,6 +295,7 @@ impl Worker {
         self.report.store(Arc::new(Report {
             clients: self.engine.status(now),
             counts,
+            stranger: self.engine.stranger(now),
         }));
         if present != self.reported && (self.on_activity)(present.clone()) {
             self.reported = present;

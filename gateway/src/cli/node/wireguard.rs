@@ -52,7 +52,7 @@ impl NewClient {
             )));
         };
         let endpoint = endpoint_of(config, wireguard, endpoint)?;
-        let ours = load_or_make_key(&config.state_dir)?;
+        let ours = load_or_make_key(config)?;
         if public.is_some_and(|public| !ours.agrees_with(&public)) {
             return Err(Failure::Usage(
                 "nobody has a private key to this public key; take what `wg pubkey` prints"

@@ -158,6 +158,8 @@ fn a_replaced_key_and_a_removed_node_end_at_once() {
     let init = stranger.tunn.format_handshake_initiation(true).unwrap();
     assert!(!bench.exchange(&mut stranger, WgKind::HandshakeInit(init)));
     assert_eq!(bench.engine.counts().count("unknown_key"), 1);
+    let shown = bench.engine.stranger(bench.now).unwrap();
+    assert_eq!(shown.key, key(1).public());
     assert_eq!(bench.engine.active(bench.now).len(), 1);
     let mut phone = bench.client(&key(3), 1);
     assert_eq!(bench.send(&mut phone, &from_phone).len(), 1);
