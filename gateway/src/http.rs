@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::time::{sleep, timeout};
 
 pub use self::answers::Answers;
-use crate::admin::socket;
+use crate::admin::socket::{self, SocketGroup};
 use crate::attention::Attention;
 use crate::run::sockets::allow_missing_address;
 
@@ -52,7 +52,7 @@ pub struct Place {
     /// An address, or a socket file.
     pub listen: HttpListen,
     /// The group that may use the socket file.
-    pub group: Option<String>,
+    pub group: Option<SocketGroup>,
 }
 
 /// Serves until the task is aborted. If the address is in use, or its directory is missing, it
@@ -97,9 +97,9 @@ async fn bind(place: &Place) -> anyhow::Result<Listener> {
     }
 }
 
-async fn bind_unix(path: PathBuf, group: Option<String>) -> anyhow::Result<Listener> {
+async fn bind_unix(path: PathBuf, group: Option<SocketGroup>) -> anyhow::Result<Listener> {
     // With the permissions of the admin socket. On a blocking thread, since it accesses files.
-    let bound = tokio::task::spawn_blocking(move || socket::bind(&path, group.as_deref()));
+    let bound = tokio::task::spawn_blocking(move || socket::bind(&path, group.as_ref()));
     Ok(Listener::Unix(bound.await??))
 }
 

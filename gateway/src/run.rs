@@ -10,6 +10,7 @@
 //! already has guard and routes. At the end the device is removed; guard, forwarding and the
 //! `unreachable` routes stay.
 
+pub(crate) mod device_name;
 mod gateway;
 mod kernel;
 mod names;
@@ -29,6 +30,7 @@ use ringway_intent::absent_listen;
 use tokio::task::spawn_blocking;
 
 use crate::admin;
+use crate::admin::socket::SocketGroup;
 use crate::attention::Attention;
 use crate::drive::Stored;
 use crate::policy::former::{self, RulesFile};
@@ -212,7 +214,7 @@ async fn serve(
     let records = RecordsFile::new(config.state_dir.clone(), attention.clone(), newest.clone());
     let socket = config.socket.clone();
     let state_dir = config.state_dir.clone();
-    let group = config.socket_group.clone();
+    let group = SocketGroup::of(config);
 
     // Stored before they are in force, so that the next start after a crash decides overlaps alike.
     let rules = spec(config, rulings, zone, &kernel.links);
@@ -231,7 +233,7 @@ async fn serve(
     let secrets = load_secrets(config, &files).await?;
 
     let path = socket.clone();
-    let admin = blocking(move || admin::socket::bind(&path, group.as_deref())).await?;
+    let admin = blocking(move || admin::socket::bind(&path, group.as_ref())).await?;
     let state = State {
         accepted,
         former_policies,

@@ -29,8 +29,15 @@ pub enum Obstacle {
     NoTun(io::ErrorKind),
     /// The program `nft` is missing.
     NoNft,
-    /// The TUN device exists already.
-    DeviceExists(TunName),
+    /// A TUN device cannot have its name.
+    DeviceExists {
+        /// Where the name is written: `gateway.toml:12:8: [tun] name`.
+        key: String,
+        /// The reason, as a start would say it.
+        reason: String,
+        /// True if another program's interface has the name.
+        is_foreign: bool,
+    },
     /// Another program has the tunnel port.
     PortTaken(SocketAddr),
     /// The admin socket cannot be created.
@@ -54,9 +61,13 @@ impl Obstacle {
                  /dev/net/tun",
             ),
             Obstacle::NoNft => Remedy::command("apt-get install nftables"),
-            Obstacle::DeviceExists(name) => Remedy::command(format!(
-                "ip link delete {name}   # if no other ringway runs here; or another [tun] name"
-            )),
+            Obstacle::DeviceExists {
+                is_foreign: true, ..
+            } => Remedy::command("ip -br link   # the names that are in use; choose another one"),
+            // Such a device is there as long as its process: nothing is left to delete.
+            Obstacle::DeviceExists { .. } => Remedy::command(
+                "pgrep -a ringway   # the other one; stop it, or choose another name",
+            ),
             Obstacle::PortTaken(listen) => Remedy::command(format!(
                 "ss -lunp 'sport = {}'   # the program to stop; or change [gateway] listen",
                 listen.port()
@@ -77,10 +88,7 @@ impl fmt::Display for Obstacle {
                 write!(f, "{}", TunError::NoDriver((*error).into()))
             }
             Obstacle::NoNft => write!(f, "{}", FirewallError::Missing),
-            Obstacle::DeviceExists(name) => {
-                let name = name.to_string();
-                write!(f, "{}", TunError::Exists { name })
-            }
+            Obstacle::DeviceExists { key, reason, .. } => write!(f, "{key}: {reason}"),
             Obstacle::PortTaken(listen) => write!(
                 f,
                 "cannot listen on {listen}: is another program using the port?"
@@ -90,9 +98,14 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Every reason for which a start as this user would fail. `device` and `listen` are checked only
-/// if no daemon of this gateway uses them already.
-pub fn obstacles(device: &TunName, listen: SocketAddr, is_running: bool) -> Vec<Obstacle> {
+/// Every reason for which a start as this user would fail. `device`, which the file names at `key`,
+/// and `listen` are checked only if no daemon of this gateway uses them already.
+pub fn obstacles(
+    device: &TunName,
+    key: &str,
+    listen: SocketAddr,
+    is_running: bool,
+) -> Vec<Obstacle> {
     let mut found = Vec::new();
 
     match tun_driver() {
@@ -109,17 +122,21 @@ pub fn obstacles(device: &TunName, listen: SocketAddr, is_running: bool) -> Vec<
         return found;
     }
 
-    found.extend(taken(device, listen));
+    found.extend(taken(device, key, listen));
     found
 }
 
 /// Whether other programs use the device or the port that a start needs, in the order in which a
 /// start would fail.
-pub fn taken(device: &TunName, listen: SocketAddr) -> Vec<Obstacle> {
+pub fn taken(device: &TunName, key: &str, listen: SocketAddr) -> Vec<Obstacle> {
     let mut found = Vec::new();
 
-    if tun::exists(device) {
-        found.push(Obstacle::DeviceExists(device.clone()));
+    if let Some(error) = tun::taken(device) {
+        found.push(Obstacle::DeviceExists {
+            key: key.to_owned(),
+            reason: error.to_string(),
+            is_foreign: matches!(error, TunError::Foreign { .. }),
+        });
     }
     if is_bound(listen) {
         found.push(Obstacle::PortTaken(listen));

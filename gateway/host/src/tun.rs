@@ -26,13 +26,19 @@ pub const TUN_GROUP: u32 = 0x5257_4159;
 /// Why the TUN device could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum TunError {
-    /// The name is in use.
+    /// A daemon of ours has a device of this name.
     #[error(
         "device {name} exists: is another ringway running in this network namespace? \
-         Stop it, or choose another [tun] name"
+         Stop it, or choose another name"
     )]
     Exists {
         /// The device.
+        name: String,
+    },
+    /// Another interface has the name.
+    #[error("{name} is another interface of this host; choose another name")]
+    Foreign {
+        /// The interface.
         name: String,
     },
     /// The kernel has no TUN driver, or the container no device node.
@@ -97,10 +103,8 @@ fn build(
     with: impl FnMut(&mut DeviceBuilderGuard<'_>),
 ) -> Result<SyncDevice, TunError> {
     // The driver would attach to a persistent device of that name without an error.
-    if exists(name) {
-        return Err(TunError::Exists {
-            name: name.to_string(),
-        });
+    if let Some(error) = taken(name) {
+        return Err(error);
     }
 
     let built = DeviceBuilder::new()
@@ -185,6 +189,20 @@ fn reverse_path_filter() -> &'static str {
         Ok("0") | Err(_) => "0",
         Ok(_) => "2",
     }
+}
+
+/// Why no device `name` can be created in this thread's network namespace, if that is known before.
+pub fn taken(name: &TunName) -> Option<TunError> {
+    if !exists(name) {
+        return None;
+    }
+
+    let text = name.to_string();
+    // The group tells our devices from all others.
+    Some(match group::of(name.as_str()) {
+        Ok(Some(TUN_GROUP)) => TunError::Exists { name: text },
+        _ => TunError::Foreign { name: text },
+    })
 }
 
 /// True if this thread's network namespace has an interface `name`.

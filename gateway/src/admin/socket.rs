@@ -1,6 +1,8 @@
 //! The admin socket: binds it for root, and for a group if the file names one; serves many clients
 //! at once. Gets its answers from the drive and from the guard; holds no state.
 
+mod group;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::future::pending;
@@ -14,7 +16,7 @@ use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{Group, Uid};
+use nix::unistd::Uid;
 use ringway_config::Opening;
 
 use ringway_host::guard::SharedGuard;
@@ -23,6 +25,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::timeout;
 
+pub use self::group::SocketGroup;
 use super::requests::{RELOAD, Requests};
 use super::rules::{self, RulesReport};
 use super::{AnswersReport, Metrics, ReloadReport, Report, RoleReport};
@@ -44,12 +47,12 @@ const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 
 /// Binds the socket, mode 0600, or 0660 for the group. Replaces the socket file that a killed
 /// daemon has left. Blocks for file operations only.
-pub fn bind(path: &Path, group: Option<&str>) -> anyhow::Result<UnixListener> {
+pub fn bind(path: &Path, group: Option<&SocketGroup>) -> anyhow::Result<UnixListener> {
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
     // Look the group up before the old file is removed: a wrong name must change nothing.
-    let group = group.map(group_of).transpose()?;
+    let group = group.map(SocketGroup::look_up).transpose()?;
     remove_stale(path)?;
 
     let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
@@ -70,14 +73,6 @@ pub fn bind(path: &Path, group: Option<&str>) -> anyhow::Result<UnixListener> {
     // More than are served at once may wait: a dashboard can ask in bursts.
     socket.listen(128)?;
     Ok(UnixListener::from_std(socket.into())?)
-}
-
-pub(crate) fn group_of(name: &str) -> anyhow::Result<Group> {
-    let group = Group::from_name(name).with_context(|| format!("cannot look up group {name:?}"))?;
-
-    group.with_context(|| {
-        format!("socket-group: there is no group {name:?}; create it with groupadd {name}")
-    })
 }
 
 /// True if there is a file at `path` that is not a socket, such as a key that was named by mistake.

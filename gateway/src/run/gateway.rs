@@ -24,6 +24,7 @@ use super::kernel::Kernel;
 use super::names::{bind_dns, open_names};
 use super::signals::Outside;
 use super::{blocking, random, sockets};
+use crate::admin::socket::SocketGroup;
 use crate::admin::{self, Metrics, Requests};
 use crate::attention::Attention;
 use crate::drive::{
@@ -249,7 +250,7 @@ fn serve_http(
 
     let place = http::Place {
         listen,
-        group: config.socket_group.clone(),
+        group: SocketGroup::of(config),
     };
     let answers = Answers {
         requests: requests.clone(),

@@ -22,6 +22,7 @@ use tokio::sync::Mutex;
 use tun_rs::SyncDevice;
 
 use super::blocking;
+use super::device_name::DeviceName;
 use crate::plane::Device;
 use crate::prepare::Prepared;
 use crate::route_numbers;
@@ -75,9 +76,13 @@ impl Kernel {
         let config = &prepared.config;
 
         // Fails if another daemon in this network namespace has a device of this name.
-        let tun = create_tun(&config.tun, TUNNEL_MTU, config.lanes.get() as usize)?;
+        let tun = create_tun(&config.tun, TUNNEL_MTU, config.lanes.get() as usize)
+            .map_err(|error| DeviceName::of_tunnels(config).blame(error))?;
         let clients = config.wireguard.as_ref();
-        let clients = clients.map(ClientDevice::create).transpose()?;
+        let clients = clients
+            .map(ClientDevice::create)
+            .transpose()
+            .map_err(|error| DeviceName::of_clients(config).blame(error))?;
 
         let links = links::read(&config.tun, &Scope::of(config)).await?;
         let situation = prepared.situation(&links);

@@ -21,9 +21,10 @@ use tokio::time::sleep;
 
 use super::kernel::{Answers, Kernel};
 use super::{RunError, blocking};
+use crate::admin::Report;
 use crate::admin::attention::{Kind, complete};
 use crate::admin::report::{AttentionReport, DaemonReport};
-use crate::admin::{Report, socket};
+use crate::admin::socket::{self, SocketGroup};
 use crate::attention::Attention;
 use crate::prepare::{Known, Prepared, prepare, prepare_at, valid_at_another_time};
 use crate::service_manager::ServiceManager;
@@ -140,12 +141,12 @@ impl Waiting {
 
         let dir = state_dir.clone();
         let path = path.clone();
-        let group = prepared.config.socket_group.clone();
+        let group = SocketGroup::of(&prepared.config);
         let socket = blocking(move || {
             // If the directory cannot be created, the code that stores something there warns.
             _ = create_private(&dir);
             _ = modes::tighten(&dir);
-            socket::bind(&path, group.as_deref())
+            socket::bind(&path, group.as_ref())
         })
         .await?;
         // Written again, together with everything else, when the wait is over.

@@ -59,8 +59,19 @@ fn a_persistent_device_that_somebody_left_is_not_taken_over() {
     gateway.ip("tuntap add ringway0 mode tun");
     assert!(matches!(
         gateway.enter(|| open_tun(&tun_name(), 1420, 1)),
-        Err(TunError::Exists { .. })
+        Err(TunError::Foreign { .. })
     ));
+}
+
+#[test]
+fn another_interface_is_not_taken_for_a_daemons_device() {
+    let gateway = Namespace::new("gw");
+    gateway.ip("link add ringway0 type veth peer name other0");
+    let error = gateway.enter(|| open_tun(&tun_name(), 1420, 1)).err();
+    assert_eq!(
+        error.map(|error| error.to_string()).as_deref(),
+        Some("ringway0 is another interface of this host; choose another name")
+    );
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
+use nix::unistd::Group;
+use ringway_config::Place;
+
 use super::*;
 
 fn path(name: &str) -> PathBuf {
@@ -55,14 +58,22 @@ async fn a_group_may_use_the_socket_if_there_is_such_a_group() {
         .unwrap()
         .unwrap();
 
-    let bound = bind(&path, Some(&own.name)).unwrap();
+    let group = |name: &str| SocketGroup {
+        name: name.to_owned(),
+        place: Place::whole(Path::new("gateway.toml")),
+    };
+    let bound = bind(&path, Some(&group(&own.name))).unwrap();
     let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o660);
     drop(bound);
     fs::remove_file(&path).unwrap();
 
-    let error = bind(&path, Some("no-such-group")).unwrap_err().to_string();
-    assert!(error.contains("no group \"no-such-group\""), "{error}");
+    let missing = group("no-such-group");
+    let error = bind(&path, Some(&missing)).unwrap_err().to_string();
+    assert!(
+        error.starts_with("gateway.toml: there is no group \"no-such-group\";"),
+        "{error}"
+    );
 }
 
 #[test]

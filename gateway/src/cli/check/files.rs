@@ -9,7 +9,7 @@ use ringway_host::obstacles::Obstacle;
 use ringway_intent::{Finding, Remedy};
 use socket2::SockAddr;
 
-use crate::admin::socket;
+use crate::admin::socket::{self, SocketGroup};
 use crate::cli::remedy::quoted;
 
 /// Reasons why a start could not create its socket.
@@ -17,10 +17,10 @@ pub(super) fn socket(config: &Config) -> Vec<Obstacle> {
     let path = config.socket.as_path();
     let mut found = Vec::new();
 
-    if let Some(group) = &config.socket_group
-        && socket::group_of(group).is_err()
+    if let Some(group) = SocketGroup::of(config)
+        && let Err(error) = group.look_up()
     {
-        found.push(no_group(group));
+        found.push(no_group(&group.name, error.to_string()));
     }
     // unix(7): 107 bytes at most.
     if let Err(error) = SockAddr::unix(path) {
@@ -33,11 +33,9 @@ pub(super) fn socket(config: &Config) -> Vec<Obstacle> {
     found
 }
 
-pub(in crate::cli) fn no_group(group: &str) -> Obstacle {
+pub(in crate::cli) fn no_group(group: &str, reason: String) -> Obstacle {
     Obstacle::Socket {
-        reason: format!(
-            "socket-group: there is no group {group:?}; create it with groupadd {group}"
-        ),
+        reason,
         remedy: Remedy::command(format!("groupadd {}", quoted(group))),
     }
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use ringway_config::{Config, Escaped, Prefix, Ruling, WireGuard};
 use ringway_host::links;
 use ringway_host::obstacles::{self, Obstacle, is_privileged};
+use ringway_host::tun::{self, TunError};
 use ringway_host::watch::inspect;
 use ringway_intent::{
     Finding, Inspection, Links, Remedy, Scope, absent_dns, absent_listen, dialled_ports, guard,
@@ -23,6 +24,7 @@ use crate::cli::remedy;
 use crate::dns_ports;
 use crate::prepare::Prepared;
 use crate::route_numbers;
+use crate::run::device_name::DeviceName;
 
 /// Reasons why a start as this user would fail although the files are valid.
 pub(in crate::cli) fn obstacles(config: &Config) -> Vec<Obstacle> {
@@ -31,10 +33,17 @@ pub(in crate::cli) fn obstacles(config: &Config) -> Vec<Obstacle> {
 
     let mut found = Vec::new();
     if is_privileged() {
-        found.extend(obstacles::obstacles(&config.tun, config.listen, is_running));
+        let key = DeviceName::of_tunnels(config).to_string();
+        found.extend(obstacles::obstacles(
+            &config.tun,
+            &key,
+            config.listen,
+            is_running,
+        ));
         let clients = config.wireguard.as_ref().filter(|_| !is_running);
         if let Some(WireGuard { tun, listen }) = clients {
-            found.extend(obstacles::taken(tun, *listen));
+            let key = DeviceName::of_clients(config).to_string();
+            found.extend(obstacles::taken(tun, &key, *listen));
         }
         if !is_running {
             found.extend(files::socket(config));
@@ -71,6 +80,10 @@ pub(in crate::cli) fn unchecked() -> Option<&'static str> {
 /// rights.
 pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     let config = &prepared.config;
+    // The networks of an interface that has one of our names would be taken for the tunnels'.
+    if has_foreign_device(config) {
+        return Vec::new();
+    }
     let Ok(links) = links::read(&config.tun, &Scope::of(config)).await else {
         return Vec::new();
     };
@@ -115,6 +128,13 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     findings.extend(takeover::find(config, &links).await);
     findings.extend(raw::find(config));
     findings
+}
+
+fn has_foreign_device(config: &Config) -> bool {
+    let clients = config.wireguard.as_ref().map(|wireguard| &wireguard.tun);
+    let mut names = std::iter::once(&config.tun).chain(clients);
+
+    names.any(|name| matches!(tun::taken(name), Some(TunError::Foreign { .. })))
 }
 
 /// Sites that a gateway would not announce now.

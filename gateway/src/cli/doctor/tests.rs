@@ -74,14 +74,23 @@ fn of_place(place: Place) -> Vec<Finding> {
     }
 }
 
+fn device(is_foreign: bool) -> Obstacle {
+    Obstacle::DeviceExists {
+        key: "gateway.toml: [tun] name".to_owned(),
+        reason: "device ringway0 exists".to_owned(),
+        is_foreign,
+    }
+}
+
 fn obstacles() -> Vec<Obstacle> {
     let all = [
         Obstacle::TunDenied,
         Obstacle::NoTun(std::io::ErrorKind::NotFound),
         Obstacle::NoNft,
-        Obstacle::DeviceExists("ringway0".parse().unwrap()),
+        device(true),
+        device(false),
         Obstacle::PortTaken("0.0.0.0:4600".parse().unwrap()),
-        files::no_group("no-such-group"),
+        files::no_group("no-such-group", "there is no such group".to_owned()),
         files::no_place(Path::new("/nowhere/ringway.sock"), "/nowhere is missing"),
     ];
 
@@ -91,7 +100,7 @@ fn obstacles() -> Vec<Obstacle> {
             Obstacle::TunDenied
             | Obstacle::NoTun(_)
             | Obstacle::NoNft
-            | Obstacle::DeviceExists(_)
+            | Obstacle::DeviceExists { .. }
             | Obstacle::PortTaken(_)
             | Obstacle::Socket { .. } => {}
         }
