@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::{Config, Digest, Fault, Ledger, Member, OrgId, Place};
+use crate::{Config, Digest, Fault, Ledger, Member, OrgId, Place, reading};
 
 /// The newest accepted records by organization.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,11 +63,18 @@ impl Newest {
             )
         } else if *serial == known.serial && *serial > 0 && record.digest != known.digest {
             // Serial 0 is every record of version 1.
-            format!(
-                "equivocates: another record of {org} with serial {serial} was accepted, {}, and \
-                 this one is {}; each change needs a higher serial",
-                known.digest, record.digest
-            )
+            if has_other_line_ends(record, known.digest) {
+                format!(
+                    "is the record of {org} with serial {serial} that was accepted, but for its \
+                     line ends, which a transfer or an editor has changed; copy it again as it is"
+                )
+            } else {
+                format!(
+                    "equivocates: another record of {org} with serial {serial} was accepted, {}, \
+                     and this one is {}; each change needs a higher serial",
+                    known.digest, record.digest
+                )
+            }
         } else {
             return None;
         };
@@ -176,6 +183,23 @@ impl Newest {
     }
 }
 
+/// True if `record` would have the digest `accepted` with other line ends, with or without a byte
+/// order mark.
+fn has_other_line_ends(record: &Member, accepted: Digest) -> bool {
+    let Ok(text) = reading::read_text(&record.place.file) else {
+        return false;
+    };
+
+    let unix = text.replace("\r\n", "\n");
+    let unix = unix.trim_start_matches('\u{feff}').to_owned();
+    let other = unix.replace('\n', "\r\n");
+    let marked = [&unix, &other].map(|text| format!("\u{feff}{text}"));
+    let variants = [&unix, &other].into_iter().chain(&marked);
+    variants
+        .map(|text| Digest::of(text.as_bytes()))
+        .any(|digest| digest == accepted)
+}
+
 fn parse_line(line: &str) -> Option<(OrgId, Accepted)> {
     let mut words = line.split(' ');
     let serial = words.next()?.parse().ok()?;
@@ -255,6 +279,31 @@ mod tests {
         ] {
             assert!(refusal.contains(part), "{part}: {refusal}");
         }
+    }
+
+    #[test]
+    fn a_record_that_differs_in_its_line_ends_alone_is_not_called_another_one() {
+        let dir = scratch("line-ends");
+        fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("acme.member.toml");
+        let text = format!(
+            "# of acme\n{}",
+            include_str!("../tests/cases/sound/acme.member.toml")
+        );
+        let read = |text: &str| {
+            fs::write(&path, text).unwrap();
+            Member::load(&path).unwrap()
+        };
+        let mut newest = Newest::default();
+        newest.accept(&read(&text));
+
+        for same in [text.replace('\n', "\r\n"), format!("\u{feff}{text}")] {
+            let refusal = refusal(&newest, &read(&same));
+            assert!(refusal.contains("line ends"), "{refusal}");
+        }
+        let other = refusal(&newest, &read(&text.replace("of acme", "of ours")));
+        assert!(other.contains("equivocates"), "{other}");
+        fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]

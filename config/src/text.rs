@@ -1,7 +1,7 @@
 //! The text of new files, as `ringway org init` writes them. Annotated, and loads without faults.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::file::pem;
 use crate::{Endpoint, GatewayId, GatewayName, OrgId, Prefix, Routes, SiteId, ZoneName, defaults};
@@ -94,7 +94,7 @@ ttl = {ttl}   # seconds
 #
 # [[dns.host]]
 # name = "peer0"   # peer0.{org}.<domain>
-# addresses = ["10.0.0.11"]
+# addresses = ["{host}"]
 # check = "tcp:7051"   # leave out addresses at which nothing listens
 #
 # [[dns.record]]
@@ -115,7 +115,23 @@ ttl = {ttl}   # seconds
         protocol = routes.protocol,
         mark = routes.mark,
         ttl = defaults::DNS_TTL,
+        host = example_host(&new.prefixes),
     )
+}
+
+/// An address of the site, for a line to be copied: the eleventh of its first prefix.
+fn example_host(prefixes: &[Prefix]) -> IpAddr {
+    let first = prefixes.first().map(Prefix::address);
+    let eleventh = match first {
+        Some(IpAddr::V4(first)) => Ipv4Addr::from_bits(first.to_bits().saturating_add(11)).into(),
+        Some(IpAddr::V6(first)) => Ipv6Addr::from_bits(first.to_bits().saturating_add(11)).into(),
+        None => Ipv4Addr::new(10, 0, 0, 11).into(),
+    };
+
+    match prefixes.first() {
+        Some(prefix) if !prefix.contains(eleventh) => prefix.address(),
+        _ => eleventh,
+    }
 }
 
 fn kept(id: &GatewayId) -> String {

@@ -127,6 +127,26 @@ fn a_gateway_without_prefixes_and_dns_gets_an_empty_policy() {
 }
 
 #[test]
+fn the_commented_blocks_are_accepted_without_their_hash() {
+    let fresh = gateway_text(&new_gateway());
+    let start = fresh.find("# [[dns.host]]").unwrap();
+    let (head, rest) = fresh.split_at(start);
+    let (blocks, tail) = rest.split_once("\n\n").unwrap();
+    let blocks: Vec<&str> = blocks.lines().map(|line| line[1..].trim()).collect();
+
+    let config = load(
+        "uncommented",
+        &format!("{head}{}\n\n{tail}", blocks.join("\n")),
+    );
+    let records = &config.dns.records;
+    assert_eq!(
+        records[0].data,
+        DnsData::Address("10.1.0.11".parse().unwrap())
+    );
+    assert_eq!(records.len(), 2);
+}
+
+#[test]
 fn records_and_rules_may_be_appended_in_any_order() {
     let record = "\n[[dns.record]]\nname = \"peer0\"\ntype = \"A\"\ndata = \"10.1.0.11\"\n";
     let rule =

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod comments;
+mod line_ends;
 
 use std::fmt::Display;
 use std::fs;
@@ -18,6 +19,7 @@ use toml_edit::{Array, DocumentMut, Item, TableLike, Value};
 use super::Failure;
 
 pub(super) use blocks::Blocks;
+pub(super) use line_ends::LineEnds;
 
 /// Parses `text`, which was already checked.
 pub(super) fn parse(text: &str) -> Result<DocumentMut, Failure> {

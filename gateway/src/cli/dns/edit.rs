@@ -11,7 +11,7 @@ use ringway_dns::Zone;
 use toml_edit::{Array, DocumentMut, Item};
 
 use super::{Add, HostArg, Remove};
-use crate::cli::edit::{Blocks, parse, replace_file, set, set_list};
+use crate::cli::edit::{Blocks, LineEnds, parse, replace_file, set, set_list};
 use crate::cli::policy::new_faults;
 use crate::cli::{Failure, answer, how_to_apply};
 
@@ -40,7 +40,7 @@ pub(super) fn add(args: &Add) -> Result<ExitCode, Failure> {
         ));
     }
 
-    let changed = document.to_string();
+    let changed = LineEnds::of(&text).text(&document);
     if changed == text {
         return answer("Nothing changes: the file says so already\n");
     }
@@ -137,7 +137,7 @@ pub(super) fn remove(args: &Remove) -> Result<ExitCode, Failure> {
         }
     }
 
-    let changed = document.to_string();
+    let changed = LineEnds::of(&text).text(&document);
     check(path, &text, &changed)?;
     let faults = new_faults(path, &text, &changed)?;
     replace_file(path, &changed)?;

@@ -10,7 +10,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Value};
 
 use super::Add;
 use super::wireguard::NewClient;
-use crate::cli::edit::{Blocks, parse, replace_file};
+use crate::cli::edit::{Blocks, LineEnds, parse, replace_file};
 use crate::cli::{Failure, answer, block_on, how_to_apply, remedy};
 use crate::prepare::links;
 
@@ -76,7 +76,7 @@ pub(super) fn remove(name: &NodeName, path: &Path) -> Result<ExitCode, Failure> 
     // Written although the rest of the file may have faults: removing rights must not wait for
     // that.
     let naming = rules_naming(name, path);
-    replace_file(path, &document.to_string())?;
+    replace_file(path, &LineEnds::of(&text).text(&document))?;
     answer(format!(
         "Node {name} is removed\n{naming}{}",
         how_to_apply(path)
@@ -121,7 +121,7 @@ pub(super) fn change(
     let text = read(path)?;
     let mut document = parse(&text)?;
     edit(&mut document)?;
-    let changed = document.to_string();
+    let changed = LineEnds::of(&text).text(&document);
 
     let mut edits = Edits::default();
     edits.replace(path, &text, &changed);

@@ -13,7 +13,7 @@ use ringway_identity::trust::authorities;
 use super::overlap::{among_records, of_config};
 use super::{Draft, LocalFiles, OwnRecord, fault};
 use crate::cli::Failure;
-use crate::cli::edit::{self, replace_file};
+use crate::cli::edit::{self, LineEnds, replace_file};
 use crate::cli::policy::follow_prefixes;
 
 /// A checked change.
@@ -92,7 +92,7 @@ fn following(config: &Config, after: &Member) -> Result<Edits, Failure> {
     let added: Vec<Prefix> = now.difference(&before).copied().collect();
     follow_prefixes(&mut document, &removed, &added);
 
-    let changed = document.to_string();
+    let changed = LineEnds::of(&text).text(&document);
     if changed != text {
         edits.replace(path, &text, &changed);
     }

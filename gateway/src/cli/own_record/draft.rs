@@ -4,7 +4,7 @@ use ringway_config::{Digest, Endpoint, GatewayName, Prefix, SiteId, TransitSite}
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
 
 use crate::cli::Failure;
-use crate::cli::edit::{Blocks, parse, set, set_list};
+use crate::cli::edit::{Blocks, LineEnds, parse, set, set_list};
 use crate::cli::site::ViaChoice;
 
 /// The keys of the lists in a record.
@@ -17,6 +17,7 @@ pub(in crate::cli) struct Draft {
     document: DocumentMut,
     /// The last table, kept apart, because nothing may follow it.
     end: Item,
+    line_ends: LineEnds,
 }
 
 impl Draft {
@@ -24,7 +25,11 @@ impl Draft {
     pub(super) fn of(text: &str, serial: u64) -> Result<Draft, Failure> {
         let mut document = parse(text)?;
         let end = document.remove("end").unwrap_or_default();
-        let mut draft = Draft { document, end };
+        let mut draft = Draft {
+            document,
+            end,
+            line_ends: LineEnds::of(text),
+        };
 
         // Serials are at most i64::MAX; a record with the highest one cannot be changed.
         let serial = i64::try_from(serial).map_err(|_| {
@@ -40,7 +45,7 @@ impl Draft {
             end.set_position(Some(isize::MAX));
         }
         self.document.insert("end", self.end);
-        self.document.to_string()
+        self.line_ends.text(&self.document)
     }
 
     pub(in crate::cli) fn add_site(

@@ -4,7 +4,7 @@ use toml_edit::{Array, Item, TableLike, Value};
 
 use super::wanted::Words;
 use crate::cli::Failure;
-use crate::cli::edit::{Blocks, parse};
+use crate::cli::edit::{Blocks, LineEnds, parse};
 
 /// A rule to add.
 pub(super) struct NewRule<'a> {
@@ -25,7 +25,7 @@ pub(super) fn add(text: &str, rule: &NewRule<'_>) -> Result<String, Failure> {
         return Ok(text.to_owned());
     }
     Blocks::at(&mut document, &["policy", "allow"]).push(entries)?;
-    Ok(document.to_string())
+    Ok(LineEnds::of(text).text(&document))
 }
 
 /// True if there already is exactly this rule.
