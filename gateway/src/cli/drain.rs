@@ -61,8 +61,15 @@ pub fn run(args: Drain) -> Result<ExitCode, Failure> {
     let end = start + Duration::from_secs(args.timeout);
     let quiet = wait_for_quiet(&path, received(&standby), end)?;
 
+    let clients = connected_clients(&socket::ask(&path)?);
+
     let active = standby.role.map(|role| role.reason).unwrap_or_default();
     answer(match &quiet {
+        Quiet::Reached if !clients.is_empty() => format!(
+            "handed over: {active}, but WireGuard clients are connected here, and are cut off when \
+             it is stopped: {}; each needs its file for another gateway first\n",
+            clients.join(", ")
+        ),
         Quiet::Reached => {
             format!("drained: {active}, and nothing comes here any more; it can be stopped\n")
         }
@@ -72,9 +79,17 @@ pub fn run(args: Drain) -> Result<ExitCode, Failure> {
         }
     })?;
     Ok(match quiet {
-        Quiet::Reached => ExitCode::SUCCESS,
-        Quiet::PacketsCome | Quiet::ActiveAgain { .. } => ExitCode::FAILURE,
+        Quiet::Reached if clients.is_empty() => ExitCode::SUCCESS,
+        Quiet::Reached | Quiet::PacketsCome | Quiet::ActiveAgain { .. } => ExitCode::FAILURE,
     })
+}
+
+/// WireGuard clients know one gateway each: they do not follow the site's active one.
+fn connected_clients(report: &Report) -> Vec<String> {
+    let nodes = report.nodes.iter();
+    let connected = nodes.filter(|node| node.wireguard && node.state == "up");
+
+    connected.map(|node| node.peer.clone()).collect()
 }
 
 /// Takes a drain back.
@@ -174,7 +189,7 @@ fn received(report: &Report) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::report::{AttentionReport, RoleReport};
+    use crate::admin::report::{AttentionReport, RoleReport, TunnelReport};
     use ringway_intent::Remedy;
 
     fn report(role: &str, drained: bool) -> Report {
@@ -195,6 +210,26 @@ mod tests {
             attention: if drained { vec![finding] } else { Vec::new() },
             ..Report::default()
         }
+    }
+
+    #[test]
+    fn a_wireguard_client_that_is_connected_here_is_named() {
+        let node = |peer: &str, wireguard, state: &str| TunnelReport {
+            peer: peer.to_owned(),
+            wireguard,
+            state: state.to_owned(),
+            ..TunnelReport::default()
+        };
+        let report = Report {
+            nodes: vec![
+                node("node:db1.a", false, "up"),
+                node("node:phone.a", true, "up"),
+                node("node:tablet.a", true, "down"),
+            ],
+            ..Report::default()
+        };
+
+        assert_eq!(connected_clients(&report), ["node:phone.a"]);
     }
 
     #[test]
