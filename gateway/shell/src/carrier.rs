@@ -37,10 +37,8 @@ enum Cause {
 }
 
 impl Carrier {
-    /// The name of the finding.
-    pub(crate) fn name() -> String {
-        "site network".into()
-    }
+    /// Every name that the finding can have. One about a single family says so.
+    pub(crate) const NAMES: [&str; 3] = ["site network", "site network IPv4", "site network IPv6"];
 
     /// Updates the state from the host's interfaces and routes. `own`: the prefixes of our site;
     /// `named`: `[ha] interface`, or empty. True if the result has changed.
@@ -93,18 +91,21 @@ impl Carrier {
     /// The finding while this host does not reach the site's hosts.
     pub(crate) fn finding(&self) -> Option<Finding> {
         let Lost { interfaces, cause } = self.lost.as_ref()?;
-        let (what, command) = match cause {
+        let [whole, v4, v6] = Carrier::NAMES;
+        let (name, what, command) = match cause {
             Cause::NoCarrier => (
+                whole,
                 "has no carrier: this gateway does not reach the site's hosts".to_owned(),
                 "ip -brief link   # which are up; look at cable, switch and driver",
             ),
             Cause::NoRoute(families) => {
-                let family = match families {
-                    Families { v6: false, .. } => "IPv4 ",
-                    Families { v4: false, .. } => "IPv6 ",
-                    _ => "",
+                let (name, family) = match families {
+                    Families { v6: false, .. } => (v4, "IPv4 "),
+                    Families { v4: false, .. } => (v6, "IPv6 "),
+                    _ => (whole, ""),
                 };
                 (
+                    name,
                     format!(
                         "has no {family}route into the site: this gateway does not reach the \
                          site's {family}hosts"
@@ -115,7 +116,7 @@ impl Carrier {
         };
 
         Some(Finding {
-            name: Carrier::name(),
+            name: name.to_owned(),
             what: format!("{interfaces} {what}"),
             remedy: Remedy::command(command),
         })
@@ -224,18 +225,22 @@ mod tests {
         let own = ["10.1.0.0/16", "fd00:1::/48"].map(|prefix| prefix.parse().unwrap());
         let mut follow = |routes: &[&str]| {
             carrier.update(&links(routes, &["eth1"]), &own, "");
-            carrier.finding().map(|finding| finding.what)
+            carrier.finding()
         };
 
         let v6 = "fd00:1::/64 eth1";
         assert_eq!(follow(&[LAN]), None, "never had an IPv6 route");
         assert_eq!(follow(&[LAN, v6]), None);
-        let what = follow(&[LAN]).unwrap();
-        assert!(what.starts_with("eth1 has no IPv6 route"), "{what}");
-        let what = follow(&[v6]).unwrap();
-        assert!(what.starts_with("eth1 has no IPv4 route"), "{what}");
-        let what = follow(&[]).unwrap();
-        assert!(what.starts_with("eth1 has no route into"), "{what}");
+        let [whole, of_v4, of_v6] = Carrier::NAMES;
+        for (routes, name, expected) in [
+            (vec![LAN], of_v6, "eth1 has no IPv6 route"),
+            (vec![v6], of_v4, "eth1 has no IPv4 route"),
+            (vec![], whole, "eth1 has no route into"),
+        ] {
+            let found = follow(&routes).unwrap();
+            assert_eq!(found.name, name);
+            assert!(found.what.starts_with(expected), "{}", found.what);
+        }
         assert_eq!(follow(&[LAN, v6]), None);
     }
 

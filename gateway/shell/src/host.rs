@@ -75,10 +75,14 @@ impl Shell {
             return;
         }
 
-        self.effects.push_back(match self.carrier.finding() {
-            Some(finding) => Effect::Raise(finding),
-            None => Effect::Clear(Carrier::name()),
-        });
+        let finding = self.carrier.finding();
+        let name = finding.as_ref().map(|finding| finding.name.clone());
+        for over in Carrier::NAMES {
+            if name.as_deref() != Some(over) {
+                self.effects.push_back(Effect::Clear(over.into()));
+            }
+        }
+        self.effects.extend(finding.map(Effect::Raise));
         self.mesh.handle_carrier(self.carrier.lost(), now);
     }
 
