@@ -123,19 +123,24 @@ pub fn complete(report: &mut Report, now: SystemTime) {
 /// `good`, `attention` or `down`, as [`Report::state`].
 pub fn state(report: &Report) -> &'static str {
     let mut tunnels = report.tunnels.iter();
-    let is_waiting = report
-        .attention
-        .iter()
-        .any(|item| item.kind == Kind::Clock.word());
 
     // A gateway that waits for the right time has no tunnels yet.
-    if is_waiting || (!report.tunnels.is_empty() && tunnels.all(|tunnel| tunnel.state != "up")) {
+    if waiting(report).is_some()
+        || (!report.tunnels.is_empty() && tunnels.all(|tunnel| tunnel.state != "up"))
+    {
         "down"
     } else if report.attention.is_empty() {
         "good"
     } else {
         "attention"
     }
+}
+
+/// Why a gateway waits for the right time; `None` if it does not wait.
+pub fn waiting(report: &Report) -> Option<&AttentionReport> {
+    let mut items = report.attention.iter();
+
+    items.find(|item| item.kind == Kind::Clock.word())
 }
 
 fn item(kind: Kind, about: &str, what: &str, fix: impl Into<Remedy>) -> AttentionReport {

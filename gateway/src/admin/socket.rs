@@ -42,6 +42,10 @@ const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for reading the guard's drop counters.
 const GUARD_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The answer of a gateway that waits to what it cannot answer yet.
+const WAITS: &str = "it waits for the right time, and answers this afterwards; ringway status says \
+                     why";
+
 /// Maximum length of an answer that [`ask`] accepts, bytes.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 
@@ -168,7 +172,7 @@ async fn answer_report(client: UnixStream, report: &Report) -> anyhow::Result<()
             ..RoleReport::default()
         })?,
         "reload" => error_text("the gateway waits for the right time, and reads its files then"),
-        other => unknown(other),
+        _ => error_text(WAITS),
     };
     write_reply(&mut client, &reply).await
 }
@@ -299,22 +303,29 @@ pub fn ask_drain(path: &Path, on: bool) -> anyhow::Result<Report> {
 
 /// Requests the metrics, in the OpenMetrics text format.
 pub fn ask_metrics(path: &Path) -> anyhow::Result<String> {
-    String::from_utf8(fetch(path, "metrics", CLIENT_TIMEOUT)?)
-        .with_context(|| format!("{}: not a gateway's answer", path.display()))
+    let reply = fetch(path, "metrics", CLIENT_TIMEOUT)?;
+    refused(path, &reply)?;
+    String::from_utf8(reply).with_context(|| format!("{}: not a gateway's answer", path.display()))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(path: &Path, reply: &[u8]) -> anyhow::Result<T> {
+    // Try the error first: a report has no field of this name.
+    refused(path, reply)?;
+    serde_json::from_slice(reply)
+        .with_context(|| format!("{}: not a gateway's answer", path.display()))
+}
+
+/// Fails if the gateway has answered with an error.
+fn refused(path: &Path, reply: &[u8]) -> anyhow::Result<()> {
     #[derive(serde::Deserialize)]
     struct Refused {
         error: String,
     }
 
-    // Try the error first: a report has no field of this name.
-    if let Ok(Refused { error }) = serde_json::from_slice(reply) {
-        bail!("{}: {error}", path.display());
+    match serde_json::from_slice(reply) {
+        Ok(Refused { error }) => bail!("{}: {error}", path.display()),
+        Err(_) => Ok(()),
     }
-    serde_json::from_slice(reply)
-        .with_context(|| format!("{}: not a gateway's answer", path.display()))
 }
 
 fn fetch(path: &Path, request: &str, patience: Duration) -> anyhow::Result<Vec<u8>> {

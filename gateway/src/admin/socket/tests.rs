@@ -117,6 +117,36 @@ async fn silent_clients_keep_nobody_from_an_answer() {
     assert_eq!(answer.gateway, "gw.acme");
 }
 
+#[tokio::test]
+async fn a_gateway_that_waits_says_so_to_every_request() {
+    let path = path("waits");
+    let listener = bind(&path, None).unwrap();
+    let report = Report::default();
+    let asking = path.clone();
+
+    let asked = tokio::task::spawn_blocking(move || {
+        [
+            "answers",
+            "drain",
+            "metrics",
+            "rules 10.1.0.1 10.2.0.1 tcp 1",
+            "reload",
+        ]
+        .map(|request| {
+            let reply = fetch(&asking, request, CLIENT_TIMEOUT).unwrap();
+            refused(&asking, &reply).unwrap_err().to_string()
+        })
+    });
+    let errors = tokio::select! {
+        errors = asked => errors.unwrap(),
+        () = serve_report(&listener, &report) => unreachable!("it serves for ever"),
+    };
+    fs::remove_file(&path).unwrap();
+    for error in errors {
+        assert!(error.contains("waits for the right time"), "{error}");
+    }
+}
+
 #[test]
 fn a_daemon_that_is_stopped_is_not_called_absent() {
     let path = path("stopped");

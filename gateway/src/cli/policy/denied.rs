@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use anyhow::anyhow;
+
 use crate::admin::report::PolicyReport;
-use crate::admin::socket;
+use crate::admin::{attention, socket};
 use crate::cli::daemon::Daemon;
 use crate::cli::table::Table;
 use crate::cli::{Failure, Shown, answer, answer_json};
@@ -11,7 +13,12 @@ use crate::cli::{Failure, Shown, answer, answer_json};
 /// Runs `ringway policy denied`.
 pub(super) fn run(args: &Shown) -> Result<ExitCode, Failure> {
     let path = Daemon::of(&args.config.path)?.socket;
-    let report = socket::ask(&path)?.policy;
+    let report = socket::ask(&path)?;
+    if let Some(waiting) = attention::waiting(&report) {
+        let why = anyhow!("no packet was judged yet: {}", waiting.what);
+        return Err(why.into());
+    }
+    let report = report.policy;
 
     if args.json {
         answer_json(&report)
