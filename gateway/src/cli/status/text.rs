@@ -4,6 +4,8 @@ use std::path::Path;
 
 use super::screen::{Screen, Style};
 use super::{Args, drops, sections, tunnels};
+use ringway_intent::Remedy;
+
 use crate::admin::Report;
 use crate::admin::report::{AttentionReport, PolicyReport, ReloadReport, VirtualAddressReport};
 use crate::cli::{named, remedy};
@@ -82,8 +84,17 @@ fn attention(report: &Report, args: &Args, screen: &Screen) -> String {
         .iter()
         .filter(|item| concerns(args, item))
         .collect();
-    if items.is_empty() {
+    if items.is_empty() && report.attention.is_empty() {
         return "Nothing needs attention.\n".to_owned();
+    }
+    if items.is_empty() {
+        let about = args.peer.as_ref().or(args.org.as_ref());
+        let about = about.map_or_else(String::new, |name| format!(" about {name}"));
+        let others = report.attention.len();
+        let whole = remedy::for_gateway(&Remedy::ringway("status"), &args.config.path);
+        let text =
+            format!("Nothing{about} needs attention. Findings about others: {others} ({whole})");
+        return screen.whole(0, &text);
     }
 
     let heading = format!("Attention ({})", items.len());

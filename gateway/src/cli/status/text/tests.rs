@@ -99,6 +99,26 @@ fn many() -> Report {
 }
 
 #[test]
+fn one_peer_without_a_finding_does_not_hide_that_others_have_some() {
+    let report = many();
+    let text = shown(&report, "--peer gateway.organization1");
+    assert_eq!(
+        text.lines().next(),
+        Some(
+            "Nothing about gateway.organization1 needs attention. Findings about others: 1 \
+             (ringway status -c x.toml)"
+        )
+    );
+
+    let good = Report {
+        attention: Vec::new(),
+        ..report
+    };
+    let text = shown(&good, "--peer gateway.organization1");
+    assert_eq!(text.lines().next(), Some("Nothing needs attention."));
+}
+
+#[test]
 fn attention_comes_first_then_a_summary_then_the_tunnels_in_natural_order() {
     let text = shown(&many(), "");
     let lines: Vec<&str> = text.lines().collect();
