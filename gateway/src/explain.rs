@@ -28,7 +28,7 @@ use crate::admin::rules::{PeerVerdict, RulesReport};
 
 pub use beside::{FarEnd, NearEnd, OtherSites, WithinSite, same_question};
 pub use probe::{NotTried, Probe};
-pub use step::{State, Step};
+pub use step::{Family, State, Step};
 pub use verdict::Verdict;
 
 /// What is known about the path of a connection.
@@ -46,6 +46,8 @@ pub struct Diagnosis<'a> {
     pub prefix_place: Option<&'a str>,
     /// Where the rules of this end are written, for what no single rule decides.
     pub policy_place: &'a str,
+    /// What the rules of the file say; none at an attached node, which judges nothing.
+    pub by_file: Option<&'a RulesReport>,
     /// What of this host stops just this connection; none if that could not be looked at.
     pub obstructions: Option<&'a Obstructions>,
     /// The attached node that has the near end.
@@ -72,7 +74,11 @@ impl Diagnosis<'_> {
                     steps.push(self.tunnel(route));
                     steps.push(self.our_rules(route));
                     steps.push(self.their_rules(route));
-                    steps.extend(self.host(route));
+                    let mut known = steps.iter();
+                    // Where no node is known, this host has no route either.
+                    if known.all(|step| step.verdict != Verdict::NodeUnlisted) {
+                        steps.extend(self.host(route));
+                    }
                 }
             }
         }
@@ -86,6 +92,15 @@ impl Diagnosis<'_> {
             self.opening.source
         } else {
             self.opening.destination
+        }
+    }
+
+    /// The address in this site.
+    pub(super) fn near(&self) -> IpAddr {
+        if self.arrives {
+            self.opening.destination
+        } else {
+            self.opening.source
         }
     }
 
@@ -204,6 +219,14 @@ impl Diagnosis<'_> {
 
         if rules.is_allowed {
             return Step::new(Verdict::OursAllow, text);
+        }
+        if let Some(by_file) = self.by_file.filter(|by_file| by_file.is_allowed) {
+            let place = by_file.rule.as_deref().unwrap_or(self.policy_place);
+            let text = format!(
+                "gateway.toml allows it ({place}), but the running gateway has not read it: {}",
+                rules.reason
+            );
+            return Step::new(Verdict::OursUnread, text).with(Remedy::ringway("reload"));
         }
         if !self.arrives {
             return Step::new(Verdict::OursDenyExit, text).with("add a [[policy.allow-egress]]");

@@ -10,6 +10,7 @@ use ringway_tests::attention::attention;
 use ringway_tests::certificate::{self, seconds_since_1970};
 use ringway_tests::scene::eventually;
 use ringway_tests::{Capture, Scene};
+use serde_json::Value;
 
 use crate::{PRIVATE, RINGWAY};
 
@@ -45,6 +46,7 @@ fn a_gateway_that_waits_for_the_right_time_leaks_nothing_and_says_so() {
     let outside = Capture::headers(&scene, GATEWAY, "wan0");
     let list = attention(&scene, GATEWAY);
     assert!(list.contains("waiting for the right time"), "{list}");
+    every_command_says_that_it_waits(&scene);
 
     // It is held while the daemon waits, and stays at its end.
     for _ in 0..2 {
@@ -71,6 +73,31 @@ fn a_gateway_that_waits_for_the_right_time_leaks_nothing_and_says_so() {
     assert_eq!(attention(&scene, GATEWAY), "[]");
     assert_eq!(outside.stop().matching(PRIVATE), [""; 0]);
     scene.close();
+}
+
+fn every_command_says_that_it_waits(scene: &Scene) {
+    let explain = [
+        "explain",
+        "10.10.1.11",
+        "10.10.2.11",
+        "--port",
+        "8080",
+        "--json",
+    ];
+    let output = scene.ringway(GATEWAY, &explain).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("a document");
+    assert_eq!(answer["works"], false);
+    assert_eq!(answer["steps"][0]["verdict"], "gateway-waits");
+    let remedy = answer["steps"][0]["remedy"].as_str().expect("a text");
+    assert!(remedy.starts_with("timedatectl set-ntp true"), "{remedy}");
+
+    for command in [["policy", "denied"].as_slice(), &["metrics"], &["drain"]] {
+        let output = scene.ringway(GATEWAY, command).output().expect("it runs");
+        assert!(!output.status.success(), "{command:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("the right time"), "{command:?}: {said}");
+    }
 }
 
 /// The list, or nothing while the daemon does not answer yet.

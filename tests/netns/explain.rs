@@ -1,6 +1,7 @@
 //! `ringway explain` with real gateways: each cause is made, named, and nothing else is blamed.
 
 mod beside;
+mod families;
 
 use ringway_lab::program;
 use ringway_tests::scene::eventually;
@@ -11,7 +12,8 @@ use crate::RINGWAY;
 
 const HERE: &str = "gw.org0";
 const THERE: &str = "gw.org1";
-const FROM: &str = "orderer0.org0.consortium.example";
+/// An address, so that one family is explained; [`families`] has two names.
+const FROM: &str = "10.10.0.11";
 const TO: &str = "peer0.org1.consortium.example";
 /// A rule of the laboratory allows it.
 const OPEN: &str = "8080";
@@ -73,12 +75,15 @@ fn each_cause_is_named_and_nothing_else_is() {
     );
 
     // Nobody listens yet.
-    let refused = ["refused: 10.10.1.11 answers, but refuses port 8080"];
+    let refused = ["refused: 10.10.1.11:8080 is refused"];
     assert_eq!(
         explain(&scene, HERE, FROM, TO, OPEN),
         (false, refused.map(Into::into).into())
     );
-    assert_eq!(explain(&scene, THERE, FROM, TO, OPEN).1, refused);
+    assert_eq!(
+        explain(&scene, THERE, FROM, TO, OPEN).1,
+        ["refused: 10.10.1.11 answers, but refuses port 8080"]
+    );
     let server = Background::server(&scene, "peer0.org1", 8080, "iperf3", &["-s", "-p", OPEN]);
     for gateway in [HERE, THERE] {
         assert_eq!(
@@ -95,6 +100,9 @@ fn each_cause_is_named_and_nothing_else_is() {
     beside::what_the_far_end_does_not_let_this_host_do_is_not_tried(&scene);
     filters_of_this_host_are_named_for_what_they_drop(&scene);
     what_the_far_host_does_is_told_apart(&scene);
+    families::both_families_of_two_names_are_explained(&scene);
+    families::a_dns_server_that_hosts_cannot_ask_is_named(&scene);
+    families::a_rule_that_is_not_reloaded_is_named(&scene);
     drop(server);
 
     a_name_that_is_missing_is_named(&scene);
@@ -171,10 +179,7 @@ fn a_rule_that_diverts_one_site_is_named_for_that_site_alone(scene: &Scene, refu
     assert_eq!(diverted().len(), 1, "{:?}", diverted());
     let elsewhere = "peer0.org2.consortium.example";
     let (_, causes) = explain(scene, HERE, FROM, elsewhere, OPEN);
-    assert_eq!(
-        causes,
-        ["refused: 10.10.2.11 answers, but refuses port 8080"]
-    );
+    assert_eq!(causes, ["refused: 10.10.2.11:8080 is refused"]);
     rule("del");
     eventually("the rule to be gone", 10, || diverted() == refused);
 }

@@ -3,7 +3,8 @@
 //! that ([`Authors`]).
 //!
 //! Also detects filters and routes of other programs that stop the tunnels' traffic: for all
-//! members ([`inspect`]) or for one connection ([`obstructions`]).
+//! members ([`inspect`]) for one connection ([`obstructions`]), or for one
+//! host's questions to our DNS server ([`dns_obstructions`]).
 //!
 //! Notifications only trigger an earlier comparison. Correctness depends on the contents, which are
 //! compared every second: by digests, which cost microseconds while nothing has changed.
@@ -28,5 +29,5 @@ pub use authors::Authors;
 pub use device_watch::DeviceWatch;
 pub use events::Events;
 pub use inspect::inspect;
-pub use obstructions::{Connection, Obstructions, obstructions};
+pub use obstructions::{Connection, Obstructions, dns_obstructions, obstructions};
 pub use reach::{Reach, reach};

@@ -18,8 +18,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
-use ringway_config::Escaped;
-use ringway_intent::{Finding, Remedy};
+use ringway_config::{Config, Escaped};
+use ringway_intent::Finding;
 use serde::Serialize;
 
 use self::fix::Fix;
@@ -69,7 +69,7 @@ pub fn run(args: Shown) -> Result<ExitCode, Failure> {
         answer_json(&report(&found, config, subject.running.is_some()))?;
     } else {
         if subject.running.is_none() {
-            answer(silent(config))?;
+            answer(silent(&prepared.config, config))?;
         }
         answer(text(&found, config))?;
     }
@@ -104,8 +104,8 @@ fn report<'f>(found: &'f [Found], config: &Path, running: bool) -> Report<'f> {
 
 /// The first line if no daemon answers. It is no finding, because `doctor` is run before the first
 /// start, too.
-fn silent(config: &Path) -> String {
-    let start = remedy::for_gateway(&Remedy::ringway("run"), config);
+fn silent(config: &Config, path: &Path) -> String {
+    let start = remedy::for_gateway(&remedy::start(config), path);
 
     format!(
         "No daemon answers: only the host was looked at.\n  to start it: {}\n",

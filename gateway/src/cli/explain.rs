@@ -1,26 +1,27 @@
 //! `ringway explain`: why one host reaches another or does not, as a gateway between them knows it.
+//! If both ends have addresses of both families, both are explained.
 
 mod beside;
 mod ends;
+mod report;
 mod resolved;
+mod resolving;
 mod way;
 
-use std::net::IpAddr;
 use std::process::ExitCode;
 
-use ringway_config::Escaped;
-use ringway_intent::Remedy;
-use serde::Serialize;
+use ringway_config::{Asked, Party};
 
 use self::beside::{elsewhere, within};
-use self::ends::{Between, find, names, party, service, unknown_end};
+use self::ends::{Between, Found, find, names, party, service, unknown_end};
+use self::report::{Explanation, Way, text};
 use self::way::follow;
 use super::policy::Files;
 use super::remedy;
 use super::{ConfigFile, Failure, answer, answer_json};
-use crate::admin::socket;
-use crate::explain::{State, Step, Verdict};
-use crate::policy::judge::Asking;
+use crate::admin::{Report, attention, socket};
+use crate::explain::{Family, Step, Verdict};
+use crate::policy::Judge;
 
 /// Arguments of `ringway explain`.
 #[derive(Debug, clap::Args)]
@@ -43,86 +44,35 @@ pub struct Args {
     pub json: bool,
 }
 
-/// The output of `explain --json`.
-#[derive(Debug, Serialize)]
-struct Explanation {
-    /// As the user wrote it: a name or an address.
-    from: String,
-    to: String,
-    source: Option<IpAddr>,
-    destination: Option<IpAddr>,
-    service: String,
-    /// Not known without addresses.
-    #[serde(skip)]
-    between: Option<Between>,
-    /// False if a step fails, or a WireGuard client at an end is down; null if this gateway is not
-    /// on the way.
-    works: Option<bool>,
-    steps: Vec<Step>,
+/// The question, and what answers it.
+struct Question<'a> {
+    files: &'a Files,
+    judge: &'a Judge<'a>,
+    parties: [Party; 2],
+    service: Asked,
+    probes: bool,
 }
 
 /// Runs `ringway explain`. The exit code is 0 if no step fails, else 1; also 1 if this gateway is
 /// not on the way.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let files = Files::load(&args.config.path)?;
-    let service = service(&files, args.port.as_deref())?;
     let parties = [party(&files, &args.from)?, party(&files, &args.to)?];
     let mut judge = files.judge_with_names();
-    let is_node = files.config.attach.is_some();
-    if is_node {
+    if files.config.attach.is_some() {
         resolved::learn(&mut judge, &parties);
     }
-    let report = ringway_config::socket_of(&args.config.path)
-        .map_err(anyhow::Error::from)
-        .and_then(|path| Ok((socket::ask(&path)?, path)));
 
-    let mut explanation = Explanation {
-        from: args.from.clone(),
-        to: args.to.clone(),
-        source: None,
-        destination: None,
-        service: Asking(service).to_string(),
-        between: None,
-        works: None,
-        steps: Vec::new(),
+    let question = Question {
+        files: &files,
+        judge: &judge,
+        parties,
+        service: service(&files, args.port.as_deref())?,
+        probes: !args.no_probe,
     };
-    match (find(&judge, &parties, service)?, report) {
-        (_, Err(error)) => {
-            let step = Step::new(Verdict::GatewaySilent, format!("{error:#}"));
-            explanation.steps.push(step.with(Remedy::ringway("run")));
-        }
-        (Err(unresolved), Ok((report, _))) => {
-            let step = if is_node {
-                resolved::unknown_end(&unresolved, &report)
-            } else {
-                unknown_end(&unresolved, &report)
-            };
-            explanation.steps.push(step);
-        }
-        (Ok(found), Ok((report, path))) => {
-            explanation.source = Some(found.opening.source);
-            explanation.destination = Some(found.opening.destination);
-            explanation.between = Some(found.between);
-            explanation.steps = if is_node {
-                resolved::names(&parties, found.opening)
-            } else {
-                names(&parties, &found, &report)
-            };
-            let rest = match found.between {
-                Between::WithinSite => within(&found, &report, &files, !args.no_probe)?,
-                Between::OtherSites => vec![elsewhere(&found, &files, &judge)],
-                _ => follow(&found, &report, &path, &files, !args.no_probe)?,
-            };
-            explanation.steps.extend(rest);
-        }
-    }
+    let mut explanation = Explanation::new(&args, question.service);
+    question.answer(&mut explanation)?;
 
-    if explanation.between != Some(Between::OtherSites) {
-        let mut steps = explanation.steps.iter();
-        // Such a client is reached again once it sends something. Until then it is the cause.
-        explanation.works =
-            Some(steps.all(|step| step.state != State::Bad && step.verdict != Verdict::NodeQuiet));
-    }
     for step in &mut explanation.steps {
         step.remedy = remedy::for_gateway(&step.fix, &args.config.path);
     }
@@ -138,125 +88,116 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     })
 }
 
-fn text(explanation: &Explanation) -> String {
-    let mut text = format!(
-        "{} to {}, {}\n",
-        Escaped(&end(&explanation.from, explanation.source)),
-        Escaped(&end(&explanation.to, explanation.destination)),
-        explanation.service
-    );
+impl Question<'_> {
+    fn answer(&self, explanation: &mut Explanation) -> Result<(), Failure> {
+        let found = find(self.judge, &self.parties, self.service)?;
 
-    for step in &explanation.steps {
-        let mark = match step.state {
-            State::Good => "ok",
-            State::Bad => "NO",
-            State::Unknown => "?",
+        let report = match self.ask() {
+            Ok(report) => report,
+            Err(step) => {
+                explanation.add(*step);
+                return Ok(());
+            }
         };
-        text.push_str(&format!(
-            "  {mark:<2}  {:<11}  {}\n",
-            step.name,
-            Escaped(&step.text)
-        ));
-        if !step.remedy.is_empty() {
-            text.push_str(&format!("      {:<11}  → {}\n", "", Escaped(&step.remedy)));
+        let ways = match found {
+            Ok(ways) => ways,
+            Err(unresolved) if self.is_node() => {
+                explanation.add(resolved::unknown_end(&unresolved, &report));
+                return Ok(());
+            }
+            Err(unresolved) => {
+                explanation.add(unknown_end(&unresolved, &report));
+                return Ok(());
+            }
+        };
+
+        if !self.is_node() {
+            let steps = resolving::steps(&self.files.config, &self.parties, &ways, &report);
+            for step in steps {
+                explanation.add(step);
+            }
+        }
+        for found in &ways {
+            let steps = self.steps(found, &report)?;
+            explanation.add_way(Way::of(found), steps);
+        }
+        Ok(())
+    }
+
+    /// The status of the gateway, or why it says nothing about connections.
+    fn ask(&self) -> Result<Report, Box<Step>> {
+        let config = &self.files.config;
+        let report = socket::ask(&config.socket).map_err(|error| {
+            let step = Step::new(Verdict::GatewaySilent, format!("{error:#}"));
+            Box::new(step.with(remedy::start(config)))
+        })?;
+
+        match waiting(&report) {
+            None => Ok(report),
+            Some(step) => Err(Box::new(step)),
         }
     }
-    text.push_str(&conclusion(explanation));
-    text
-}
 
-/// An end as the user wrote it, with its address.
-fn end(asked: &str, address: Option<IpAddr>) -> String {
-    match address {
-        Some(address) if address.to_string() != asked => format!("{asked} ({address})"),
-        _ => asked.to_owned(),
+    fn is_node(&self) -> bool {
+        self.files.config.attach.is_some()
     }
-}
 
-fn conclusion(explanation: &Explanation) -> String {
-    let bad = explanation.steps.iter();
-    let bad: Vec<&str> = bad
-        .filter(|step| step.state == State::Bad)
-        .map(|step| step.name)
-        .collect();
+    /// Every step of one address family.
+    fn steps(&self, found: &Found, report: &Report) -> Result<Vec<Step>, Failure> {
+        let mut steps = if self.is_node() {
+            resolved::names(&self.parties, found.opening)
+        } else {
+            names(&self.parties, found, report)
+        };
 
-    let (Some(source), Some(destination)) = (explanation.source, explanation.destination) else {
-        return not_working(&bad);
-    };
-    if !bad.is_empty() {
-        return not_working(&bad);
-    }
-    let mut steps = explanation.steps.iter();
-    if let Some(node) = steps.find(|step| step.verdict == Verdict::NodeQuiet) {
-        return format!(
-            "It does not work now: {}. Nothing else on the way is certainly against it.\n",
-            node.name
-        );
-    }
-    let mut steps = explanation.steps.iter();
-    if let Some(doubt) = steps.find(|step| step.verdict == Verdict::HostMayStop) {
-        return format!(
-            "Nothing on the way is certainly against it; look at what is marked with ? ({}).\n",
-            doubt.name
-        );
-    }
-    // The host at this end, whose routes nobody else sees.
-    let (host, other) = match explanation.between {
-        Some(Between::Arriving) => (destination, source),
-        Some(Between::OtherSites) => return "This gateway cannot tell.\n".to_owned(),
-        Some(Between::WithinSite) => {
-            return format!(
-                "This gateway sees nothing against it. If it fails all the same, look at {source}\n\
-                 (on that host: ip route get {destination}), and at the firewalls of both hosts.\n"
-            );
+        steps.extend(match found.between {
+            Between::WithinSite => within(found, report, self.files, self.probes)?,
+            Between::OtherSites => vec![elsewhere(found, self.files, self.judge)],
+            _ => follow(found, report, self)?,
+        });
+        let family = Family::of(found.opening.source);
+        for step in &mut steps {
+            step.family = Some(family);
         }
-        Some(Between::Leaving) | None => (source, destination),
-    };
-    format!(
-        "Nothing on the way is against it. If it fails all the same, look at {host}: its route to\n\
-         the other end must lead to its gateway (on that host: ip route get {other}), and its own\n\
-         firewall must let it through.\n"
-    )
+        Ok(steps)
+    }
 }
 
-fn not_working(bad: &[&str]) -> String {
-    if bad.is_empty() {
-        String::new()
-    } else {
-        format!("It does not work: {}.\n", bad.join(", "))
-    }
+/// The only step at a gateway that waits for the right time: it knows nothing else yet.
+fn waiting(report: &Report) -> Option<Step> {
+    let found = attention::waiting(report)?;
+
+    let text = format!("it waits for the right time: {}", found.what);
+    Some(Step::new(Verdict::GatewayWaits, text).with(found.fix()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::report::AttentionReport;
 
     #[test]
-    fn a_client_that_is_down_is_the_cause_if_nothing_else_is() {
-        let explanation = |verdicts: &[Verdict]| {
-            let steps = verdicts.iter().map(|verdict| Step::new(*verdict, ""));
-            let address: IpAddr = "10.1.5.9".parse().unwrap();
-            conclusion(&Explanation {
-                from: String::new(),
-                to: String::new(),
-                source: Some(address),
-                destination: Some(address),
-                service: String::new(),
-                between: Some(Between::Arriving),
-                works: None,
-                steps: steps.collect(),
-            })
+    fn a_gateway_that_waits_for_the_right_time_says_only_that() {
+        let item = AttentionReport {
+            kind: "clock".into(),
+            name: "clock".into(),
+            what: "our certificate is not valid yet".into(),
+            since: String::new(),
+            remedy: "timedatectl set-ntp true".into(),
+            fix: ringway_intent::Remedy::command("timedatectl set-ntp true"),
+        };
+        let report = Report {
+            attention: vec![item],
+            ..Report::default()
         };
 
+        let step = waiting(&report).unwrap();
+        assert_eq!(step.verdict, Verdict::GatewayWaits);
         assert_eq!(
-            explanation(&[Verdict::NodeQuiet, Verdict::TunnelUp]),
-            "It does not work now: node. Nothing else on the way is certainly against it.\n"
+            step.text,
+            "it waits for the right time: our certificate is not valid yet"
         );
-        assert_eq!(
-            explanation(&[Verdict::NodeQuiet, Verdict::TunnelDown]),
-            "It does not work: tunnel.\n"
-        );
-        let up = explanation(&[Verdict::NodeUp, Verdict::TunnelUp]);
-        assert!(up.starts_with("Nothing on the way is against it."), "{up}");
+        assert_eq!(step.remedy, "timedatectl set-ntp true");
+        assert_eq!(waiting(&Report::default()), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ringway_config::Config;
 use ringway_intent::Remedy;
 
 use super::{CONFIG_VARIABLE, default_config};
@@ -9,6 +10,14 @@ use super::{CONFIG_VARIABLE, default_config};
 /// `remedy` as text, whose commands refer to the gateway of the file `config`.
 pub(super) fn for_gateway(remedy: &Remedy, config: &Path) -> String {
     remedy.text(&option_text(config))
+}
+
+/// How the daemon of `config` is started.
+pub(super) fn start(config: &Config) -> Remedy {
+    match config.attach {
+        Some(_) => Remedy::ringway("attach run"),
+        None => Remedy::ringway("run"),
+    }
 }
 
 /// ` -c FILE`; empty for the default file.

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ringway_config::{Asked, Opening};
 use ringway_host::watch::Reach;
 
-use super::host::{attached, check};
+use super::host::{attached, check, unlisted};
 use super::{Step, Verdict};
 use crate::admin::Report;
 
@@ -43,7 +43,8 @@ impl WithinSite<'_> {
         let mut steps = vec![Step::new(Verdict::WithinSite, self.site())];
         if !self.is_within_node() {
             steps.extend(self.nodes());
-            steps.extend(self.ends.iter().filter_map(NearEnd::route));
+            let listed = self.ends.iter().filter(|end| self.unlisted(end).is_none());
+            steps.extend(listed.filter_map(NearEnd::route));
         }
         steps.extend(check(self.report, &self.opening));
         steps
@@ -78,13 +79,22 @@ impl WithinSite<'_> {
     fn nodes(&self) -> Vec<Step> {
         let nodes = self.ends.iter().filter_map(|end| end.node);
         let mut steps: Vec<Step> = nodes.map(|node| attached(self.report, node)).collect();
+        steps.extend(self.ends.iter().filter_map(|end| self.unlisted(end)));
 
-        if steps.len() == 2 && !self.nodes_reach_each_other {
+        if self.ends.iter().all(|end| end.node.is_some()) && !self.nodes_reach_each_other {
             let text = "attached nodes do not reach each other";
             let remedy = "[nodes] isolation = false, if they are to";
             steps.push(Step::new(Verdict::NodesApart, text).with(remedy));
         }
         steps
+    }
+
+    /// The step about an end that only another gateway of the site knows as an attached node.
+    fn unlisted(&self, end: &NearEnd<'_>) -> Option<Step> {
+        match end.node {
+            Some(_) => None,
+            None => unlisted(self.report, end.address),
+        }
     }
 }
 

@@ -1,17 +1,22 @@
 //! What this host does to the packets of a [`Diagnosis`]: other programs' routes and firewalls, the
 //! attached node at its near end, and the checks of our own hosts.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use ringway_config::{Asked, Opening};
+use ringway_config::{Asked, Opening, Prefix};
+use ringway_core::RefuseReason;
 
 use super::{Diagnosis, Step, Verdict, down, up};
 use crate::admin::Report;
 use crate::admin::attention::Kind;
-use crate::admin::report::{AttentionReport, RouteReport};
+use crate::admin::report::{AttentionReport, RouteReport, TunnelReport};
+use crate::ipv6;
 
 /// How the attention of others' rules is named that [`Diagnosis::obstructions`] answers exactly.
 const ANSWERED: [&str; 3] = ["foreign filter ", "route IPv4 ", "route IPv6 "];
+
+/// Prefixes of the names of what needs attention, each followed by an address family.
+const OF_A_FAMILY: [&str; 3] = ["foreign filter ", "route ", "site network "];
 
 /// The name of what needs attention while nothing is forwarded at all.
 const FORWARDING_OFF: &str = "forwarding off";
@@ -40,8 +45,13 @@ impl Diagnosis<'_> {
             return None;
         }
 
+        if is_of_other_family(&item.name, self.far()) {
+            return None;
+        }
+
         let verdict = match Kind::named(&item.kind) {
             Kind::KernelState if item.name == FORWARDING_OFF => Verdict::HostStops,
+            Kind::KernelState if item.name == ipv6::NAME => Verdict::HostStops,
             // Some of them are about one prefix: those of other prefixes are not in this way.
             Kind::KernelState | Kind::ForeignFirewall | Kind::ForeignRoute | Kind::Takeover => {
                 if item.what.contains(&route.prefix) {
@@ -59,13 +69,63 @@ impl Diagnosis<'_> {
 
     /// Whether the near end, if it is an attached node or behind one, is attached here.
     pub(super) fn node(&self) -> Option<Step> {
-        self.node.map(|node| attached(self.report, node))
+        match self.node {
+            Some(node) => Some(attached(self.report, node)),
+            None => unlisted(self.report, self.near()),
+        }
     }
 
     /// Whether the host at this end accepts connections, where its name has a check.
     pub(super) fn check(&self) -> Option<Step> {
         check(self.report, &self.opening)
     }
+}
+
+/// True if the name of a finding says that it is about the address family that `address` has not.
+fn is_of_other_family(name: &str, address: IpAddr) -> bool {
+    // As the kernel's tools and the findings call it.
+    let other: &[&str] = if address.is_ipv4() {
+        &["IPv6", "ip6", "ip6tables-legacy"]
+    } else {
+        &["IPv4", "ip", "iptables-legacy"]
+    };
+
+    if name == ipv6::NAME {
+        return address.is_ipv4();
+    }
+    let mut prefixes = OF_A_FAMILY.iter();
+    let rest = prefixes.find_map(|prefix| name.strip_prefix(prefix));
+    let family = rest.and_then(|rest| rest.split(' ').next());
+    family.is_some_and(|family| other.contains(&family))
+}
+
+/// The step about a host that no `[[node]]` here has, although another gateway of the site
+/// announces it as an attached node's.
+pub(super) fn unlisted(report: &Report, host: IpAddr) -> Option<Step> {
+    let is_sibling = |tunnel: &&TunnelReport| {
+        let mut siblings = report.site.siblings.iter();
+        siblings.any(|sibling| sibling.gateway == tunnel.peer)
+    };
+    let reason = RefuseReason::LocalSite.to_string();
+    let refused = report.tunnels.iter().filter(is_sibling).flat_map(|tunnel| {
+        let refused = tunnel.refused.iter().filter(|(_, why)| **why == reason);
+        refused.map(move |(prefix, _)| (&tunnel.peer, prefix))
+    });
+    let mut holding = refused.filter(|(_, prefix)| {
+        let prefix = prefix.parse::<Prefix>();
+        prefix.is_ok_and(|prefix| prefix.contains(host))
+    });
+
+    let (sibling, prefix) = holding.next()?;
+    let text = format!(
+        "no [[node]] here has {host}, and {sibling} announces {prefix} as an attached node's: the \
+         files of the site's gateways differ"
+    );
+    let remedy = format!(
+        "at {sibling}, ringway node list shows whose it is; here: ringway node add NAME --prefix \
+         {prefix}, then ringway reload"
+    );
+    Some(Step::new(Verdict::NodeUnlisted, text).with(remedy))
 }
 
 /// Whether `node` is attached to this gateway.

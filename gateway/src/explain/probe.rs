@@ -90,11 +90,18 @@ impl Probe {
                 let text = format!("{to} accepts connections, {ms:.1} ms");
                 Step::new(Verdict::Connected, text)
             }
-            Probe::Refused => {
-                let text = format!("{host} answers, but refuses port {}", to.port());
-                Step::new(Verdict::Refused, text)
-                    .with("start the service there, or let it listen on this address")
-            }
+            Probe::Refused => match beyond {
+                // A gateway refuses on behalf of an attached node that is down.
+                Some(there) => Step::new(Verdict::Refused, format!("{to} is refused")).with(format!(
+                    "start the service there, or let it listen on this address; if {host} is an \
+                     attached node, it may be down: {there}"
+                )),
+                None => {
+                    let text = format!("{host} answers, but refuses port {}", to.port());
+                    Step::new(Verdict::Refused, text)
+                        .with("start the service there, or let it listen on this address")
+                }
+            },
             Probe::Silent => {
                 let text = format!("{to} does not answer within {} s", TIMEOUT.as_secs());
                 Step::new(Verdict::Silent, text).with(match beyond {

@@ -1,5 +1,8 @@
 //! [`Step`]: one part of the path between two hosts, with its state and a remedy.
 
+use std::fmt;
+use std::net::IpAddr;
+
 use ringway_intent::Remedy;
 use serde::Serialize;
 
@@ -18,9 +21,40 @@ pub struct Step {
     pub text: String,
     /// How to fix it, usually a command; empty if nothing is wrong.
     pub remedy: String,
+    /// The address family that the step is about; none if it is about every family.
+    pub family: Option<Family>,
     /// `remedy` in parts.
     #[serde(skip)]
     pub fix: Remedy,
+}
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Family {
+    /// IPv6.
+    IPv6,
+    /// IPv4.
+    IPv4,
+}
+
+impl Family {
+    /// The family of `address`.
+    pub fn of(address: IpAddr) -> Family {
+        if address.is_ipv4() {
+            Family::IPv4
+        } else {
+            Family::IPv6
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Family::IPv6 => "IPv6",
+            Family::IPv4 => "IPv4",
+        })
+    }
 }
 
 /// Result of a step.
@@ -44,6 +78,7 @@ impl Step {
             verdict,
             text: text.into(),
             remedy: String::new(),
+            family: None,
             fix: Remedy::None,
         }
     }

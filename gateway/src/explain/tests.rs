@@ -66,6 +66,7 @@ fn diagnosis<'a>(report: &'a Report, rules: &'a RulesReport) -> Diagnosis<'a> {
         rules,
         prefix_place: Some("beta.toml:9:3"),
         policy_place: "gateway.toml:4:1",
+        by_file: None,
         obstructions: None,
         node: None,
     }
@@ -373,6 +374,141 @@ fn what_cuts_every_host_off_is_a_cause() {
 }
 
 #[test]
+fn what_is_about_the_other_family_is_no_cause() {
+    let item = |kind: &str, name: &str| AttentionReport {
+        kind: kind.into(),
+        name: name.into(),
+        what: "something".into(),
+        since: String::new(),
+        remedy: String::new(),
+        fix: Remedy::None,
+    };
+    let v6 = Opening {
+        source: "fd00:1::11".parse().unwrap(),
+        destination: "fd00:2::21".parse().unwrap(),
+        ..opening()
+    };
+    let rules = rules();
+
+    for (kind, name, is_of_v4, is_of_v6) in [
+        ("site-network", "site network IPv4", true, false),
+        ("site-network", "site network IPv6", false, true),
+        ("site-network", "site network", true, true),
+        ("kernel-state", "ipv6", false, true),
+        (
+            "foreign-firewall",
+            "foreign filter ip filter FORWARD",
+            true,
+            false,
+        ),
+        (
+            "foreign-firewall",
+            "foreign filter ip6 filter FORWARD",
+            false,
+            true,
+        ),
+        ("foreign-firewall", "foreign filter inet f c", true, true),
+        (
+            "foreign-firewall",
+            "foreign filter ip6tables-legacy FORWARD",
+            false,
+            true,
+        ),
+        ("foreign-route", "route IPv4 10.2.0.0/16", true, false),
+        ("foreign-route", "route IPv6 fd00:2::/64", false, true),
+    ] {
+        let mut report = report();
+        report
+            .routes
+            .push(route("fd00:2::/64", "beta", Some("gw.beta")));
+        report.attention = vec![item(kind, name)];
+
+        for (opening, expected) in [(opening(), is_of_v4), (v6, is_of_v6)] {
+            let diagnosis = Diagnosis {
+                opening,
+                ..diagnosis(&report, &rules)
+            };
+            let steps = diagnosis.steps();
+            let is_named = steps.iter().any(|step| step.name == "host");
+            assert_eq!(is_named, expected, "{name}: {steps:?}");
+        }
+    }
+}
+
+#[test]
+fn a_rule_that_is_not_reloaded_yet_is_the_cause_and_not_its_absence() {
+    let report = report();
+    let denied = RulesReport {
+        is_allowed: false,
+        reason: "no rule allows it".into(),
+        ..rules()
+    };
+    let by_file = RulesReport {
+        rule: Some("gateway.toml:30:1".into()),
+        ..rules()
+    };
+    let with = |by_file: &RulesReport| {
+        let diagnosis = Diagnosis {
+            by_file: Some(by_file),
+            ..diagnosis(&report, &denied)
+        };
+        diagnosis.steps().remove(2)
+    };
+
+    let step = with(&by_file);
+    assert_eq!(step.verdict, Verdict::OursUnread);
+    assert_eq!(
+        step.text,
+        "gateway.toml allows it (gateway.toml:30:1), but the running gateway has not read it: no \
+         rule allows it"
+    );
+    assert_eq!(step.remedy, "ringway reload");
+    assert_eq!(with(&denied).verdict, Verdict::OursDenyExit);
+}
+
+#[test]
+fn a_node_that_only_a_sibling_lists_is_the_cause() {
+    let mut report = report();
+    report.site.siblings = vec![SiblingReport {
+        gateway: "gw2.acme".into(),
+        ..SiblingReport::default()
+    }];
+    report.tunnels.push(TunnelReport {
+        peer: "gw2.acme".into(),
+        refused: [(
+            "10.1.0.11/32".to_owned(),
+            ringway_core::RefuseReason::LocalSite.to_string(),
+        )]
+        .into(),
+        ..TunnelReport::default()
+    });
+    let rules = rules();
+    let no_route = Finding {
+        name: "way to 10.1.0.11".into(),
+        what: "this host has no route to 10.1.0.11".into(),
+        remedy: Remedy::None,
+    };
+    let no_route = Obstructions {
+        certain: vec![no_route],
+        ..Obstructions::default()
+    };
+    let bad = |report: &Report| {
+        let diagnosis = Diagnosis {
+            obstructions: Some(&no_route),
+            ..diagnosis(report, &rules)
+        };
+        let steps = diagnosis.steps();
+        let bad = steps.iter().filter(|step| step.state == State::Bad);
+        bad.map(|step| step.verdict).collect::<Vec<_>>()
+    };
+    assert_eq!(bad(&report), [Verdict::NodeUnlisted]);
+
+    // Any other gateway's claim says nothing about this site.
+    report.site.siblings.clear();
+    assert_eq!(bad(&report), [Verdict::HostStops]);
+}
+
+#[test]
 fn a_node_that_is_not_attached_is_the_cause() {
     let mut report = report();
     let node = |state: &str, wireguard| TunnelReport {
@@ -514,4 +650,10 @@ fn a_probe_says_who_answered_or_why_it_was_not_tried() {
         let step = probe.step(to, None);
         assert_eq!((step.verdict, step.text.as_str()), (verdict, text));
     }
+
+    // A gateway on the way may refuse it for an attached node: nobody has answered for certain.
+    let there = "at gw.beta: ringway explain 10.1.0.11 10.2.0.21";
+    let step = Probe::Refused.step(to, Some(there));
+    assert_eq!(step.text, "10.2.0.21:7050 is refused");
+    assert!(step.remedy.ends_with(&format!("it may be down: {there}")));
 }

@@ -37,6 +37,8 @@ macro_rules! verdicts {
 verdicts! {
     /// This gateway does not run, or its socket is closed to the user.
     GatewaySilent: Bad, "gateway";
+    /// It waits for the right time: its certificate is not valid by this clock.
+    GatewayWaits: Bad, "gateway";
 
     /// The zone has the name, with an address; or the attached node is listed.
     NameFound: Good, "name";
@@ -54,6 +56,14 @@ verdicts! {
     ZoneIncomplete: Bad, "name";
     /// The zone has no such name with an address.
     NameMissing: Bad, "name";
+    /// Records of the name are left out of answers.
+    NameLeftOut: Bad, "name";
+    /// The site's hosts cannot ask our DNS server for it.
+    DnsUnreachable: Bad, "name";
+    /// They cannot ask it at one of its addresses.
+    DnsPartlyUnreachable: Unknown, "name";
+    /// This gateway has no DNS server: another one must know the name.
+    DnsElsewhere: Unknown, "name";
 
     /// Both ends are in this site, or in sites that it serves.
     WithinSite: Good, "site";
@@ -80,6 +90,8 @@ verdicts! {
     NodeQuiet: Unknown, "node";
     /// The gateway reports no such node.
     NodeUnknown: Unknown, "node";
+    /// Another gateway of the site lists a node there, and this one does not.
+    NodeUnlisted: Bad, "node";
     /// Attached nodes may not reach each other.
     NodesApart: Bad, "node";
 
@@ -111,6 +123,8 @@ verdicts! {
     OursAllow: Good, "our rules";
     /// Our rules do not let it in.
     OursDenyEntry: Bad, "our rules";
+    /// They deny it; those of the file, which is not reloaded yet, allow it.
+    OursUnread: Bad, "our rules";
     /// Our rules do not let it leave.
     OursDenyExit: Bad, "our rules";
 

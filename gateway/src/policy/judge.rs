@@ -152,6 +152,11 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// The verdict about one connection.
+    pub fn verdict(&self, opening: &Opening) -> Explanation {
+        self.rules.explain(opening)
+    }
+
     /// The site of `address`, if it is not ours, as `<org>/<site>`.
     pub fn site_of(&self, address: IpAddr) -> Option<String> {
         let site = self.remote_site(address)?;

@@ -77,7 +77,11 @@ fn doctor_says_first_that_no_daemon_answers() {
         "{}",
         answer.out
     );
-    assert!(answer.out.contains("ringway run -c "), "{}", answer.out);
+    assert!(
+        answer.out.contains("ringway attach run -c "),
+        "{}",
+        answer.out
+    );
 }
 
 #[test]

@@ -21,13 +21,13 @@ mod set;
 use std::collections::BTreeMap;
 use std::io;
 
-use ringway_intent::{Finding, Inspection, Remedy};
+use ringway_intent::{Finding, HostPair, Inspection, Remedy};
 
 use self::chain::{BaseChain, Family, Hook};
 use self::evaluate::{Outcome, Ruleset};
 use self::reader::Reader;
 use self::remedy::{listing, remedy};
-use self::requirement::{Requirement, requirements, requirements_of};
+use self::requirement::{Requirement, dns, requirements, requirements_of};
 use self::sample::{Interface, Sample, State};
 use super::obstructions::{Connection, Obstructions};
 
@@ -57,8 +57,12 @@ impl Traffic {
 /// Every base chain of another program that certainly drops some of `traffic`. Blocks while it
 /// reads the kernel's rules.
 pub(super) fn find(traffic: &Traffic) -> io::Result<Vec<Finding>> {
+    find_certain(traffic, requirements(traffic))
+}
+
+fn find_certain(traffic: &Traffic, requirements: Vec<Requirement>) -> io::Result<Vec<Finding>> {
     let rules = Rules::read(&traffic.tun, false)?;
-    let requirements = rules.with_marks(requirements(traffic));
+    let requirements = rules.with_marks(requirements);
 
     let chains = rules.iter();
     let findings =
@@ -87,6 +91,12 @@ pub(super) fn find_of(
         }
     }
     Ok(found)
+}
+
+/// Every base chain of another program that certainly drops the queries of one host of the site to
+/// our DNS server, or its answers. Blocks while it reads the kernel's rules.
+pub(super) fn find_of_dns(traffic: &Traffic, client: &HostPair) -> io::Result<Vec<Finding>> {
+    find_certain(traffic, dns(traffic, client))
 }
 
 /// The base chains of other programs, and their tables.
@@ -294,8 +304,6 @@ fn name_of(chain: &BaseChain) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ringway_intent::HostPair;
-
     use super::*;
 
     #[test]

@@ -107,6 +107,38 @@ pub async fn obstructions(
     Ok(found)
 }
 
+/// Every filter of another program that certainly stops the queries of `client`, a host of the site,
+/// to our DNS server at `server`, or its answers. Needs what [`obstructions`] needs.
+pub async fn dns_obstructions(
+    tun: &TunName,
+    client: IpAddr,
+    server: IpAddr,
+) -> io::Result<Vec<Finding>> {
+    let netlink = Netlink::open()?;
+    let names = links::names(&netlink).await?;
+    // This host asks itself; or there is no way from the client to begin with.
+    let Reach::Interface { name, .. } = reach::find(&netlink, &names, client).await? else {
+        return Ok(Vec::new());
+    };
+
+    let traffic = Traffic {
+        tun: tun.to_string(),
+        inspection: Inspection {
+            dns: vec![server],
+            ..Inspection::default()
+        },
+        names,
+    };
+    let pair = HostPair {
+        interface: name,
+        host: client,
+        remote: server,
+        prefix: Prefix::host(server),
+        is_tunnelled: false,
+    };
+    spawn_blocking(move || foreign_filters::find_of_dns(&traffic, &pair)).await?
+}
+
 fn no_route(host: IpAddr) -> Finding {
     Finding {
         name: format!("way to {host}"),

@@ -20,7 +20,7 @@ struct Report {
     question: String,
     status: String,
     authoritative: bool,
-    /// Why the query is refused, or why the zone fails.
+    /// Why the query is refused, why the zone fails, or why the name has no such records.
     reason: Option<String>,
     answer: Vec<RecordReport>,
     authority: Vec<RecordReport>,
@@ -108,6 +108,12 @@ fn reason(view: &View, name: &Name, response: &Response) -> Option<String> {
         .find(|seen| seen.zone.is_none() && name.is_within(&seen.apex));
     if let Some(seen) = failed {
         return Some(format!("zone {}: {}", seen.apex, seen.origin));
+    }
+
+    let mut left_out = view.zones.iter().flat_map(|seen| &seen.left_out);
+    let of_name = left_out.find(|it| it.owner == *name);
+    if let Some(left_out) = of_name.filter(|_| response.sections[0].is_empty()) {
+        return Some(format!("left out: {left_out}"));
     }
 
     (response.status() == "REFUSED").then(|| format!("refused: {}", view.refusal(name)))

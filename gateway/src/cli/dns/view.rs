@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use ringway_config::{ApexMode, Config, Digest, Faults, Member, Place, Prefix, ZoneName};
 use ringway_dns::explain::ResponseRecord;
-use ringway_dns::{Name, SerialStore, Sources, Zone, ZoneSet, Zones, stated_at};
+use ringway_dns::{LeftOut, Name, SerialStore, Sources, Zone, ZoneSet, Zones, stated_at};
 use ringway_identity::certificate::rfc3339;
 use rustls_pki_types::UnixTime;
 
@@ -35,6 +35,8 @@ pub(super) struct Seen {
     pub(super) origin: Origin,
     /// `None` if there is no usable copy.
     pub(super) zone: Option<Zone>,
+    /// What is left out of it.
+    pub(super) left_out: Vec<LeftOut>,
 }
 
 /// The source of a zone.
@@ -58,12 +60,13 @@ impl View {
 
         // Our own fragment, and stored copies of those of our other gateways.
         let whole = stored(&config, &config.own, Some(&own)).union;
-        let whole = whole.map_or(own, |union| union.zone);
+        let (whole, left_out) = whole.map_or((own, Vec::new()), |it| (it.zone, it.left_out));
         let serial = config.state_dir.join("serial");
         let own = Seen {
             apex: Name::from(&own_apex(&config)),
             origin: Origin::Written(sources),
             zone: Some(numbered(whole, &serial)?),
+            left_out,
         };
 
         let mut zones = vec![own];
@@ -90,6 +93,7 @@ impl View {
             apex: *zone.apex(),
             origin: Origin::Written(sources),
             zone: Some(zone),
+            left_out: Vec::new(),
         };
         Ok(View {
             about: format!("zone file {}", path.display()),
@@ -220,14 +224,15 @@ impl Seen {
             .state_dir
             .join("zones")
             .join(format!("{apex}.serial"));
-        let zone = match stored.union {
-            Some(union) => Some(numbered(union.zone, &serial)?),
-            None => None,
+        let (zone, left_out) = match stored.union {
+            Some(union) => (Some(numbered(union.zone, &serial)?), union.left_out),
+            None => (None, Vec::new()),
         };
         Ok(Seen {
             apex: Name::from(&apex),
             origin,
             zone,
+            left_out,
         })
     }
 }

@@ -13,7 +13,7 @@ use crate::explain::{Step, Verdict, route_to};
 use crate::policy::ends::{Ends, Unresolved};
 use crate::policy::judge::Judge;
 
-/// The addresses of both ends, and where they are.
+/// The addresses of both ends in one family, and where they are.
 pub(super) struct Found {
     pub(super) opening: Opening,
     pub(super) between: Between,
@@ -65,12 +65,12 @@ pub(super) fn service(files: &Files, port: Option<&str>) -> Result<Asked, Failur
     }
 }
 
-/// The first addresses of a common family.
+/// The first addresses of each common family, IPv6 first: the C library's order (glibc).
 pub(super) fn find(
     judge: &Judge<'_>,
     [from, to]: &[Party; 2],
     service: Asked,
-) -> Result<Result<Found, Unresolved>, Failure> {
+) -> Result<Result<Vec<Found>, Unresolved>, Failure> {
     let (mut source, mut destination, between) = match located(judge, from, to) {
         Ok(located) => located,
         Err(error @ Unresolved::NoNode(..)) => return Err(Failure::Usage(error.to_string())),
@@ -88,22 +88,27 @@ pub(super) fn find(
         }
     }
 
-    let pairs = source.iter().flat_map(|source| {
-        let addresses = destination.iter().map(Prefix::address);
-        addresses.map(|destination| (source.address(), destination))
+    let first = |prefixes: &[Prefix], is_v4: bool| {
+        let mut addresses = prefixes.iter().map(Prefix::address);
+        addresses.find(|address| address.is_ipv4() == is_v4)
+    };
+    let families = [false, true].into_iter().filter_map(|is_v4| {
+        Some(Found {
+            opening: Opening {
+                source: first(&source, is_v4)?,
+                destination: first(&destination, is_v4)?,
+                service,
+            },
+            between,
+        })
     });
-    let mut pairs = pairs.filter(|(source, destination)| source.is_ipv4() == destination.is_ipv4());
-    let (source, destination) = pairs.next().ok_or_else(|| {
-        Failure::Usage(format!("{from} and {to} have no address family in common"))
-    })?;
-    Ok(Ok(Found {
-        opening: Opening {
-            source,
-            destination,
-            service,
-        },
-        between,
-    }))
+    let families: Vec<Found> = families.collect();
+    if families.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{from} and {to} have no address family in common"
+        )));
+    }
+    Ok(Ok(families))
 }
 
 /// The addresses of both ends, and where they are.
@@ -159,9 +164,29 @@ pub(super) fn unknown_end(unresolved: &Unresolved, report: &Report) -> Step {
         .with(Remedy::ringway("member list"));
     };
 
+    if let Some(left_out) = left_out(zone, &name) {
+        let text = format!("{name} is not answered: {left_out}");
+        let remedy = format!(
+            "the operator of {}: correct it, or hand the newest record out",
+            zone.apex
+        );
+        return Step::new(Verdict::NameLeftOut, text).with(remedy);
+    }
     let (verdict, why) = why_no_name(zone);
     let remedy = Remedy::ringway(format!("dns query {name}"));
     Step::new(verdict, format!("{name}: {why}")).with(remedy)
+}
+
+/// What of `name` is left out of the answers, and why.
+fn left_out<'z>(zone: &'z ZoneReport, name: &str) -> Option<&'z str> {
+    let mut left_out = zone.fragments.iter().flat_map(|it| &it.left_out);
+
+    // Each begins with a name.
+    let found = left_out.find(|text| {
+        let owner = text.split(' ').next().unwrap_or_default();
+        owner.trim_end_matches('.').eq_ignore_ascii_case(name)
+    });
+    found.map(String::as_str)
 }
 
 fn of_nobody(unresolved: &Unresolved) -> Step {
@@ -254,7 +279,7 @@ fn named(party: &Party, address: IpAddr, report: &Report) -> Option<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::report::RouteReport;
+    use crate::admin::report::{FragmentReport, RouteReport};
     use crate::explain::State;
 
     const APEX: &str = "beta.consortium.example";
@@ -327,6 +352,27 @@ mod tests {
             assert!(text.contains(expected), "{text}");
             assert!(text.starts_with("peer0.beta."), "{text}");
         }
+        let left_out = format!("peer0.{APEX}. A of gw: an address outside the prefixes");
+        let fragment = |left_out: &str| FragmentReport {
+            gateway: "gw.beta".into(),
+            state: "held".into(),
+            records: Some(1),
+            refused: None,
+            left_out: vec![left_out.to_owned()],
+        };
+        let zone_with = |left_out: &str| ZoneReport {
+            fragments: vec![fragment(left_out)],
+            ..zone()
+        };
+        assert_eq!(
+            cause(vec![zone_with(&left_out)], &name),
+            (
+                Verdict::NameLeftOut,
+                format!("peer0.{APEX} is not answered: {left_out}")
+            )
+        );
+        let (other, _) = cause(vec![zone_with(&format!("x{left_out}"))], &name);
+        assert_eq!(other, Verdict::NameMissing);
         assert_eq!(
             cause(Vec::new(), &name),
             (

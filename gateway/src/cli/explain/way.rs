@@ -8,6 +8,7 @@ use ringway_config::{Asked, Opening, Prefix};
 use ringway_host::obstacles::is_privileged;
 use ringway_host::watch::{Connection, Obstructions, obstructions};
 
+use super::Question;
 use super::ends::{Between, Found};
 use crate::admin::report::RouteReport;
 use crate::admin::rules::{PeerVerdict, RulesReport};
@@ -20,10 +21,10 @@ use crate::explain::{Diagnosis, NotTried, Probe, State, Step, Verdict, route_to}
 pub(super) fn follow(
     found: &Found,
     report: &Report,
-    socket: &Path,
-    files: &Files,
-    probes: bool,
+    question: &Question<'_>,
 ) -> Result<Vec<Step>, Failure> {
+    let files = question.files;
+    let socket = &files.config.socket;
     let rules = socket::ask_rules(socket, &found.opening)?;
     let Opening {
         source,
@@ -39,6 +40,7 @@ pub(super) fn follow(
     let route = route_to(report, far);
     let place = route.and_then(|route| files.prefix_place(route));
     let node = node_of(files, near);
+    let by_file = RulesReport::of(question.judge.verdict(&found.opening));
     let in_the_way = look(files, found.opening, arrives, route);
     let diagnosis = Diagnosis {
         opening: found.opening,
@@ -47,6 +49,7 @@ pub(super) fn follow(
         rules: &rules,
         prefix_place: place.as_deref(),
         policy_place: &policy_place(&files.config.path),
+        by_file: files.config.attach.is_none().then_some(&by_file),
         obstructions: in_the_way.as_ref(),
         node: node.as_deref(),
     };
@@ -57,7 +60,7 @@ pub(super) fn follow(
         return Ok(steps);
     }
     let to = socket_address(&found.opening);
-    let probe = if probes {
+    let probe = if question.probes {
         probe(found, to, socket, files, route)?
     } else {
         Probe::NotTried(NotTried::NotWanted)

@@ -1,16 +1,19 @@
 //! `ringway policy test`: the verdict about a connection, by the function that judges packets.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use ringway_config::{Party, Policy, Service};
 use ringway_filter::Explanation;
+use ringway_intent::Remedy;
 use serde::Serialize;
 
 use super::Test;
 use super::files::Files;
 use super::show::rule_at;
 use super::wanted::Wanted;
-use crate::cli::{Failure, answer, answer_json};
+use crate::admin::socket;
+use crate::cli::{Failure, answer, answer_json, remedy};
 use crate::policy::ends::{Ends, Unresolved};
 use crate::policy::judge::{Asking, Case, Judge, Judgement};
 use crate::policy::tests::list;
@@ -43,17 +46,19 @@ pub(super) fn run(args: &Test) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::Usage(error.to_string()))?;
 
     let verdict = Verdict::of(&judgement);
+    let running = Running::ask(&files.config.socket, &judgement);
     if args.json {
-        let report = Report::of(verdict, &judgement, &judge);
+        let report = Report::of(verdict, &judgement, &judge, running);
         answer_json(&report)?;
     } else {
-        answer(describe(
-            &question,
-            &ends,
-            &judgement,
-            &judge,
-            &files.config.policy,
-        ))?;
+        let mut text = describe(&question, &ends, &judgement, &judge, &files.config.policy);
+        if running == Running::Differs {
+            let reload = remedy::for_gateway(&Remedy::ringway("reload"), &args.config.path);
+            text.push_str(&format!(
+                "  the running gateway judges otherwise: it has not read these files: {reload}\n"
+            ));
+        }
+        answer(text)?;
     }
     Ok(match verdict {
         Verdict::Allow => ExitCode::SUCCESS,
@@ -87,6 +92,36 @@ impl Verdict {
             // Without a common family they cannot communicate.
             (None, _) => Verdict::Deny,
         }
+    }
+}
+
+/// Whether the running gateway judges as the files do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Running {
+    /// It does.
+    Agrees,
+    /// It has not read the files.
+    Differs,
+    /// None runs, or it does not say.
+    Unknown,
+}
+
+impl Running {
+    fn ask(socket: &Path, judgement: &Judgement) -> Running {
+        let cases = judgement.allowed.iter().chain(&judgement.denied);
+        let mut running = Running::Unknown;
+
+        for case in cases {
+            let Ok(rules) = socket::ask_rules(socket, &case.opening) else {
+                return Running::Unknown;
+            };
+            if rules.is_allowed != case.explanation.is_allowed() {
+                return Running::Differs;
+            }
+            running = Running::Agrees;
+        }
+        running
     }
 }
 
@@ -193,6 +228,7 @@ struct Report {
     verdict: Verdict,
     allowed: Option<CaseReport>,
     denied: Option<CaseReport>,
+    running: Running,
 }
 
 #[derive(Debug, Serialize)]
@@ -207,12 +243,13 @@ struct CaseReport {
 }
 
 impl Report {
-    fn of(verdict: Verdict, judgement: &Judgement, judge: &Judge<'_>) -> Report {
+    fn of(verdict: Verdict, judgement: &Judgement, judge: &Judge<'_>, running: Running) -> Report {
         let report = |case: &Case| CaseReport::of(case, judge);
         Report {
             verdict,
             allowed: judgement.allowed.as_ref().map(report),
             denied: judgement.denied.as_ref().map(report),
+            running,
         }
     }
 }

@@ -3,10 +3,12 @@
 use super::*;
 
 /// Tests that name verdicts: by variant, or as JSON has them.
-const TESTS: [&str; 5] = [
+const TESTS: [&str; 7] = [
     include_str!("../tests.rs"),
     include_str!("beside.rs"),
+    include_str!("../../cli/explain.rs"),
     include_str!("../../cli/explain/ends.rs"),
+    include_str!("../../cli/explain/resolving.rs"),
     include_str!("../../../../tests/netns/explain.rs"),
     include_str!("../../../../tests/netns/explain/beside.rs"),
 ];

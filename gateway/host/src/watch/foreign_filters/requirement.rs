@@ -200,7 +200,7 @@ fn name_of(interface: &Option<Interface>) -> &str {
 }
 
 /// Queries from hosts of the site to our DNS server, and the answers.
-fn dns(traffic: &Traffic, pair: &HostPair) -> Vec<Requirement> {
+pub(super) fn dns(traffic: &Traffic, pair: &HostPair) -> Vec<Requirement> {
     let site = traffic.interface(&pair.interface);
     let servers = traffic.inspection.dns.iter();
     let servers = servers.filter(|address| address.is_ipv4() == pair.host.is_ipv4());
