@@ -102,6 +102,7 @@ fn each_cause_is_named_and_nothing_else_is() {
     what_the_far_host_does_is_told_apart(&scene);
     families::both_families_of_two_names_are_explained(&scene);
     families::a_dns_server_that_hosts_cannot_ask_is_named(&scene);
+    families::a_name_that_is_left_out_says_why(&scene);
     families::a_rule_that_is_not_reloaded_is_named(&scene);
     drop(server);
 

@@ -1,5 +1,8 @@
 //! Two ends that are given by name: both address families, and the DNS server that hosts ask.
 
+use std::fs;
+
+use ringway_lab::program;
 use ringway_tests::Scene;
 use ringway_tests::scene::{append, eventually};
 use serde_json::Value;
@@ -59,6 +62,33 @@ pub(super) fn a_dns_server_that_hosts_cannot_ask_is_named(scene: &Scene) {
     );
     assert_eq!(explain(scene, THERE, NAME, TO, OPEN), (true, vec![]));
     scene.sh(HERE, "nft delete table inet f");
+}
+
+/// A member gives a name an address of another one's site.
+pub(super) fn a_name_that_is_left_out_says_why(scene: &Scene) {
+    let path = scene.config(THERE);
+    let before = fs::read_to_string(&path).expect("the file is there");
+    let host = "\n[[dns.host]]\nname = \"astray\"\naddresses = [\"10.10.0.99\"]\n";
+    let foreign = before.replace("[dns]\n", "[dns]\nforeign-addresses = true\n");
+    fs::write(&path, foreign + host).expect("it is written");
+    scene.reload(THERE);
+
+    let name = "astray.org1.consortium.example";
+    eventually("the names of gw.org1", 10, || {
+        let (_, causes) = explain(scene, HERE, FROM, name, OPEN);
+        let why = "an address outside the organization's prefixes";
+        causes.len() == 1 && causes[0].starts_with("name-left-out: ") && causes[0].ends_with(why)
+    });
+    let asked = program::output(&mut scene.ringway(HERE, &["dns", "query", name]));
+    let asked = asked.expect("it answers");
+    assert!(asked.contains("\n;; left out: "), "{asked}");
+
+    fs::write(&path, before).expect("it is written");
+    scene.reload(THERE);
+    eventually("the name to be gone", 10, || {
+        let (_, causes) = explain(scene, HERE, FROM, name, OPEN);
+        causes[0].starts_with("name-missing: ")
+    });
 }
 
 pub(super) fn a_rule_that_is_not_reloaded_is_named(scene: &Scene) {
