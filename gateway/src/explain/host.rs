@@ -9,7 +9,7 @@ use ringway_core::RefuseReason;
 use super::{Diagnosis, Step, Verdict, down, up};
 use crate::admin::Report;
 use crate::admin::attention::Kind;
-use crate::admin::report::{AttentionReport, RouteReport, TunnelReport};
+use crate::admin::report::{AttentionReport, RouteReport};
 use crate::ipv6;
 
 /// How the attention of others' rules is named that [`Diagnosis::obstructions`] answers exactly.
@@ -102,12 +102,13 @@ fn is_of_other_family(name: &str, address: IpAddr) -> bool {
 /// The step about a host that no `[[node]]` here has, although another gateway of the site
 /// announces it as an attached node's.
 pub(super) fn unlisted(report: &Report, host: IpAddr) -> Option<Step> {
-    let is_sibling = |tunnel: &&TunnelReport| {
+    // Only another gateway of this site knows its nodes.
+    let siblings = report.tunnels.iter().filter(|tunnel| {
         let mut siblings = report.site.siblings.iter();
         siblings.any(|sibling| sibling.gateway == tunnel.peer)
-    };
+    });
     let reason = RefuseReason::LocalSite.to_string();
-    let refused = report.tunnels.iter().filter(is_sibling).flat_map(|tunnel| {
+    let refused = siblings.flat_map(|tunnel| {
         let refused = tunnel.refused.iter().filter(|(_, why)| **why == reason);
         refused.map(move |(prefix, _)| (&tunnel.peer, prefix))
     });

@@ -44,8 +44,7 @@ pub(super) fn both_families_of_two_names_are_explained(scene: &Scene) {
 }
 
 pub(super) fn a_dns_server_that_hosts_cannot_ask_is_named(scene: &Scene) {
-    let chain = "chain c { type filter hook input priority 0; iifname lan0 meta l4proto { tcp, udp } \
-                 th dport 53 drop; }";
+    let chain = "chain c { type filter hook input priority 0; iifname lan0 udp dport 53 drop; }";
     scene.sh(HERE, &format!("nft 'table inet f {{ {chain}; }}'"));
 
     let (works, causes) = explain(scene, HERE, NAME, TO, OPEN);

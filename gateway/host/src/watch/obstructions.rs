@@ -107,8 +107,8 @@ pub async fn obstructions(
     Ok(found)
 }
 
-/// Every filter of another program that certainly stops the queries of `client`, a host of the site,
-/// to our DNS server at `server`, or its answers. Needs what [`obstructions`] needs.
+/// Every filter of another program that certainly stops the queries of `client`, a host of the
+/// site, to our DNS server at `server`, or its answers. Needs what [`obstructions`] needs.
 pub async fn dns_obstructions(
     tun: &TunName,
     client: IpAddr,

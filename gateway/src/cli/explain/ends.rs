@@ -88,10 +88,6 @@ pub(super) fn find(
         }
     }
 
-    let first = |prefixes: &[Prefix], is_v4: bool| {
-        let mut addresses = prefixes.iter().map(Prefix::address);
-        addresses.find(|address| address.is_ipv4() == is_v4)
-    };
     let families = [false, true].into_iter().filter_map(|is_v4| {
         Some(Found {
             opening: Opening {
@@ -109,6 +105,13 @@ pub(super) fn find(
         )));
     }
     Ok(Ok(families))
+}
+
+/// The first address of one family.
+fn first(hosts: &[Prefix], is_v4: bool) -> Option<IpAddr> {
+    let mut addresses = hosts.iter().map(Prefix::address);
+
+    addresses.find(|address| address.is_ipv4() == is_v4)
 }
 
 /// The addresses of both ends, and where they are.

@@ -116,6 +116,14 @@ fn fails(step: &Step) -> bool {
     step.state == State::Bad || step.verdict == Verdict::NodeQuiet
 }
 
+/// True for what may be the cause, as far as it could be judged.
+fn may_stop(step: &Step) -> bool {
+    matches!(
+        step.verdict,
+        Verdict::HostMayStop | Verdict::DnsPartlyUnreachable
+    )
+}
+
 pub(super) fn text(explanation: &Explanation) -> String {
     let mut text = header(explanation, explanation.source, explanation.destination);
     for step in explanation.steps_of(None) {
@@ -225,13 +233,8 @@ fn nothing_against(explanation: &Explanation, way: &Way) -> String {
             node.name
         );
     }
-    let is_doubt = |step: &&Step| {
-        matches!(
-            step.verdict,
-            Verdict::HostMayStop | Verdict::DnsPartlyUnreachable
-        )
-    };
-    if let Some(doubt) = explanation.steps.iter().find(is_doubt) {
+    let mut steps = explanation.steps.iter();
+    if let Some(doubt) = steps.find(|step| may_stop(step)) {
         return format!(
             "Nothing on the way is certainly against it; look at what is marked with ? ({}).\n",
             doubt.name

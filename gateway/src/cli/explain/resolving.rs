@@ -28,8 +28,10 @@ pub(super) fn steps(
     report: &Report,
 ) -> Vec<Step> {
     let is_named = matches!(parties[1], Party::Name(_) | Party::Org(_));
-    let is_here = |way: &&Found| matches!(way.between, Between::Leaving | Between::WithinSite);
-    let clients: Vec<&Found> = ways.iter().filter(is_here).collect();
+    let clients = ways.iter();
+    let clients: Vec<&Found> = clients
+        .filter(|way| matches!(way.between, Between::Leaving | Between::WithinSite))
+        .collect();
     if !is_named || clients.is_empty() {
         return Vec::new();
     }

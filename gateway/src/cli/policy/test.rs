@@ -46,13 +46,13 @@ pub(super) fn run(args: &Test) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::Usage(error.to_string()))?;
 
     let verdict = Verdict::of(&judgement);
-    let running = Running::ask(&files.config.socket, &judgement);
+    let running = InForce::ask(&files.config.socket, &judgement);
     if args.json {
         let report = Report::of(verdict, &judgement, &judge, running);
         answer_json(&report)?;
     } else {
         let mut text = describe(&question, &ends, &judgement, &judge, &files.config.policy);
-        if running == Running::Differs {
+        if running == InForce::Differs {
             let reload = remedy::for_gateway(&Remedy::ringway("reload"), &args.config.path);
             text.push_str(&format!(
                 "  the running gateway judges otherwise: it has not read these files: {reload}\n"
@@ -98,7 +98,7 @@ impl Verdict {
 /// Whether the running gateway judges as the files do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Running {
+enum InForce {
     /// It does.
     Agrees,
     /// It has not read the files.
@@ -107,19 +107,19 @@ enum Running {
     Unknown,
 }
 
-impl Running {
-    fn ask(socket: &Path, judgement: &Judgement) -> Running {
+impl InForce {
+    fn ask(socket: &Path, judgement: &Judgement) -> InForce {
         let cases = judgement.allowed.iter().chain(&judgement.denied);
-        let mut running = Running::Unknown;
+        let mut running = InForce::Unknown;
 
         for case in cases {
             let Ok(rules) = socket::ask_rules(socket, &case.opening) else {
-                return Running::Unknown;
+                return InForce::Unknown;
             };
             if rules.is_allowed != case.explanation.is_allowed() {
-                return Running::Differs;
+                return InForce::Differs;
             }
-            running = Running::Agrees;
+            running = InForce::Agrees;
         }
         running
     }
@@ -228,7 +228,7 @@ struct Report {
     verdict: Verdict,
     allowed: Option<CaseReport>,
     denied: Option<CaseReport>,
-    running: Running,
+    running: InForce,
 }
 
 #[derive(Debug, Serialize)]
@@ -243,7 +243,7 @@ struct CaseReport {
 }
 
 impl Report {
-    fn of(verdict: Verdict, judgement: &Judgement, judge: &Judge<'_>, running: Running) -> Report {
+    fn of(verdict: Verdict, judgement: &Judgement, judge: &Judge<'_>, running: InForce) -> Report {
         let report = |case: &Case| CaseReport::of(case, judge);
         Report {
             verdict,
