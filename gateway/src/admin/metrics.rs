@@ -1,6 +1,8 @@
 //! [`Metrics`]: the gateway's and the DNS server's counters in the OpenMetrics text format. They
 //! are read when a client asks; no copy is kept.
 
+#[cfg(test)]
+mod documented;
 mod mesh;
 #[cfg(test)]
 mod tests;

@@ -216,13 +216,15 @@ impl Mesh {
     }
 
     fn certificates(&self, out: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let listed = self.0.certificates.iter().map(|certificate| {
-            let labels = [("subject", certificate.subject.clone())];
-            (labels, &certificate.not_after)
+        // The report lists ours first, then the members' CAs.
+        let listed = self.0.certificates.iter().enumerate();
+        let listed = listed.map(|(place, certificate)| {
+            let of = if place == 0 { "gateway" } else { "ca" };
+            (subject(of, &certificate.subject), &certificate.not_after)
         });
         let shown = self.0.tunnels.iter().filter_map(|tunnel| {
-            let labels = [("subject", tunnel.peer.clone())];
-            Some((labels, tunnel.certificate_until.as_ref()?))
+            let until = tunnel.certificate_until.as_ref()?;
+            Some((subject("peer", &tunnel.peer), until))
         });
 
         let ends = listed.chain(shown);
@@ -264,6 +266,11 @@ impl Mesh {
 
 fn labels(tunnel: &TunnelReport) -> Labels<2> {
     [("peer", tunnel.peer.clone()), ("org", tunnel.org.clone())]
+}
+
+/// Labels of a certificate: whose it is, and its subject.
+fn subject(of: &str, subject: &str) -> Labels<2> {
+    [("of", of.to_owned()), ("subject", subject.to_owned())]
 }
 
 /// Parses a date of a report as Unix time.
