@@ -57,6 +57,7 @@ pub use questions::Questions;
 pub use queues::{Queues, Senders, queues};
 pub use reloads::Reloads;
 
+use crate::admin::attention::Beginnings;
 use crate::admin::{AnswersReport, Request};
 use crate::attention::Attention;
 use crate::ha::Ha;
@@ -97,6 +98,8 @@ pub struct Drive {
     pub(crate) wireguard: Option<Clients>,
     /// The findings for the operator.
     pub attention: Attention,
+    /// When the findings that are derived from reports began.
+    pub beginnings: Beginnings,
     /// When the members' revocation lists were last checked for age.
     pub lists_seen: UnixTime,
     /// Clients that wait for a reload.
@@ -190,6 +193,7 @@ impl Drive {
             self.health.poll_timeout(),
             self.ha.poll_timeout(),
             self.heartbeat.poll_timeout(),
+            self.beginnings.poll_timeout(),
             self.questions.poll_timeout(),
         ];
 
@@ -219,6 +223,10 @@ impl Drive {
         self.questions.handle_timeout(now.monotonic);
         if let Some(round) = self.health.poll_round(now.monotonic) {
             self.jobs.spawn(async { Event::Probed(round.run().await) });
+        }
+        if self.beginnings.is_due(now.monotonic) {
+            // For their beginnings alone.
+            self.report();
         }
         // Last, so that a beat means that the whole tick was done.
         self.beat(Instant::now());

@@ -34,6 +34,7 @@
 //! | `grace` | packets pass without a known connection |
 //! | `other` | see its text |
 
+mod beginnings;
 mod kind;
 
 use std::collections::BTreeSet;
@@ -45,12 +46,12 @@ use ringway_intent::Remedy;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::daemon::rfc3339;
 use super::report::{
     AttentionReport, ConflictKind, Report, RevocationListReport, RouteReport, TunnelReport,
     ZoneReport,
 };
 
+pub use beginnings::Beginnings;
 pub use kind::Kind;
 
 /// Seconds that the first connection of a tunnel may take before it is a finding.
@@ -64,13 +65,13 @@ const PEER_DAYS: i64 = 7;
 /// The name of our certificate in findings.
 const OURS: &str = "our certificate";
 
-/// Adds the findings derived from the rest of `report`, and sets its state.
-pub fn complete(report: &mut Report, now: SystemTime) {
+/// Adds the findings derived from the rest of `report`, and sets its state. `beginnings` are those of
+/// the report before it.
+pub fn complete(report: &mut Report, beginnings: &mut Beginnings, now: SystemTime) {
     let mut items = std::mem::take(&mut report.attention);
     for item in &mut items {
         item.kind = Kind::of(&item.name).word().to_owned();
     }
-    // Counters of restored kernel objects and of refused handshakes, and the role in the site.
     let raised: BTreeSet<String> = items.iter().map(|item| item.name.clone()).collect();
 
     // A peer without endpoints can still dial us, if we have one.
@@ -109,11 +110,7 @@ pub fn complete(report: &mut Report, now: SystemTime) {
         ));
     }
 
-    // A derived finding without a known time gets the time of the report.
-    let asked = rfc3339(now);
-    for item in items.iter_mut().filter(|item| item.since.is_empty()) {
-        item.since.clone_from(&asked);
-    }
+    beginnings.set(&mut items, now);
     // A stable sort: within a kind, the order of the report stays.
     items.sort_by_key(|item| Kind::named(&item.kind).rank());
     report.attention = items;
@@ -384,12 +381,14 @@ fn overdue(list: &RevocationListReport) -> Option<AttentionReport> {
     } = list;
 
     list.stale.then(|| {
-        item(
+        let mut found = item(
             Kind::RevocationList,
             &format!("{org} {issuer}"),
             &format!("the revocation list of {org} ({issuer}) was due {next_update}"),
             "its organization must hand over the newest one",
-        )
+        );
+        found.since.clone_from(next_update);
+        found
     })
 }
 

@@ -250,7 +250,7 @@ pub struct AttentionReport {
     pub name: String,
     /// The problem.
     pub what: String,
-    /// When it was found, RFC 3339.
+    /// When it began, as far as this daemon has seen it, RFC 3339.
     pub since: String,
     /// The command or the setting that fixes it; empty if there is none.
     pub remedy: String,

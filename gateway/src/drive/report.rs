@@ -83,7 +83,7 @@ impl Drive {
             tun_recreated: self.kernel.recreated(),
             policy: policy_report::of(self.packets.filter(), self.packets.rules()),
         };
-        attention::complete(&mut report, now);
+        attention::complete(&mut report, &mut self.beginnings, now);
         report
     }
 

@@ -24,6 +24,7 @@ use super::kernel::Kernel;
 use super::names::{bind_dns, open_names};
 use super::signals::Outside;
 use super::{blocking, random, sockets};
+use crate::admin::attention::Beginnings;
 use crate::admin::socket::SocketGroup;
 use crate::admin::{self, Metrics, Requests};
 use crate::attention::Attention;
@@ -130,6 +131,7 @@ impl Gateway {
         };
         let start = start(current, members, state.former_policies, &state.stored)?;
         let drive = Drive {
+            beginnings: Beginnings::default(),
             lists_seen: UnixTime::now(),
             shell: Shell::new(start, Instant::now()),
             links,

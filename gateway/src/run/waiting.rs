@@ -22,7 +22,7 @@ use tokio::time::sleep;
 use super::kernel::{Answers, Kernel};
 use super::{RunError, blocking};
 use crate::admin::Report;
-use crate::admin::attention::{Kind, complete};
+use crate::admin::attention::{Beginnings, Kind, complete};
 use crate::admin::report::{AttentionReport, DaemonReport};
 use crate::admin::socket::{self, SocketGroup};
 use crate::attention::Attention;
@@ -137,7 +137,7 @@ impl Waiting {
             attention: vec![attention],
             ..Report::default()
         };
-        complete(&mut report, SystemTime::now());
+        complete(&mut report, &mut Beginnings::default(), SystemTime::now());
 
         let dir = state_dir.clone();
         let path = path.clone();

@@ -31,7 +31,7 @@ fn tunnel(peer: &str, state: &str) -> TunnelReport {
 }
 
 fn kinds(mut report: Report) -> (Vec<String>, String) {
-    complete(&mut report, now());
+    complete(&mut report, &mut Beginnings::default(), now());
     let kinds = report.attention.iter().map(|item| item.kind.clone());
     (kinds.collect(), report.state)
 }
@@ -61,7 +61,7 @@ fn a_gateway_whose_identity_is_used_elsewhere_says_so_once() {
         ..tunnel(peer, "down")
     };
     let mut report = of_tunnels(vec![displaced("gw.beta"), displaced("gw.gamma")]);
-    complete(&mut report, now());
+    complete(&mut report, &mut Beginnings::default(), now());
 
     let found = &report.attention;
     assert_eq!(found.len(), 1, "{found:?}");
@@ -114,7 +114,7 @@ fn no_text_decides_what_needs_attention() {
         conflict_kind: ConflictKind::Site,
         ..RouteReport::default()
     }];
-    complete(&mut report, now());
+    complete(&mut report, &mut Beginnings::default(), now());
 
     let found: Vec<&str> = report.attention.iter().map(|item| &*item.kind).collect();
     assert_eq!(found, ["tunnel-down", "prefix-conflict"]);
@@ -221,7 +221,7 @@ fn certificates_are_listed_before_they_end() {
         until("2026-01-30T00:00:00Z"),
     ];
 
-    complete(&mut report, now());
+    complete(&mut report, &mut Beginnings::default(), now());
     let texts: Vec<&str> = report
         .attention
         .iter()
@@ -319,15 +319,23 @@ fn a_gateway_that_waits_for_the_right_time_is_down() {
 }
 
 #[test]
-fn an_item_has_the_time_of_its_tunnel_or_that_of_the_report() {
-    let mut report = of_tunnels(vec![tunnel("gw.beta", "down"), tunnel("gw.gamma", "up")]);
-    report.grace_without_end = true;
-    complete(&mut report, now());
-    let since = report.attention.iter().map(|item| item.since.as_str());
-    assert_eq!(
-        since.collect::<Vec<_>>(),
-        ["2026-01-01T00:00:00Z", "2026-01-31T00:00:00Z"]
-    );
+fn an_item_has_the_time_of_its_tunnel_or_that_of_the_first_report_with_it() {
+    let mut beginnings = Beginnings::default();
+    let mut since = |grace_without_end, after: u64| {
+        let mut report = of_tunnels(vec![tunnel("gw.beta", "down"), tunnel("gw.gamma", "up")]);
+        report.grace_without_end = grace_without_end;
+        let asked = now() + Duration::from_secs(after);
+        complete(&mut report, &mut beginnings, asked);
+        let since = report.attention.into_iter().map(|item| item.since);
+        since.collect::<Vec<_>>()
+    };
+
+    let tunnel = "2026-01-01T00:00:00Z";
+    assert_eq!(since(true, 0), [tunnel, "2026-01-31T00:00:00Z"]);
+    assert_eq!(since(true, 60), [tunnel, "2026-01-31T00:00:00Z"]);
+    // It ends, and begins again.
+    assert_eq!(since(false, 120), [tunnel]);
+    assert_eq!(since(true, 180), [tunnel, "2026-01-31T00:03:00Z"]);
 }
 
 #[test]
@@ -367,7 +375,7 @@ fn records_that_differ_are_listed_once() {
     let mut raised = item(Kind::Other, "", "gw.beta holds older records", "");
     raised.name = "records gw.beta".to_owned();
     report.attention.push(raised);
-    complete(&mut report, now());
+    complete(&mut report, &mut Beginnings::default(), now());
     assert_eq!(report.attention.len(), 1, "{:?}", report.attention);
     assert_eq!(report.attention[0].kind, "records-differ");
     assert_eq!(report.attention[0].what, "gw.beta holds older records");
@@ -386,7 +394,7 @@ fn expiring(ours: (&str, bool), authority: &str, peer: &str) -> Vec<String> {
     let mut report = of_tunnels(vec![tunnel]);
     report.certificates = vec![certificate(ours.0, ours.1), certificate(authority, true)];
 
-    complete(&mut report, now());
+    complete(&mut report, &mut Beginnings::default(), now());
     let names = report.attention.iter().map(|item| item.name.clone());
     names.collect()
 }
@@ -432,7 +440,7 @@ fn names_of_ours_that_others_leave_out_need_attention() {
         ],
         ..ZoneReport::default()
     }];
-    complete(&mut report, now());
+    complete(&mut report, &mut Beginnings::default(), now());
 
     let found = &report.attention[0];
     assert_eq!(found.kind, "names-left-out");
@@ -447,7 +455,7 @@ fn a_node_that_claims_what_it_was_not_given_is_named_with_what_to_do() {
         .insert("10.9.5.10/32".to_owned(), reason.clone());
     let mut report = of_tunnels(vec![tunnel("gw.beta", "up")]);
     report.nodes = vec![tunnel("node:db2.acme", "down"), node];
-    complete(&mut report, now());
+    complete(&mut report, &mut Beginnings::default(), now());
 
     let [found] = report.attention.as_slice() else {
         panic!("{:?}", report.attention);
@@ -471,7 +479,7 @@ fn a_node_that_claims_what_it_was_not_given_is_named_with_what_to_do() {
         .insert("10.9.5.10/32".to_owned(), reason);
     let mut report = of_tunnels(vec![gateway]);
     report.gateway = "node:db1.acme".to_owned();
-    complete(&mut report, now());
+    complete(&mut report, &mut Beginnings::default(), now());
     let found = &report.attention[0];
     assert_eq!(found.kind, "our-prefix-refused");
     assert_eq!(

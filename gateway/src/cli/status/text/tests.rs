@@ -1,12 +1,14 @@
 //! What people see, at several widths, with many peers, and with hostile strings.
 
 use std::collections::BTreeMap;
+use std::time::UNIX_EPOCH;
 
 use clap::Parser as _;
 use ringway_config::Escaped;
 use ringway_intent::Remedy;
 
 use super::*;
+use crate::admin::attention::{Beginnings, complete};
 use crate::admin::report::{
     CertificateReport, CheckReport, DaemonReport, EndpointReport, FragmentReport, HeldRecordReport,
     OutageReport, PeerCertificateReport, RecordDriftReport, RevocationListReport, RouteReport,
@@ -94,7 +96,7 @@ fn many() -> Report {
         routes: routes.collect(),
         ..Report::default()
     };
-    crate::admin::attention::complete(&mut report, std::time::UNIX_EPOCH);
+    complete(&mut report, &mut Beginnings::default(), UNIX_EPOCH);
     report
 }
 
@@ -238,7 +240,7 @@ fn many_of_one_kind_do_not_hide_the_rest() {
     }
     report.attention.clear();
     report.grace_without_end = true;
-    crate::admin::attention::complete(&mut report, std::time::UNIX_EPOCH);
+    complete(&mut report, &mut Beginnings::default(), UNIX_EPOCH);
 
     let text = shown(&report, "");
     assert!(text.starts_with("Attention (41)\n"), "{text}");
@@ -373,7 +375,7 @@ fn hostile_report() -> Report {
         orgs: hostile_counts(),
         ..PolicyReport::default()
     };
-    crate::admin::attention::complete(&mut report, std::time::UNIX_EPOCH);
+    complete(&mut report, &mut Beginnings::default(), UNIX_EPOCH);
     report
 }
 
