@@ -115,9 +115,7 @@ impl Gateway {
         tasks.spawn(serving);
         // Accept peers only once everything that they may ask for is ready.
         let links = start_links(endpoint, tls, trust.clone(), senders.links, &tasks, &config);
-        let view = SharedScope::new(ArcSwap::from_pointee(Scope::of(&config)));
-        let authors = Authors::new(config.tun.as_str(), config.routes.table);
-        start_watches(&config, &identity, &view, &authors, senders.watches, &tasks);
+        let (view, authors) = start_watches(&config, &identity, senders.watches, &tasks);
         state.stored.spawn_retries(&config.state_dir, &tasks);
 
         let current = CurrentConfig {
@@ -322,14 +320,16 @@ fn data_path(
     Ok((packets, parts))
 }
 
+/// Starts the watches. Returns their scope, and the authors of changes that they see.
 fn start_watches(
     config: &Config,
     identity: &Arc<ArcSwap<Identity>>,
-    scope: &SharedScope,
-    authors: &Authors,
     events: mpsc::Sender<watch::Event>,
     tasks: &Tasks,
-) {
+) -> (SharedScope, Authors) {
+    let scope = SharedScope::new(ArcSwap::from_pointee(Scope::of(config)));
+    let authors = Authors::new(config.tun.as_str(), config.routes.table);
+
     tasks.spawn(watch::kernel::watch_routes(
         authors.clone(),
         scope.clone(),
@@ -349,6 +349,7 @@ fn start_watches(
         scope.clone(),
         events,
     ));
+    (scope, authors)
 }
 
 fn start(
