@@ -65,8 +65,8 @@ const PEER_DAYS: i64 = 7;
 /// The name of our certificate in findings.
 const OURS: &str = "our certificate";
 
-/// Adds the findings derived from the rest of `report`, and sets its state. `beginnings` are those of
-/// the report before it.
+/// Adds the findings derived from the rest of `report`, and sets its state. `beginnings` are those
+/// of the report before it.
 pub fn complete(report: &mut Report, beginnings: &mut Beginnings, now: SystemTime) {
     let mut items = std::mem::take(&mut report.attention);
     for item in &mut items {
