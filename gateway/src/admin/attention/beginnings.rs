@@ -23,7 +23,7 @@ impl Beginnings {
         self.last.map(|last| last + PERIOD)
     }
 
-    /// True if [`PERIOD`] has passed since this was last true.
+    /// True if the next report is due. The one after it is due a period later.
     pub fn is_due(&mut self, now: Instant) -> bool {
         if self.last.is_some_and(|last| now < last + PERIOD) {
             return false;
