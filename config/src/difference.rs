@@ -20,7 +20,16 @@ pub fn differences(before: &Config, after: &Config) -> Vec<String> {
     // Their contents would be many lines; the operator has the file.
     let old = &before.dns;
     let new = &after.dns;
+    let [old_node, new_node] = [before, after].map(|config| config.attach.as_ref());
     let settings = [
+        (
+            "accept",
+            old_node.map(|node| &node.accept) == new_node.map(|node| &node.accept),
+        ),
+        (
+            "dns.resolver",
+            old_node.map(|node| &node.resolver) == new_node.map(|node| &node.resolver),
+        ),
         ("reserved", before.reserved == after.reserved),
         ("[[announce]]", announced(before) == announced(after)),
         (

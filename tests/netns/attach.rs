@@ -405,6 +405,14 @@ fn its_address_changes(scene: &Scene, node: &AttachedNode) {
     });
     let addresses = node.sh("ip -o address show dev ringway0");
     assert!(!addresses.contains("10.20.1.12"), "{addresses}");
+
+    let file = node.dir().join("resolv.conf").display().to_string();
+    replace(&node.config(), &format!("{file:?}"), "\"none\"");
+    let reloaded = program::output(&mut node.ringway(&["reload"])).expect("a sound file");
+    assert!(reloaded.contains("dns.resolver has changed"), "{reloaded}");
+    eventually("its resolver of before", 10, || {
+        node.resolvers() == "nameserver 192.0.2.53\n"
+    });
 }
 
 /// The digest of the node's key.

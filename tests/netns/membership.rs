@@ -69,6 +69,10 @@ fn add_org2(scene: &Scene) {
                 .args(["--fingerprint", &fingerprint(&record)]),
         )
         .expect("nothing overlaps");
+        // Its prefix has no route before the reload, and nothing is in its way.
+        let checked =
+            program::output(&mut scene.ringway(gateway, &["check"])).expect("sound files");
+        assert!(!checked.contains("instead of"), "{checked}");
         scene.reload(gateway);
     }
     scene.wait_until_joined().expect("all tunnels come back");

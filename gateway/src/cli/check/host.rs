@@ -69,6 +69,14 @@ fn tunnelled(running: Option<&Report>) -> BTreeSet<Prefix> {
         .collect()
 }
 
+/// False for a prefix that the running gateway learns of with the next reload: it has no route yet.
+fn has_read(running: Option<&Report>, prefix: &Prefix) -> bool {
+    running.is_none_or(|report| {
+        let mut routes = report.routes.iter();
+        routes.any(|route| route.prefix == prefix.to_string())
+    })
+}
+
 /// What is not checked because this user lacks the rights.
 pub(in crate::cli) fn unchecked() -> Option<&'static str> {
     let text = "whether this host lets it run was not checked: that needs CAP_NET_ADMIN (root)";
@@ -97,6 +105,7 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
         .iter()
         .map(|ruling: &Ruling| ruling.prefix)
         .filter(|prefix| !own.iter().any(|own| own.overlaps(prefix)))
+        .filter(|prefix| has_read(running.as_ref(), prefix))
         .map(|prefix| (prefix, tunnelled.contains(&prefix)))
         .collect();
     let (pairs, skipped) = host_pairs(&links, &own, &members);

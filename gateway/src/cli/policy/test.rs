@@ -207,6 +207,17 @@ fn meaning(question: &Question<'_>, ends: &Ends, judgement: &Judgement) -> Strin
             "  answers of {to} leave by the same rule; what {to} opens at {from} is asked by: \
              ringway policy test {to} {from} {wanted}\n"
         ),
+        (true, None) if is_stateless => format!(
+            "  to allow it: ringway policy allow --from {from} --to {to} {wanted}; what {to} sends \
+             to {from} is judged by the other gateway's rules\n"
+        ),
+        (false, Some(_)) if is_stateless => format!(
+            "  a protocol by its number has no connections: what {to} sends back needs a rule of \
+             ours; whether {to} lets it in is decided by the rules of {to}\n"
+        ),
+        (false, None) if is_stateless => {
+            "  to allow it, add a [[policy.allow-egress]]\n".to_owned()
+        }
         (true, None) => format!(
             "  to allow it: ringway policy allow --from {from} --to {to} {wanted}; answers to what \
              {to} opens at {from} come back without a rule\n"
