@@ -119,18 +119,18 @@ ttl = {ttl}   # seconds
     )
 }
 
-/// An address of the site, for a line to be copied: the eleventh of its first prefix.
+/// An address of the site, for a line to be copied: the eightieth of its first prefix.
 fn example_host(prefixes: &[Prefix]) -> IpAddr {
     let first = prefixes.first().map(Prefix::address);
-    let eleventh = match first {
-        Some(IpAddr::V4(first)) => Ipv4Addr::from_bits(first.to_bits().saturating_add(11)).into(),
-        Some(IpAddr::V6(first)) => Ipv6Addr::from_bits(first.to_bits().saturating_add(11)).into(),
-        None => Ipv4Addr::new(10, 0, 0, 11).into(),
+    let eightieth = match first {
+        Some(IpAddr::V4(first)) => Ipv4Addr::from_bits(first.to_bits().saturating_add(80)).into(),
+        Some(IpAddr::V6(first)) => Ipv6Addr::from_bits(first.to_bits().saturating_add(80)).into(),
+        None => Ipv4Addr::new(10, 0, 0, 80).into(),
     };
 
     match prefixes.first() {
-        Some(prefix) if !prefix.contains(eleventh) => prefix.address(),
-        _ => eleventh,
+        Some(prefix) if !prefix.contains(eightieth) => prefix.address(),
+        _ => eightieth,
     }
 }
 

@@ -141,7 +141,7 @@ fn the_commented_blocks_are_accepted_without_their_hash() {
     let records = &config.dns.records;
     assert_eq!(
         records[0].data,
-        DnsData::Address("10.1.0.11".parse().unwrap())
+        DnsData::Address("10.1.0.80".parse().unwrap())
     );
     assert_eq!(records.len(), 2);
 }

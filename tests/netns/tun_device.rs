@@ -123,7 +123,7 @@ fn a_foreign_device_with_the_name_of_the_tun_device_is_reported_and_survived() {
     });
     eventually("the daemon to report it", 5, || {
         let log = scene.logged("gw.org1");
-        log.contains("device ringway0 exists")
+        log.contains("ringway0 is another interface")
     });
 
     assert!(ip(&scene, "link delete ringway0"));

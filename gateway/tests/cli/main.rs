@@ -22,6 +22,7 @@ mod hostile;
 mod init;
 mod json;
 mod lab;
+mod line_ends;
 mod lists;
 mod member;
 mod node_rules;

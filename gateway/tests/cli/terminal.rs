@@ -255,7 +255,7 @@ fn the_log_of_a_start_has_no_effect() {
     set_ca(&workspace, OffsetDateTime::now_utc() - Duration::days(3));
     workspace.copy("beta/beta.member.toml", "acme/members/beta.member.toml");
 
-    // It warns of the certificate, and ends: the device is taken. On a terminal of its own, so that
+    // It warns of the certificate, and ends: the name is taken. On a terminal of its own, so that
     // the log has its colours.
     let answer = workspace.offline(
         "ip tuntap add dev ringway0 mode tun; export ringway
@@ -268,7 +268,7 @@ fn the_log_of_a_start_has_no_effect() {
         answer.err
     );
     assert!(
-        answer.out.contains("device ringway0 exists"),
+        answer.out.contains("ringway0 is another interface"),
         "{}",
         answer.out
     );
