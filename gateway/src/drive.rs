@@ -118,8 +118,9 @@ impl Drive {
     /// Runs until `stop` is cancelled, then until every session is closed.
     pub async fn run(mut self, mut queues: Queues, stop: CancellationToken) {
         let mut is_stopping = false;
-        // A new shell already has effects.
+        // A new shell already has effects, and our fragment a first version.
         self.carry_out();
+        self.prepare_zone();
 
         while !self.shell.is_stopped() {
             let wake = self.wake();
@@ -195,6 +196,7 @@ impl Drive {
             self.heartbeat.poll_timeout(),
             self.beginnings.poll_timeout(),
             self.questions.poll_timeout(),
+            self.kubernetes.poll_timeout(),
         ];
 
         timeouts.into_iter().flatten().fold(far, Instant::min)
@@ -221,6 +223,7 @@ impl Drive {
             self.reply(reply);
         }
         self.questions.handle_timeout(now.monotonic);
+        self.compare_services(now.monotonic);
         if let Some(round) = self.health.poll_round(now.monotonic) {
             self.jobs.spawn(async { Event::Probed(round.run().await) });
         }

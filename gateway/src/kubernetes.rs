@@ -5,7 +5,14 @@
 //! ```text
 //!   API server ─► follow, a task ─► Event ─► Kubernetes::note ─► Derivation, off the loop
 //! ```
-//! The names of before stay while the API server is away, and over a restart ([`ServiceNames`]).
+//! The earlier names stay while the API server is away, and over a restart ([`ServiceNames`]).
+//!
+//! If only this gateway of its site is not connected to the API server, our fragment has no such
+//! names, so that no old address is answered beside the current ones. That begins when a sibling
+//! has been connected for 5 s: if all gateways lose the API server at once, each hears it of the
+//! others before it relies on them. It ends when we are connected, or when no sibling has such
+//! names. A sibling that loses the API server meanwhile still has later names than ours, so no
+//! clocks are compared.
 
 #[cfg(feature = "kube")]
 mod follow;
@@ -18,8 +25,10 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use ringway_config::{Config, DnsName, Fault, Prefix, keys};
+use ringway_config::{Config, Digest, DnsName, Fault, GatewayName, Prefix, keys};
+use ringway_core::ServicesOrigin;
 use ringway_dns::{HostsError, Name};
 use ringway_intent::Remedy;
 use tokio::sync::mpsc;
@@ -35,6 +44,9 @@ use follow::Settings;
 const AWAY: &str = "kubernetes api";
 const FINDINGS: &str = "kubernetes services";
 const TAKEN: &str = "kubernetes names";
+
+/// A sibling must be current for so long, without a break, before our names are left out.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Findings that are said.
 const LISTED: usize = 8;
@@ -67,6 +79,16 @@ pub struct Kubernetes {
     tasks: Tasks,
     /// What is followed, by which task.
     following: Option<(Settings, AbortHandle)>,
+    /// Identifies what is followed.
+    source: Option<Digest>,
+    /// It has been listed: the names are not those of an earlier run.
+    is_listed: bool,
+    /// Why the API server does not answer.
+    away: Option<String>,
+    /// Since when a sibling has later names.
+    behind_since: Option<Instant>,
+    /// Our names are left out of our fragment.
+    is_outdated: bool,
 }
 
 impl Kubernetes {
@@ -83,6 +105,11 @@ impl Kubernetes {
             events,
             tasks,
             following: None,
+            source: None,
+            is_listed: false,
+            away: None,
+            behind_since: None,
+            is_outdated: false,
         }
     }
 
@@ -97,7 +124,9 @@ impl Kubernetes {
         if let Some((_, task)) = self.following.take() {
             task.abort();
         }
-        self.attention.clear(AWAY);
+        self.source = wanted.as_ref().and_then(follow::fingerprint);
+        self.is_listed = false;
+        self.set_away(None);
         self.following = wanted.map(|settings| {
             let task = follow::start(settings.clone(), self.events.clone(), &self.tasks);
             (settings, task)
@@ -108,27 +137,96 @@ impl Kubernetes {
         self.replace(ours(&self.names, config))
     }
 
-    /// The task says something. True if there are other names than before.
+    /// The task says something. True if our fragment, or what is said about it, changes with that.
     pub fn note(&mut self, event: Event) -> bool {
         // What a task that was stopped has said before.
         if self.following.is_none() {
             return false;
         }
 
-        match event {
+        let before = self.origin();
+        let is_other = match event {
             Event::Names { names, findings } => {
                 self.say(&findings);
-                return self.replace(ServiceNames(names));
+                self.is_listed = true;
+                self.replace(ServiceNames(names))
             }
             Event::Away { reason } => {
-                let what = format!("names of Kubernetes Services stay as they are: {reason}");
-                let remedy = "let this gateway reach the API server, and its service account list \
-                              and watch Services and EndpointSlices";
-                self.attention.raise(AWAY, &what, remedy);
+                self.set_away(Some(reason));
+                false
             }
-            Event::Back => self.attention.clear(AWAY),
+            Event::Back => {
+                self.set_away(None);
+                false
+            }
+        };
+        if self.is_current() {
+            self.behind_since = None;
+            self.is_outdated = false;
         }
-        false
+        is_other || self.origin() != before
+    }
+
+    /// Compares our names with those of the site's other gateways. True if our fragment changes
+    /// with that.
+    pub fn compare(&mut self, siblings: &[ServicesOrigin], now: Instant) -> bool {
+        let is_behind = !self.is_current()
+            && siblings.iter().any(|sibling| {
+                Some(sibling.source) == self.source && (sibling.is_current || self.is_outdated)
+            });
+        self.behind_since = is_behind.then(|| self.behind_since.unwrap_or(now));
+
+        let due = self.behind_since.map(|since| since + PATIENCE);
+        let is_outdated = due.is_some_and(|due| due <= now);
+        let has_changed = is_outdated != self.is_outdated;
+        self.is_outdated = is_outdated;
+        if has_changed {
+            self.say_away();
+        }
+        has_changed
+    }
+
+    /// When to call [`Kubernetes::compare`], at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let since = self.behind_since.filter(|_| !self.is_outdated)?;
+
+        Some(since + PATIENCE)
+    }
+
+    /// Where the names in our fragment come from. `None` if it has none, unless the API server has
+    /// none either.
+    pub fn origin(&self) -> Option<ServicesOrigin> {
+        let source = self.source?;
+        let is_current = self.is_current();
+        let has_names = is_current || !self.answered().0.is_empty();
+
+        has_names.then_some(ServicesOrigin { source, is_current })
+    }
+
+    /// True if the names are those of the API server.
+    fn is_current(&self) -> bool {
+        self.is_listed && self.away.is_none()
+    }
+
+    fn set_away(&mut self, away: Option<String>) {
+        self.away = away;
+        self.say_away();
+    }
+
+    fn say_away(&self) {
+        let Some(reason) = &self.away else {
+            return self.attention.clear(AWAY);
+        };
+        let what = if self.is_outdated {
+            format!(
+                "names of Kubernetes Services are those of another gateway of this site: {reason}"
+            )
+        } else {
+            format!("names of Kubernetes Services stay as they are: {reason}")
+        };
+        let remedy = "let this gateway reach the API server, and its service account list and \
+                      watch Services and EndpointSlices";
+        self.attention.raise(AWAY, &what, remedy);
     }
 
     /// What became of the names in our fragment.
@@ -148,9 +246,17 @@ impl Kubernetes {
         self.attention.raise(TAKEN, &what, remedy);
     }
 
-    /// The names that are answered.
+    /// The names that are known here.
     pub fn names(&self) -> &Arc<ServiceNames> {
         &self.names
+    }
+
+    /// Those of them that our fragment has.
+    pub fn answered(&self) -> Arc<ServiceNames> {
+        if self.is_outdated {
+            return Arc::default();
+        }
+        self.names.clone()
     }
 
     fn say(&self, findings: &[String]) {
@@ -185,6 +291,22 @@ pub fn ours(names: &ServiceNames, config: &Config) -> ServiceNames {
     }
     names.0.retain(|_, addresses| !addresses.is_empty());
     names
+}
+
+/// Those `origins`, of gateways of our organization, that are of this site.
+pub fn of_siblings<'a>(
+    origins: impl Iterator<Item = (&'a GatewayName, ServicesOrigin)>,
+    config: &Config,
+) -> Vec<ServicesOrigin> {
+    let is_here = |name: &GatewayName| {
+        let mut gateways = config.own.gateways.iter();
+        gateways.any(|gateway| gateway.name == *name && gateway.site == config.site)
+    };
+
+    origins
+        .filter(|(name, _)| is_here(name))
+        .map(|(_, origin)| origin)
+        .collect()
 }
 
 /// A fault if the file asks for what this program was built without.

@@ -50,7 +50,7 @@ use hold::Contacts;
 use legacy::Legacy;
 pub use merge::{Merge, Merged};
 use organization::Organization;
-use own::Own;
+use own::{Own, Replaced};
 pub use own::{Preparation, Prepared};
 pub use peer::Sender;
 use peer::{Peer, Verdict};
@@ -110,13 +110,15 @@ impl Replicator {
 
     /// Offers a prepared version of our fragment.
     pub fn handle_prepared(&mut self, prepared: Prepared) -> Option<Reply> {
-        if !self.own.replace(prepared) {
-            return None;
-        }
-
-        // These verdicts were about the previous version.
-        for peer in std::mem::take(&mut self.answers).into_keys() {
-            self.attention.clear(&refused_by(&peer));
+        match self.own.replace(prepared) {
+            Replaced::Nothing => return None,
+            Replaced::Services => {}
+            Replaced::Version => {
+                // These verdicts were about the previous version.
+                for peer in std::mem::take(&mut self.answers).into_keys() {
+                    self.attention.clear(&refused_by(&peer));
+                }
+            }
         }
         Some(Reply::OfferToAll)
     }
@@ -128,6 +130,7 @@ impl Replicator {
                 digest: self.own.offer.digest,
                 // Fits: a fragment is far smaller than 4 GiB (`replica::MAX_SIZE`).
                 size: self.own.offer.size as u32,
+                services: self.own.services,
             };
             return (Some(ZoneMessage::Fragment(offer)), None);
         }
@@ -181,14 +184,18 @@ impl Replicator {
         now: Instant,
     ) -> Vec<Reply> {
         match message {
-            FragmentMessage::Offer { digest, size } => {
+            FragmentMessage::Offer {
+                digest,
+                size,
+                services,
+            } => {
                 let offer = Offer {
                     // Fragments have no serials of their own.
                     serial: 0,
                     digest,
                     size: size.into(),
                 };
-                self.handle_offer(sender, offer, now)
+                self.handle_offer(sender, offer, services, now)
             }
             FragmentMessage::Fetch { digest, have } if digest == self.own.offer.digest => {
                 vec![Reply::Stream(sender.conn, self.own.since(have))]
@@ -246,7 +253,7 @@ impl Replicator {
                     digest,
                     size: size.into(),
                 };
-                self.handle_offer(sender, offer, now)
+                self.handle_offer(sender, offer, None, now)
             }
             ZoneMessage::Fetch { apex, serial, .. } => {
                 let ours = self.domain.zone_of(&self.me.org);

@@ -1,11 +1,13 @@
 //! Names of Kubernetes Services, from the double of an API server beside a gateway to the hosts of
 //! another organization. Needs the feature `kube`; tests/campaign runs it.
 
+mod siblings;
+
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
-use ringway_apiserver::ApiServer;
+use ringway_apiserver::{ApiServer, Certificates};
 use ringway_tests::scene::{append, eventually, replace};
 use ringway_tests::{Scene, inside};
 use serde_json::{Value, json};
@@ -104,13 +106,20 @@ struct Server {
 
 impl Server {
     fn beside(scene: &Scene) -> Server {
-        let credentials = scene.beside(GATEWAY, "credentials");
+        Server::of_cluster(&Certificates::new(), scene, GATEWAY)
+    }
+
+    fn of_cluster(cluster: &Certificates, scene: &Scene, gateway: &str) -> Server {
+        let credentials = scene.beside(gateway, "credentials");
         std::fs::create_dir(&credentials).expect("a directory");
         let (orders, received) = channel();
         let (sender, url) = channel();
 
         let dir = credentials.clone();
-        inside::spawn(scene, GATEWAY, move || serve(&dir, &received, &sender));
+        let cluster = cluster.clone();
+        inside::spawn(scene, gateway, move || {
+            serve(cluster, &dir, &received, &sender);
+        });
         Server {
             orders,
             credentials,
@@ -131,11 +140,16 @@ impl Server {
     }
 }
 
-fn serve(dir: &std::path::Path, orders: &Receiver<Order>, url: &Sender<String>) {
+fn serve(
+    cluster: Certificates,
+    dir: &std::path::Path,
+    orders: &Receiver<Order>,
+    url: &Sender<String>,
+) {
     // The thread waits for orders while the others of the runtime would not be in the namespace.
     let runtime = Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
-    let local = runtime.block_on(ApiServer::start(dir));
+    let local = runtime.block_on(ApiServer::of_cluster(cluster, dir));
     let mut server = local.expect("loopback is up");
     url.send(server.url()).expect("the test waits for it");
 

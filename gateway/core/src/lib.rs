@@ -61,7 +61,7 @@ pub use mesh::{Connected, Mesh, Role};
 pub use message::{
     Aead, Answer, ByeCode, Decoder, FieldError, FragmentMessage, FramingError, Hello, Incoming,
     Kind, Lane, Message, Offer, PolicyMessage, PolicyVerdict, Refuse, RefuseReason, Relay,
-    SiblingMessage, SiblingState, VersionMismatch, ZoneMessage,
+    ServicesOrigin, SiblingMessage, SiblingState, VersionMismatch, ZoneMessage,
 };
 pub use outage::OutageStatus;
 pub use rank::Rank;

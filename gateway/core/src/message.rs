@@ -38,7 +38,7 @@ use crate::rank::Rank;
 pub use addresses::MAX_ADDRESSES;
 pub use bye::ByeCode;
 pub use field::FieldError;
-pub use fragment::{FRAGMENTS, FragmentMessage, MAX_VERDICT_TEXT};
+pub use fragment::{FRAGMENTS, FragmentMessage, MAX_VERDICT_TEXT, ServicesOrigin};
 pub use frame::{Decoder, FramingError, Incoming, Kind, MAX_FRAME};
 pub use hello::{Aead, Hello, Lane, VERSIONS, VersionMismatch};
 pub use offer::{ATTACH, MAX_RESOLVERS, Offer};

@@ -11,7 +11,7 @@ use ringway_core::message::{MAX_CHUNK, MAX_FRAME, MAX_PREFIXES, MAX_RECORDS, MAX
 use ringway_core::{
     Aead, Answer, BootId, ByeCode, Decoder, FragmentMessage, FramingError, HeldRecord, Hello,
     Incoming, Kind, Lane, Message, PolicyMessage, PolicyVerdict, Rank, Refuse, RefuseReason, Relay,
-    Secret, SessionIndex, SiblingMessage, SiblingState, ZoneMessage,
+    Secret, ServicesOrigin, SessionIndex, SiblingMessage, SiblingState, ZoneMessage,
 };
 
 fn prefix() -> impl Strategy<Value = Prefix> {
@@ -204,6 +204,9 @@ fn relay() -> impl Strategy<Value = Relay> {
 }
 
 fn fragment() -> impl Strategy<Value = FragmentMessage> {
+    let services = (digest(), any::<bool>());
+    let services = services.prop_map(|(source, is_current)| ServicesOrigin { source, is_current });
+    let services = proptest::option::of(services);
     let maybe_digest = || proptest::option::of(digest());
     let data = (
         digest(),
@@ -214,7 +217,13 @@ fn fragment() -> impl Strategy<Value = FragmentMessage> {
     );
 
     prop_oneof![
-        (digest(), any::<u32>()).prop_map(|(digest, size)| FragmentMessage::Offer { digest, size }),
+        (digest(), any::<u32>(), services).prop_map(|(digest, size, services)| {
+            FragmentMessage::Offer {
+                digest,
+                size,
+                services,
+            }
+        }),
         (digest(), maybe_digest())
             .prop_map(|(digest, have)| FragmentMessage::Fetch { digest, have }),
         data.prop_map(

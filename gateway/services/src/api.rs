@@ -218,7 +218,7 @@ fn tcp() -> HttpConnector {
     tcp
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ApiError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     let file = File::open(path);
     let result = file.and_then(|file| file.take(FILE_BYTES).read_to_end(&mut bytes));

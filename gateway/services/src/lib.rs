@@ -26,6 +26,8 @@ pub mod cluster;
 mod feed;
 pub mod finding;
 #[cfg(feature = "kube")]
+pub mod fingerprint;
+#[cfg(feature = "kube")]
 mod kind;
 pub mod limits;
 pub mod object;
@@ -38,6 +40,8 @@ pub mod watch;
 
 pub use cluster::{Change, Cluster, Source};
 pub use finding::{Finding, Problem};
+#[cfg(feature = "kube")]
+pub use fingerprint::fingerprint;
 pub use object::{Key, Node, Object, Service, Slice};
 pub use terms::Terms;
 pub use translate::{Names, translate};

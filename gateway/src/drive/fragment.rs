@@ -2,6 +2,7 @@
 //! Services, and without the addresses that fail their checks.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ringway_core::Membership;
 use ringway_dns::Moment;
@@ -33,6 +34,9 @@ impl Drive {
             self.replicator
                 .adopt(self.in_force.config(), membership, fragment, Moment::now());
         self.reply_all(replies);
+        if is_plain {
+            self.replicator.set_services(self.kubernetes.origin());
+        }
         self.prepare_zone();
         if is_plain {
             // One that is under way is out of date.
@@ -60,8 +64,19 @@ impl Drive {
         }
     }
 
+    /// Another gateway of our site may have later names of Services than this one, or no longer.
+    pub(super) fn compare_services(&mut self, now: Instant) {
+        let origins = self.replicator.services();
+        let siblings = kubernetes::of_siblings(origins, self.in_force.config());
+
+        if self.kubernetes.compare(&siblings, now) {
+            self.store_service_names();
+            self.derive();
+        }
+    }
+
     fn store_service_names(&self) {
-        let names = ServiceNames::clone(self.kubernetes.names());
+        let names = ServiceNames::clone(&self.kubernetes.answered());
 
         self.in_force.store_service_names(names, &self.jobs);
     }
@@ -76,7 +91,7 @@ impl Drive {
     fn derivation(&self) -> Derivation {
         Derivation {
             of: self.in_force.fragment().clone(),
-            services: self.kubernetes.names().clone(),
+            services: self.kubernetes.answered(),
             ttl: self.in_force.config().dns.ttl,
             failed: self.health.failed(),
         }
@@ -105,6 +120,8 @@ impl Drive {
             .note_derived(&derived.taken, derived.error.as_ref());
         let replies = self.replicator.contribute(&derived.fragment);
         self.reply_all(replies);
+        // Not before: another gateway that relies on this one must have these names.
+        self.replicator.set_services(self.kubernetes.origin());
         self.prepare_zone();
     }
 

@@ -1,6 +1,6 @@
 //! Stands for `follow.rs` in a program without the feature `kube`: nothing is followed.
 
-use ringway_config::Config;
+use ringway_config::{Config, Digest};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -14,6 +14,10 @@ pub(super) const IS_BUILT_IN: bool = false;
 pub(super) struct Settings;
 
 pub(super) fn settings(_: &Config) -> Option<Settings> {
+    None
+}
+
+pub(super) fn fingerprint(_: &Settings) -> Option<Digest> {
     None
 }
 

@@ -11,7 +11,7 @@ use super::Event;
 use crate::tasks::Tasks;
 use crate::watch;
 
-pub(super) use ringway_services::Settings;
+pub(super) use ringway_services::{Settings, fingerprint};
 
 pub(super) const IS_BUILT_IN: bool = true;
 

@@ -90,9 +90,10 @@ impl Gateway {
         let members = Arc::new(membership(&config, &prepared.rulings));
 
         // Before the server answers: otherwise members' names fail until each peer is connected.
-        let (names, replicator, health, services) =
+        let (names, mut replicator, health, services) =
             open_names(&config, &members, prepared.zone, &state.attention).await?;
         let kubernetes = follow_services(&config, services, &senders.watches, &state, &tasks);
+        replicator.set_services(kubernetes.origin());
         let (server, metrics) = bind_dns(&config, &names, &kernel.links, &state, &tasks).await?;
 
         // Shared with the TLS stack: what a reload stores here applies to the next handshake.

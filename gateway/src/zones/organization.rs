@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use ringway_config::{Digest, GatewayId, GatewayName, OrgId, ZoneName};
+use ringway_core::ServicesOrigin;
 use ringway_dns::delta::Version;
 use ringway_dns::replica::MAX_SIZE;
 use ringway_dns::{AllowedAddresses, LeftOut, Zone};
@@ -28,6 +29,8 @@ pub(super) struct Held {
     pub(super) keys: Vec<Digest>,
     /// Its owner has been silent for longer than the hold.
     pub(super) is_expired: bool,
+    /// Where its names of Kubernetes Services come from; unknown of a copy from disk.
+    pub(super) services: Option<ServicesOrigin>,
 }
 
 /// What the member record allows an organization's zone.

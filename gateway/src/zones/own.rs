@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringway_config::Digest;
-use ringway_core::{FragmentMessage, Message, ZoneMessage};
+use ringway_core::{FragmentMessage, Message, ServicesOrigin, ZoneMessage};
 use ringway_dns::Zone;
 use ringway_dns::delta::{Journal, Step, Version};
 use ringway_dns::transfer::{self, Offer};
@@ -21,6 +21,10 @@ use crate::quic::link::Load;
 /// Our fragment, with its recent changes.
 pub(super) struct Own {
     pub(super) offer: Offer,
+    /// Where the names of Kubernetes Services in the offered version come from.
+    pub(super) services: Option<ServicesOrigin>,
+    /// The same of the version that is in force.
+    next_services: Option<ServicesOrigin>,
     zone: Arc<Zone>,
     /// In force, but not offered yet.
     next: Option<Arc<Zone>>,
@@ -38,14 +42,26 @@ pub struct Preparation {
     /// The version that is offered now.
     before: (Arc<Zone>, Version),
     zone: Arc<Zone>,
+    services: Option<ServicesOrigin>,
 }
 
 /// A new version, ready to be offered.
 #[derive(Debug)]
 pub struct Prepared {
     zone: Arc<Zone>,
+    services: Option<ServicesOrigin>,
     /// `None` if it equals the previous version.
     change: Option<(Offer, Load, Step)>,
+}
+
+/// What a prepared version has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replaced {
+    Nothing,
+    /// Not the records, but where those of Kubernetes Services come from.
+    Services,
+    /// The records.
+    Version,
 }
 
 impl Preparation {
@@ -54,6 +70,7 @@ impl Preparation {
         let Preparation {
             before: (old, version),
             zone,
+            services,
         } = self;
         let bytes = zone.encode();
         let offer = offer(&zone, &bytes);
@@ -65,7 +82,11 @@ impl Preparation {
             (offer, load(offer.digest, None, &bytes), step)
         });
 
-        Prepared { zone, change }
+        Prepared {
+            zone,
+            services,
+            change,
+        }
     }
 }
 
@@ -78,6 +99,8 @@ impl Own {
 
         Own {
             offer,
+            services: None,
+            next_services: None,
             zone,
             next: None,
             whole,
@@ -92,6 +115,14 @@ impl Own {
         self.next = Some(zone);
     }
 
+    /// Sets where the names of Kubernetes Services in `zone`, which is in force, come from.
+    pub(super) fn set_services(&mut self, services: Option<ServicesOrigin>, zone: Arc<Zone>) {
+        if self.next_services != services {
+            self.next_services = services;
+            self.next = Some(zone);
+        }
+    }
+
     /// The preparation of the next version, if there is one and none is running.
     pub(super) fn prepare(&mut self) -> Option<Preparation> {
         if self.is_preparing {
@@ -103,15 +134,21 @@ impl Own {
         Some(Preparation {
             before: (self.zone.clone(), self.version()),
             zone,
+            services: self.next_services,
         })
     }
 
-    /// Offers a prepared version. True if it differs from the previous one.
-    pub(super) fn replace(&mut self, prepared: Prepared) -> bool {
+    /// Offers a prepared version.
+    pub(super) fn replace(&mut self, prepared: Prepared) -> Replaced {
         self.zone = prepared.zone;
         self.is_preparing = false;
+        let before = std::mem::replace(&mut self.services, prepared.services);
         let Some((offer, whole, step)) = prepared.change else {
-            return false;
+            return if before == self.services {
+                Replaced::Nothing
+            } else {
+                Replaced::Services
+            };
         };
 
         self.journal.note(step);
@@ -119,7 +156,7 @@ impl Own {
         self.deltas.clear();
         self.offer = offer;
         self.whole = whole;
-        true
+        Replaced::Version
     }
 
     /// The messages that bring a peer from the version `have` up to date: the difference, or the

@@ -2,7 +2,7 @@
 
 use ringway_config::{Digest, GatewayId};
 use ringway_core::message::FRAGMENTS;
-use ringway_core::{ConnId, FragmentMessage, PeerSession, ZoneMessage};
+use ringway_core::{ConnId, FragmentMessage, PeerSession, ServicesOrigin, ZoneMessage};
 use ringway_dns::transfer::Transfer;
 
 /// The sender of a message.
@@ -29,6 +29,8 @@ impl Sender {
 pub(super) struct Peer {
     pub(super) sender: Sender,
     pub(super) transfer: Transfer,
+    /// Where the names of Kubernetes Services in the last offered version come from.
+    pub(super) services: Option<ServicesOrigin>,
     /// The last verdict that the peer received about its fragment.
     last_verdict: Option<Verdict>,
 }
@@ -46,6 +48,7 @@ impl Peer {
         Peer {
             sender,
             transfer,
+            services: None,
             last_verdict: None,
         }
     }

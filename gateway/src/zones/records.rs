@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ringway_config::{Config, Digest, GatewayId, Member, OrgId};
-use ringway_core::Membership;
+use ringway_config::{Config, Digest, GatewayId, GatewayName, Member, OrgId};
+use ringway_core::{Membership, ServicesOrigin};
 use ringway_dns::{AllowedAddresses, Hold, Moment, Zone};
 
 use super::hold::Contacts;
@@ -120,6 +120,22 @@ impl Replicator {
         self.changed(&own).into_iter().collect()
     }
 
+    /// Sets where the names of Kubernetes Services in our fragment come from.
+    pub fn set_services(&mut self, services: Option<ServicesOrigin>) {
+        let held = self.own_held();
+        self.own.set_services(services, held);
+    }
+
+    /// Where the names of Kubernetes Services in the fragments of our organization's other gateways
+    /// come from: only of fragments that are answered.
+    pub fn services(&self) -> impl Iterator<Item = (&GatewayName, ServicesOrigin)> {
+        let own = self.orgs.get(&self.me.org);
+        let held = own.into_iter().flat_map(|org| &org.held);
+
+        held.filter(|(_, held)| !held.is_expired)
+            .filter_map(|(name, held)| Some((name, held.services?)))
+    }
+
     pub(super) fn adopt_terms(&mut self, name: &OrgId, terms: Terms, now: Moment) -> Vec<Reply> {
         let Some(org) = self.orgs.get_mut(name) else {
             let org = Organization::new(name.clone(), terms);
@@ -180,6 +196,7 @@ impl Replicator {
                         received: stored.received,
                         keys: stored.keys,
                         is_expired: false,
+                        services: None,
                     };
                     org.held.insert(name, held);
                 }
@@ -199,6 +216,7 @@ impl Replicator {
             received: SystemTime::now(),
             keys: Vec::new(),
             is_expired: false,
+            services: None,
         };
         if let Some(org) = self.orgs.get_mut(&self.me.org) {
             org.held.insert(self.me.name.clone(), held);

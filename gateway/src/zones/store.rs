@@ -122,6 +122,7 @@ mod tests {
             received: SystemTime::now(),
             keys: Vec::new(),
             is_expired: false,
+            services: None,
         }
     }
 

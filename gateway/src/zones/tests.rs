@@ -4,6 +4,7 @@ mod copies;
 mod hostile;
 mod network;
 mod owners;
+mod services;
 mod silence;
 
 use std::collections::BTreeSet;
@@ -315,6 +316,7 @@ fn offer_of(owner: &Own) -> ZoneMessage {
     ZoneMessage::Fragment(FragmentMessage::Offer {
         digest: owner.offer.digest,
         size: owner.offer.size as u32,
+        services: owner.services,
     })
 }
 

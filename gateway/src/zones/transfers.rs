@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use ringway_config::{Digest, GatewayId, ZoneName};
-use ringway_core::{ConnId, FragmentMessage, ZoneMessage};
+use ringway_core::{ConnId, FragmentMessage, ServicesOrigin, ZoneMessage};
 use ringway_dns::Zone;
 use ringway_dns::transfer::{Chunk, Due, Fetch, Offer, Progress, Transfer, Verdict as Decision};
 
@@ -18,6 +18,7 @@ impl Replicator {
         &mut self,
         sender: Sender,
         offer: Offer,
+        services: Option<ServicesOrigin>,
         now: Instant,
     ) -> Vec<Reply> {
         let conn = sender.conn;
@@ -42,6 +43,7 @@ impl Replicator {
             .peers
             .entry(conn)
             .or_insert_with(|| Peer::new(sender, Transfer::new(apex.clone())));
+        peer.services = services;
 
         match peer.transfer.offer(offer, held, now) {
             Decision::Want(fetch) => {
@@ -51,7 +53,7 @@ impl Replicator {
             Decision::Ignore if held.is_some_and(|(_, digest)| digest == offer.digest) => {
                 // The offered version is the one we have, so an earlier refusal no longer applies.
                 self.accepted(&id);
-                self.vouch(&id, keys)
+                self.vouch(&id, keys, services)
                     .into_iter()
                     .chain(self.accepted_message(conn))
                     .collect()
@@ -155,6 +157,7 @@ impl Replicator {
         };
         let id = peer.sender.id.clone();
         let keys = peer.sender.keys.clone();
+        let services = peer.services;
         // The record may have changed since the check began.
         let org = self.orgs.get_mut(&id.org);
         let Some(org) = org.filter(|org| org.admits(&id.name, &keys)) else {
@@ -170,6 +173,7 @@ impl Replicator {
             received: SystemTime::now(),
             keys,
             is_expired: false,
+            services,
         };
         org.held.insert(id.name.clone(), held);
         let own = (id.org == self.me.org).then_some(&self.me.name);
@@ -183,8 +187,14 @@ impl Replicator {
     }
 
     /// The owner offers the version we have, so the keys of its current chain vouch for it.
-    fn vouch(&mut self, id: &GatewayId, keys: Vec<Digest>) -> Option<Reply> {
+    fn vouch(
+        &mut self,
+        id: &GatewayId,
+        keys: Vec<Digest>,
+        services: Option<ServicesOrigin>,
+    ) -> Option<Reply> {
         let held = self.orgs.get_mut(&id.org)?.held.get_mut(&id.name)?;
+        held.services = services;
         if held.keys == keys {
             return None;
         }

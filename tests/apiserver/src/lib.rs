@@ -85,12 +85,33 @@ struct Inner {
     page: usize,
 }
 
+/// The CA of a cluster, with the certificate of its servers.
+#[derive(Clone)]
+pub struct Certificates {
+    ca: String,
+    tls: Arc<ServerConfig>,
+}
+
+impl Certificates {
+    /// Those of a new cluster.
+    #[expect(clippy::new_without_default, reason = "they are random")]
+    pub fn new() -> Certificates {
+        let (ca, tls) = certificates();
+        let tls = Arc::new(tls);
+        Certificates { ca, tls }
+    }
+}
+
 impl ApiServer {
     /// A server on loopback, whose CA, token and namespace are in `dir`, as in a pod.
     pub async fn start(dir: &Path) -> io::Result<ApiServer> {
+        ApiServer::of_cluster(Certificates::new(), dir).await
+    }
+
+    /// As [`ApiServer::start`], one of several servers of a cluster.
+    pub async fn of_cluster(cluster: Certificates, dir: &Path) -> io::Result<ApiServer> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let (ca, tls) = certificates();
-        fs::write(dir.join("ca.crt"), ca)?;
+        fs::write(dir.join("ca.crt"), &cluster.ca)?;
         fs::write(dir.join("token"), "first\n")?;
         fs::write(dir.join("namespace"), "fabric")?;
 
@@ -107,7 +128,7 @@ impl ApiServer {
                 inner: Mutex::new(inner),
                 changed: watch::Sender::new(0),
             }),
-            tls: Arc::new(tls),
+            tls: cluster.tls,
             address: listener.local_addr()?,
             serving: None,
         };

@@ -16,11 +16,13 @@
 //! | 9 | from (data, only in a difference) | SHA-256 |
 //! | 10 | taken (verdict) | u8, 0 or 1 |
 //! | 11 | text (verdict, optional) | UTF-8, at most 512 bytes |
+//! | 12 | services (offer, optional) | source SHA-256, is current u8, 0 or 1 |
 
 use ringway_config::Digest;
 
 use super::field::{FieldError, Fields, Writer};
 use super::frame::Kind;
+use super::wire::{Cursor, Wire};
 use super::zone::MAX_CHUNK;
 
 /// The feature bit in `Hello` of a gateway that sends and understands fragments.
@@ -38,6 +40,30 @@ const HAVE: u16 = 8;
 const FROM: u16 = 9;
 const TAKEN: u16 = 10;
 const TEXT: u16 = 11;
+const SERVICES: u16 = 12;
+
+/// Where the names of Kubernetes Services in a fragment come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServicesOrigin {
+    /// Identifies the cluster, and which of its Services are followed.
+    pub source: Digest,
+    /// The gateway is connected to the API server. Otherwise the names are those of an earlier
+    /// time.
+    pub is_current: bool,
+}
+
+impl Wire for ServicesOrigin {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.source.put(out);
+        self.is_current.put(out);
+    }
+
+    fn get(cursor: &mut Cursor<'_>) -> Option<Self> {
+        let source = Digest::get(cursor)?;
+        let is_current = bool::get(cursor)?;
+        Some(ServicesOrigin { source, is_current })
+    }
+}
 
 /// A message about the fragment of its sender, or, for `Fetch` and `Verdict`, of its receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +74,8 @@ pub enum FragmentMessage {
         digest: Digest,
         /// Bytes of the encoded fragment.
         size: u32,
+        /// `None` if the fragment has no names of Kubernetes Services.
+        services: Option<ServicesOrigin>,
     },
     /// The sender wants this version.
     Fetch {
@@ -96,9 +124,16 @@ impl FragmentMessage {
 
 pub(super) fn put(message: &FragmentMessage, out: &mut Writer<'_>) {
     match message {
-        FragmentMessage::Offer { digest, size } => {
+        FragmentMessage::Offer {
+            digest,
+            size,
+            services,
+        } => {
             out.required(DIGEST, digest);
             out.required(SIZE, size);
+            if let Some(services) = services {
+                out.optional(SERVICES, services);
+            }
         }
         FragmentMessage::Fetch { digest, have } => {
             out.required(DIGEST, digest);
@@ -148,11 +183,12 @@ fn end_of(text: &str) -> usize {
 }
 
 pub(super) fn get_offer(body: &[u8]) -> Result<FragmentMessage, FieldError> {
-    let fields = Fields::split(body, &[DIGEST, SIZE])?;
+    let fields = Fields::split(body, &[DIGEST, SIZE, SERVICES])?;
 
     Ok(FragmentMessage::Offer {
         digest: fields.required(DIGEST)?,
         size: fields.required(SIZE)?,
+        services: fields.optional(SERVICES)?,
     })
 }
 

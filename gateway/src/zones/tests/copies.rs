@@ -37,6 +37,7 @@ impl Refused {
             received: SystemTime::now(),
             keys: Vec::new(),
             is_expired: false,
+            services: None,
         };
         self.store.put(id(gateway), &held);
     }
@@ -106,6 +107,7 @@ fn a_copy_that_waits_for_the_disk_is_dropped_with_what_it_is_a_copy_of() {
         received: std::time::SystemTime::now(),
         keys: Vec::new(),
         is_expired: false,
+        services: None,
     };
     let beta = replicator.orgs.get_mut(&"beta".parse().unwrap()).unwrap();
     beta.held.insert("gw".parse().unwrap(), held.clone());

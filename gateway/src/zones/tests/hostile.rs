@@ -138,6 +138,7 @@ impl Stand {
         let offer = FragmentMessage::Offer {
             digest,
             size: attempt.offer.size as u32,
+            services: None,
         };
         let mut replies = self.handle(sender.clone(), ZoneMessage::Fragment(offer));
 
@@ -199,6 +200,7 @@ fn fragments_of_an_organization_share_one_limit_and_the_lowest_names_stay() {
             received: SystemTime::UNIX_EPOCH,
             keys: Vec::new(),
             is_expired: false,
+            services: None,
         };
         org.held.insert(name.parse().unwrap(), held);
     }

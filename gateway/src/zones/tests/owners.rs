@@ -104,7 +104,7 @@ fn only_what_changed_is_sent_to_a_peer_that_has_the_version_before() {
 
     a.adopt(Arc::new(hosts(1001)));
     let preparation = a.prepare().unwrap();
-    assert!(a.replace(preparation.run()));
+    assert_eq!(a.replace(preparation.run()), Replaced::Version);
     let delta = a.since(Some(before));
     assert!(delta.concat().len() < 300 && a.whole.concat().len() > 10_000);
     stand.push(&from_a, &mut a);
