@@ -24,6 +24,9 @@ use crate::watch::{Outcome, TRUCE};
 /// The name of what needs attention while the packet filter is missing.
 const FORWARDING_OFF: &str = "forwarding off";
 
+/// How the names of findings about the routes between the site and the members begin.
+const MEMBER_ROUTE: &str = "route IP";
+
 /// What it says where forwarding is this daemon's, and where it is not.
 const CUT_OFF: &str =
     "the site's hosts are cut off: forwarding is off while the nftables table is missing";
@@ -161,6 +164,13 @@ impl Shell {
             return self.inspector.failed(now);
         };
 
+        // While forwarding is off because of us, and while something of ours is restored, the kernel
+        // has no route for the site's packets: no other program's is to blame.
+        if self.is_closed || self.watch.has_restored(self.inspector.began(now)) {
+            findings.retain(|found| {
+                !found.name.starts_with(MEMBER_ROUTE) || self.inspector.has_reported(found)
+            });
+        }
         findings.extend(self.absent());
         let advice = self.inspector.completed(findings, now);
         self.report(advice);
@@ -215,14 +225,18 @@ impl Shell {
         let must_close = self.watch.lacks(&Thing::Table);
         if must_close != self.is_closed {
             self.is_closed = must_close;
+            self.closed_since = now;
             self.effects
                 .push_back(Effect::SwitchForwarding { on: !must_close });
             if !must_close {
                 self.effects.push_back(Effect::Clear(FORWARDING_OFF.into()));
-            } else {
-                self.effects
-                    .push_back(Effect::Raise(without_table(forwards_for_us)));
             }
+        }
+        // In a fight it is off for a second at most each time, which the alarm says.
+        let lasts = now.duration_since(self.closed_since) > TRUCE;
+        if must_close && (lasts || !self.watch.is_fought(&Thing::Table)) {
+            self.effects
+                .push_back(Effect::Raise(without_table(forwards_for_us)));
         }
     }
 
@@ -306,13 +320,16 @@ fn fight_name(thing: &Thing) -> String {
 
 fn fight(restored: &Restoration) -> Finding {
     let by = restored.by.as_deref().unwrap_or("another program");
+    let meanwhile = match restored.thing {
+        Thing::Table => ", and the site's hosts are cut off until then",
+        _ => "",
+    };
 
     Finding {
         name: fight_name(&restored.thing),
         what: format!(
-            "{by} changes {} again and again: it is restored every {} seconds only",
-            restored.name,
-            TRUCE.as_secs()
+            "{by} changes {} again and again: it is restored once a second at most{meanwhile}",
+            restored.name
         ),
         remedy: format!("stop {by} from changing it").into(),
     }

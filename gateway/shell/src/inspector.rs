@@ -73,6 +73,16 @@ impl Inspector {
         true
     }
 
+    /// When the inspection under way began.
+    pub(crate) fn began(&self, now: Instant) -> Instant {
+        self.running_since.unwrap_or(now)
+    }
+
+    /// True if operators see this finding.
+    pub(crate) fn has_reported(&self, finding: &Finding) -> bool {
+        self.reported.contains_key(&finding.name)
+    }
+
     /// Handles the findings of an inspection. Returns what to change for operators.
     pub(crate) fn completed(&mut self, findings: Vec<Finding>, now: Instant) -> Vec<Advice> {
         self.finish(now);

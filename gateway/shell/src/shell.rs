@@ -68,6 +68,7 @@ pub struct Shell {
     pub(crate) inspector: Inspector,
     /// The forwarding that this daemon switches on is off: the packet filter is missing.
     pub(crate) is_closed: bool,
+    pub(crate) closed_since: Instant,
     /// Of the gateways of this site.
     pub(crate) is_active: bool,
     pub(crate) hold_down: HoldDown,
@@ -125,6 +126,7 @@ impl Shell {
             watch: KernelWatch::new(now),
             inspector: Inspector::new(now),
             is_closed: false,
+            closed_since: now,
             is_active: false,
             hold_down: HoldDown::default(),
             outages: Outages::default(),

@@ -6,9 +6,9 @@
 //!                                                  └─ an event meanwhile: once more ─┘
 //! ```
 //! A program that changes a thing again and again is not fought at full speed: after ten
-//! restorations in a minute, a thing is restored every ten seconds only, until a minute has passed
-//! without one. While the packet filter is missing, the forwarding that the daemon has switched on
-//! is off.
+//! restorations in a minute, a thing is restored once a second at most, until a minute has passed
+//! without one. So a site is never cut off for longer than that, and a fight costs little. While the
+//! packet filter is missing, the forwarding that the daemon has switched on is off.
 //!
 //! [`RouteKeeper`]: crate::routes::RouteKeeper
 
@@ -24,8 +24,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const FIGHT: usize = 10;
 /// ... in this time are a fight. As long without one ends it.
 const MINUTE: Duration = Duration::from_secs(60);
-/// How often a thing that is fought over is restored.
-pub(crate) const TRUCE: Duration = Duration::from_secs(10);
+/// Time between two restorations of a thing that is fought over.
+pub(crate) const TRUCE: Duration = Duration::from_secs(1);
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ struct Pace {
 pub(crate) enum Outcome {
     /// To be told: another program changed something, and it was restored.
     Restored(Restoration),
-    /// From now on this is restored every ten seconds only.
+    /// From now on this is restored once a second at most.
     Fought(Restoration),
     /// The fight is over.
     Quiet(Thing),
@@ -102,14 +102,15 @@ impl KernelWatch {
     /// The comparison has ended.
     pub(crate) fn checked(&mut self, checked: Checked, now: Instant) -> Vec<Outcome> {
         self.is_checking = false;
-        self.look = if std::mem::take(&mut self.again) {
-            now
-        } else {
-            now + LOOK
-        };
+        let was_again = std::mem::take(&mut self.again);
 
         // First what was restored just now: a fight that goes on must not count as over.
         let mut outcomes = self.restored(checked.restored, now);
+        self.look = if was_again {
+            now
+        } else {
+            self.end_of_rest(now).min(now + LOOK)
+        };
         outcomes.extend(self.calm(now));
         outcomes.extend(self.note_missing(checked.missing));
         outcomes
@@ -150,6 +151,27 @@ impl KernelWatch {
     /// True while `thing` is left as it is found.
     pub(crate) fn rests(&self, thing: &Thing, now: Instant) -> bool {
         self.paces.get(thing).is_some_and(|pace| pace.rests(now))
+    }
+
+    /// The first time at which something that rests may be restored.
+    fn end_of_rest(&self, now: Instant) -> Instant {
+        let resting = self.paces.values().filter(|pace| pace.rests(now));
+        let ends = resting.filter_map(|pace| pace.last().map(|last| last + TRUCE));
+
+        ends.min().unwrap_or(now + TRUCE)
+    }
+
+    /// True if something of another program's was undone in the last [`TRUCE`] before `since`, or
+    /// after it.
+    pub(crate) fn has_restored(&self, since: Instant) -> bool {
+        let latest = self.paces.values().filter_map(Pace::last);
+
+        latest.max().is_some_and(|last| last + TRUCE >= since)
+    }
+
+    /// True while `thing` is changed again and again.
+    pub(crate) fn is_fought(&self, thing: &Thing) -> bool {
+        self.paces.get(thing).is_some_and(|pace| pace.is_fought)
     }
 
     /// When to poll again, at the latest.
@@ -203,7 +225,7 @@ impl KernelWatch {
             .collect();
 
         let mut told = self.missing.clone();
-        told.retain(|thing, _| !self.paces.get(thing).is_some_and(|pace| pace.is_fought));
+        told.retain(|thing, _| !self.is_fought(thing));
         let before = std::mem::replace(&mut self.told, told);
 
         let back = before
@@ -312,12 +334,16 @@ mod tests {
         watch.poll(tenth);
         assert_eq!(watch.checked(restored(), tenth), [Outcome::Fought(table())]);
 
-        let leave = watch.poll(tenth + LOOK).unwrap();
+        // It is removed in between, and restored when a second has passed since the last time.
+        let early = tenth + TRUCE * 9 / 10;
+        watch.changed(early);
+        let leave = watch.poll(early).unwrap();
         assert!(leave.contains(&Thing::Table));
-        assert!(watch.checked(missing("left"), tenth + LOOK).is_empty());
+        assert!(watch.checked(missing("left"), early).is_empty());
         assert!(watch.lacks(&Thing::Table));
+        assert_eq!(watch.poll_timeout(), Some(tenth + TRUCE));
         let leave = watch.poll(tenth + TRUCE).unwrap();
-        assert!(leave.is_empty(), "every ten seconds");
+        assert!(leave.is_empty(), "once a second");
         assert!(watch.checked(restored(), tenth + TRUCE).is_empty());
         assert!(!watch.lacks(&Thing::Table));
 
