@@ -40,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) unannounced: BTreeSet<Prefix>,
     /// Where siblings can dial this gateway inside our site.
     pub(crate) addresses: BTreeSet<SocketAddr>,
+    /// The addresses that move with the active role; `None` before they are known.
+    pub(crate) virtual_addresses: Option<BTreeSet<IpAddr>>,
     /// What the attached nodes that have sessions with this gateway claim.
     pub(crate) nodes_here: BTreeSet<Prefix>,
     /// Where attached nodes ask for the consortium's names.
@@ -83,6 +85,7 @@ impl Context {
             claims_site: true,
             unannounced: BTreeSet::new(),
             addresses: BTreeSet::new(),
+            virtual_addresses: None,
             nodes_here: BTreeSet::new(),
             resolvers: BTreeSet::new(),
             relays: Vec::new(),

@@ -24,11 +24,12 @@ mod prefix;
 mod records;
 mod refuse;
 mod sibling;
+mod virtual_addresses;
 mod wire;
 mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ringway_config::{OrgId, Prefix};
 
@@ -47,6 +48,7 @@ pub use prefix::MAX_PREFIXES;
 pub use records::MAX_RECORDS;
 pub use refuse::{Refuse, RefuseReason};
 pub use sibling::{Answer, Relay, SIBLINGS, SiblingMessage, SiblingState};
+pub use virtual_addresses::MAX_VIRTUAL_ADDRESSES;
 pub use zone::{MAX_CHUNK, ZoneMessage};
 
 /// One control message.
@@ -83,6 +85,9 @@ pub enum Message {
     Relay(Relay),
     /// Where the sender can be dialled inside its site, at most [`MAX_ADDRESSES`].
     Addresses(BTreeSet<SocketAddr>),
+    /// The addresses that move with the active role, as the sender's file has them, at most
+    /// [`MAX_VIRTUAL_ADDRESSES`].
+    VirtualAddresses(BTreeSet<IpAddr>),
     /// A message between the replicators of zones.
     Zone(ZoneMessage),
     /// A question about the receiver's policy, or the answer to one.
@@ -115,6 +120,7 @@ impl Message {
             Message::Sibling(_) => Kind::Sibling,
             Message::Relay(_) => Kind::Relay,
             Message::Addresses(_) => Kind::Addresses,
+            Message::VirtualAddresses(_) => Kind::VirtualAddresses,
             Message::Zone(message) => message.kind(),
             Message::Policy(PolicyMessage::Question { .. }) => Kind::PolicyQuestion,
             Message::Policy(PolicyMessage::Answer { .. }) => Kind::PolicyAnswer,

@@ -11,7 +11,7 @@
 //! whether the session still works. `tunnel::sessions` decides which session is better.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use ringway_config::{OrgId, Prefix};
@@ -84,6 +84,7 @@ pub(crate) struct Live {
     pub(crate) sent_rank: Option<Rank>,
     pub(crate) sent_state: Option<SiblingMessage>,
     pub(crate) sent_addresses: BTreeSet<SocketAddr>,
+    pub(crate) sent_virtual: Option<BTreeSet<IpAddr>>,
     pub(crate) sent_offer: Option<Offer>,
     /// What we announced on it; `None` before the first announcement.
     pub(crate) announced: Option<BTreeSet<Prefix>>,
@@ -113,6 +114,7 @@ impl Live {
             sent_rank: None,
             sent_state: None,
             sent_addresses: BTreeSet::new(),
+            sent_virtual: None,
             sent_offer: None,
             announced: None,
             refused_by_peer: Refuse::default(),

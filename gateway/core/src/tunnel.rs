@@ -3,8 +3,8 @@
 //! This file dispatches events and ends sessions. `sessions` decides which session
 //! carries it, `start` turns connections into sessions, `claims` exchanges prefixes and records,
 //! `timeout` handles deadlines, `path` finds the path MTU, `standing` serves the election of a
-//! site's active gateway, `addresses` exchanges addresses between siblings, `attach` has what
-//! differs for attached nodes, `report` describes the tunnel for operators.
+//! site's active gateway, `addresses` and `virtual_addresses` exchange addresses between siblings,
+//! `attach` has what differs for attached nodes, `report` describes the tunnel for operators.
 //!
 //! Invariants: a session of a dead daemon (an older boot id) is never up beside one of the running
 //! daemon; a peer has a bounded number of sessions, those without `Hello` included. A bad peer may
@@ -19,9 +19,10 @@ mod sessions;
 mod standing;
 mod start;
 mod timeout;
+mod virtual_addresses;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use ringway_config::{GatewayId, SiteId};
@@ -80,6 +81,8 @@ pub(crate) struct Tunnel {
     relay_limit: RelayLimit,
     /// The addresses of a sibling inside our site.
     nearby: BTreeSet<SocketAddr>,
+    /// The virtual addresses that a sibling reported last.
+    virtual_addresses: Option<BTreeSet<IpAddr>>,
     /// The last offer of a gateway to us, an attached node.
     offer: Option<Offer>,
     offer_allowance: Allowance,
@@ -117,6 +120,7 @@ impl Tunnel {
             ranked_since: now,
             relay_limit: RelayLimit::new(now),
             nearby: BTreeSet::new(),
+            virtual_addresses: None,
             offer: None,
             offer_allowance: Allowance::new(now),
             next_offer: None,
@@ -176,6 +180,7 @@ impl Tunnel {
             Message::Sibling(message) => self.handle_sibling(context, conn, message),
             Message::Relay(relay) => self.handle_relay(context, conn, relay, now),
             Message::Addresses(list) => self.handle_addresses(context, conn, list, now),
+            Message::VirtualAddresses(list) => self.handle_virtual_addresses(context, conn, list),
             Message::Zone(message) => context.act(Action::ZoneMessage {
                 peer: self.peer.clone(),
                 conn,

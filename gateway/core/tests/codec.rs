@@ -131,6 +131,7 @@ fn message() -> impl Strategy<Value = Message> {
             let ported = list.into_iter().filter(|(_, port)| *port != 0);
             Message::Addresses(ported.map(SocketAddr::from).collect())
         }),
+        btree_set(any::<IpAddr>(), 0..32).prop_map(Message::VirtualAddresses),
         policy().prop_map(Message::Policy),
         any::<u16>().prop_map(|code| Message::Bye {
             code: ByeCode::from(code)

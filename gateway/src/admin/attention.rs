@@ -36,6 +36,7 @@
 
 mod beginnings;
 mod kind;
+mod siblings;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -98,6 +99,7 @@ pub fn complete(report: &mut Report, beginnings: &mut Beginnings, now: SystemTim
             items.extend(overdue(list));
         }
     }
+    items.extend(siblings::differing(report));
     items.extend(certificates(report, now));
     if report.grace_without_end {
         let what = "another gateway of this site has no session with this one: TCP to the ports of \

@@ -1,7 +1,8 @@
 //! [`SiteReport`]: the gateways of this gateway's site, as `ringway status --json` prints it.
 //! Whether this one is the active one, and since when, is in [`RoleReport`](super::RoleReport).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ringway_core::{Contact, SiblingStatus, SiteRole, SiteStatus};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ pub struct SiteReport {
     pub tunnels: u16,
     /// How often it became active since its start, by reason.
     pub takeovers: BTreeMap<String, u64>,
+    /// The addresses of `[ha]`, which move with the active role.
+    #[serde(default)]
+    pub virtual_addresses: BTreeSet<IpAddr>,
     /// The other gateways of the site.
     pub siblings: Vec<SiblingReport>,
 }
@@ -41,6 +45,9 @@ pub struct SiblingReport {
     /// None of its interfaces to the site's network has a carrier.
     #[serde(default)]
     pub no_carrier: bool,
+    /// The addresses of its `[ha]`; `None` if it has reported none yet, or has an earlier version.
+    #[serde(default)]
+    pub virtual_addresses: Option<BTreeSet<IpAddr>>,
 }
 
 impl SiteReport {
@@ -55,6 +62,7 @@ impl SiteReport {
             takeovers: takeovers
                 .map(|(reason, count)| ((*reason).to_owned(), *count))
                 .collect(),
+            virtual_addresses: status.virtual_addresses.clone(),
             siblings: status
                 .siblings
                 .iter()
@@ -117,6 +125,7 @@ fn sibling_report(gateway: String, sibling: &SiblingStatus) -> SiblingReport {
         preference: sibling.state.map(|state| state.rank.preference),
         tunnels: sibling.state.map(|state| state.tunnels),
         no_carrier: sibling.state.is_some_and(|state| state.no_carrier),
+        virtual_addresses: sibling.virtual_addresses.clone(),
     }
 }
 

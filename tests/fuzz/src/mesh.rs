@@ -144,6 +144,10 @@ fn message(bytes: &mut Bytes<'_>) -> Message {
                 prefixes: scene::prefixes(bytes.next()),
                 resolvers: BTreeSet::new(),
             }),
+            6 => {
+                let addresses = addresses(bytes).into_iter();
+                Message::VirtualAddresses(addresses.map(|address| address.ip()).collect())
+            }
             _ => Message::Addresses(addresses(bytes)),
         },
     }

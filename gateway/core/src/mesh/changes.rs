@@ -44,6 +44,16 @@ impl Mesh {
         self.on_all(Tunnel::send_addresses);
     }
 
+    /// Sets the addresses that move with the active role.
+    pub fn handle_virtual_addresses(&mut self, addresses: BTreeSet<IpAddr>) {
+        if self.context.virtual_addresses.as_ref() == Some(&addresses) {
+            return;
+        }
+
+        self.context.virtual_addresses = Some(addresses);
+        self.on_all(Tunnel::send_virtual_addresses);
+    }
+
     /// Sets the resolvers that attached nodes use for the consortium's names.
     pub fn handle_resolvers(&mut self, resolvers: BTreeSet<IpAddr>) {
         if self.context.resolvers == resolvers {

@@ -10,7 +10,7 @@ use super::{FEW_NODES, Mesh};
 use crate::action::Action;
 use crate::id::ConnId;
 use crate::message::{Answer, Message, Relay};
-use crate::siblings::{Uplinks, View};
+use crate::siblings::{SiteStatus, Uplinks, View};
 
 /// How many peers are asked about a sibling.
 const WITNESSES: usize = 3;
@@ -46,6 +46,19 @@ impl Mesh {
         self.context.has_siblings = !siblings.is_empty();
         self.context.siblings_stale = true;
         self.siblings.set_siblings(&siblings, now);
+    }
+
+    /// The gateways of this site, for operators.
+    pub(super) fn site_status(&self) -> SiteStatus {
+        let mut status = self.siblings.status();
+
+        status.virtual_addresses = self.context.virtual_addresses.clone().unwrap_or_default();
+        for (id, sibling) in &mut status.siblings {
+            let tunnel = self.tunnels.get(id);
+            let addresses = tunnel.and_then(|tunnel| tunnel.virtual_addresses(&self.context));
+            sibling.virtual_addresses = addresses.cloned();
+        }
+        status
     }
 
     /// Runs the election again if its inputs may have changed or its time has come.

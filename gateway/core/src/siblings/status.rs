@@ -1,6 +1,7 @@
 //! [`SiteStatus`]: the gateways of this site, for operators.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ringway_config::GatewayId;
 
@@ -19,17 +20,21 @@ pub struct SiteStatus {
     pub tunnels: u16,
     /// Takeovers by this gateway, by reason.
     pub takeovers: BTreeMap<&'static str, u64>,
+    /// The addresses that move with the active role.
+    pub virtual_addresses: BTreeSet<IpAddr>,
     /// The other gateways of the site.
     pub siblings: BTreeMap<GatewayId, SiblingStatus>,
 }
 
 /// One sibling, for operators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SiblingStatus {
     /// Whether it is alive.
     pub contact: Contact,
     /// The state that it reported last.
     pub state: Option<SiblingState>,
+    /// The virtual addresses that it has; `None` if it has reported none yet.
+    pub virtual_addresses: Option<BTreeSet<IpAddr>>,
 }
 
 impl Siblings {
@@ -38,6 +43,7 @@ impl Siblings {
             let status = SiblingStatus {
                 contact: sibling.contact,
                 state: sibling.state,
+                virtual_addresses: None,
             };
             (id.clone(), status)
         });
@@ -47,6 +53,7 @@ impl Siblings {
             no_carrier: self.no_carrier.clone(),
             tunnels: self.tunnels,
             takeovers: self.takeovers.clone(),
+            virtual_addresses: BTreeSet::new(),
             siblings: siblings.collect(),
         }
     }

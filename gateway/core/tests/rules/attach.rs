@@ -145,6 +145,7 @@ fn a_node_that_sends_a_message_reserved_to_gateways_loses_its_session() {
             answer: None::<Answer>,
         }),
         Message::Addresses(BTreeSet::new()),
+        Message::VirtualAddresses(BTreeSet::new()),
         Message::Records {
             records: membership().records,
         },

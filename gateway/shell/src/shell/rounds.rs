@@ -1,10 +1,11 @@
 //! Time passes: clocks are looked at, and once a second what nothing else reports.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use ringway_config::defaults::DNS_PORT;
-use ringway_core::message::{MAX_ADDRESSES, MAX_RESOLVERS};
+use ringway_core::message::{MAX_ADDRESSES, MAX_RESOLVERS, MAX_VIRTUAL_ADDRESSES};
 
 use super::Shell;
 use crate::changes::Request;
@@ -88,7 +89,8 @@ impl Shell {
             .handle_resolvers(reachable.take(MAX_RESOLVERS).collect());
     }
 
-    /// Siblings learn where this host is inside our site: the record names no address there.
+    /// Siblings learn where this host is inside our site, since the record names no address there,
+    /// and which addresses move with the role.
     pub(super) fn tell_addresses(&mut self) {
         let listen = self.current.config.listen;
         let site = self.membership.local_prefixes();
@@ -101,5 +103,10 @@ impl Shell {
         let addresses = inside.map(|own| SocketAddr::new(own, listen.port()));
         self.mesh
             .handle_addresses(addresses.take(MAX_ADDRESSES).collect());
+
+        let moving = self.current.config.ha.addresses.iter();
+        let moving: BTreeSet<IpAddr> = moving.map(|moving| moving.address).collect();
+        let told = moving.into_iter().take(MAX_VIRTUAL_ADDRESSES).collect();
+        self.mesh.handle_virtual_addresses(told);
     }
 }

@@ -1,4 +1,7 @@
-//! The addresses at which siblings are dialled.
+//! The addresses at which siblings are dialled, and those that move with the role.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ringway_core::{Action, Message};
 
@@ -60,4 +63,37 @@ fn a_sibling_learns_our_addresses_and_peers_do_not() {
     }
     let count = |bench: &Bench, conn| bench.sent(conn).iter().filter(|m| **m == ours).count();
     assert_eq!([count(&bench, other), count(&bench, peer)], [1, 0]);
+}
+
+#[test]
+fn siblings_tell_each_other_their_virtual_addresses_and_peers_do_not_count() {
+    let (mut bench, peer, other) = before_a_standby();
+    let sent = |bench: &Bench, conn| {
+        let sent = bench.sent(conn).into_iter();
+        let addresses = sent.filter_map(|message| match message {
+            Message::VirtualAddresses(addresses) => Some(addresses),
+            _ => None,
+        });
+        addresses.collect::<Vec<_>>()
+    };
+    let reported = |bench: &Bench| {
+        let status = bench.mesh.status(bench.now);
+        status.site.siblings[&sibling()].virtual_addresses.clone()
+    };
+    let ours: BTreeSet<IpAddr> = ["10.1.0.3".parse().unwrap()].into();
+    for addresses in [BTreeSet::new(), ours.clone(), ours.clone()] {
+        bench.mesh.handle_virtual_addresses(addresses);
+        bench.collect();
+    }
+    // None at all is said, too, and nothing twice.
+    assert_eq!(sent(&bench, other), [BTreeSet::new(), ours.clone()]);
+    assert_eq!(sent(&bench, peer), [BTreeSet::new(); 0]);
+
+    assert_eq!(reported(&bench), None);
+    bench.receive(peer, Message::VirtualAddresses(ours.clone()));
+    assert_eq!(reported(&bench), None, "a peer of another site");
+    for theirs in [ours, BTreeSet::new()] {
+        bench.receive(other, Message::VirtualAddresses(theirs.clone()));
+        assert_eq!(reported(&bench), Some(theirs));
+    }
 }
