@@ -10,6 +10,7 @@
 mod absent;
 mod announcement;
 mod families;
+mod far;
 mod guard;
 mod inspection;
 mod links;
@@ -22,6 +23,7 @@ mod thing;
 pub use absent::{ADDRESS_MISSING, absent_dns, absent_dns_address, absent_listen};
 pub use announcement::{UNANNOUNCED, Unannounced, announceable, unannounced};
 pub use families::Families;
+pub use far::far_virtual_addresses;
 pub use guard::{GuardSpec, guard, has_siblings};
 pub use inspection::{HostPair, Inspection, dialled_ports, host_pairs, peers, tcp_ports};
 pub use links::{Address, HostRoute, Links, is_default};

@@ -17,7 +17,8 @@ use ringway_config::{
     PlacedPrefix, Policy, Prefix, Revoked, Routes, Site, Tunnel, rule,
 };
 use ringway_intent::{
-    GuardSpec, HostRoute, Links, RouteState, Situation, Tunnelled, guard, held, plan_routes,
+    Address, GuardSpec, HostRoute, Links, RouteState, Situation, Tunnelled, far_virtual_addresses,
+    guard, held, plan_routes,
 };
 
 fn place() -> Place {
@@ -194,6 +195,37 @@ fn arrivals_are_marked_where_an_endpoint_lies_inside_a_members_prefix() {
     assert!(!marks("203.0.113.2:4600"));
     assert!(!marks("gw.beta.example:4600"));
     assert!(marks("10.2.0.2:4600"));
+}
+
+#[test]
+fn a_virtual_address_needs_another_address_of_its_interface_in_its_network() {
+    let mut config = a_site();
+    config.ha.interface = "lan0".into();
+    config.ha.addresses = vec!["10.1.0.250/24".parse().unwrap()];
+    let address = |own: &str, network: &str, interface: &str| Address {
+        interface: interface.into(),
+        own: own.parse().unwrap(),
+        network: network.parse().unwrap(),
+        preferred: true,
+    };
+    let held = address("10.1.0.250", "10.1.0.250/32", "lan0");
+    let found = |addresses: Vec<Address>| {
+        let links = Links::from_addresses(addresses);
+        let found = far_virtual_addresses(&config, &links);
+        found.into_iter().map(|finding| finding.what).next()
+    };
+
+    let near = address("10.1.0.1", "10.1.0.0/24", "lan0");
+    assert_eq!(found(vec![near.clone(), held.clone()]), None);
+    let far = found(vec![held.clone()]).unwrap();
+    assert!(
+        far.contains("no address of its own in 10.1.0.0/24"),
+        "{far}"
+    );
+    let elsewhere = address("10.1.0.1", "10.1.0.0/24", "wan0");
+    assert!(found(vec![held, elsewhere.clone()]).is_some());
+    // The interface is missing or has no carrier, which is reported as that.
+    assert_eq!(found(vec![elsewhere]), None);
 }
 
 /// One of the configurations that the crate of the files is tested with.

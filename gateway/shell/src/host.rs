@@ -9,7 +9,8 @@ use std::time::Instant;
 use ringway_config::{Ruling, rule};
 use ringway_intent::{
     Checked, Finding, GuardSpec, Inspection, Links, Missing, Remedy, Restoration, Thing,
-    absent_dns, absent_listen, dialled_ports, has_siblings, host_pairs, peers, tcp_ports,
+    absent_dns, absent_listen, dialled_ports, far_virtual_addresses, has_siblings, host_pairs,
+    peers, tcp_ports,
 };
 
 use crate::carrier::Carrier;
@@ -176,11 +177,12 @@ impl Shell {
         self.report(advice);
     }
 
-    /// Addresses of ours that this host does not have. The active one of several gateways has the
-    /// address that moves between them.
+    /// Addresses of ours that this host does not have, or whose network it is not connected to. The
+    /// active one of several gateways has the address that moves between them.
     fn absent(&self) -> Vec<Finding> {
         let (config, links) = (&self.current.config, &self.current.links);
         let mut absent = Vec::from_iter(absent_listen(config, links));
+        absent.extend(far_virtual_addresses(config, links));
 
         if self.is_active || !has_siblings(config) {
             absent.extend(absent_dns(config, links));

@@ -4,9 +4,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use ringway_config::{Config, Hook, VirtualAddress};
+use ringway_config::{Config, Hook};
 use ringway_host::virtual_address::VirtualAddresses;
-use ringway_intent::{Finding, Links, Remedy};
+use ringway_intent::{Finding, Links, Remedy, far_virtual_addresses};
 
 pub(super) async fn find(config: &Config, links: &Links) -> Vec<Finding> {
     let ha = &config.ha;
@@ -15,11 +15,7 @@ pub(super) async fn find(config: &Config, links: &Links) -> Vec<Finding> {
     // Without addresses, only the programs are needed.
     if !ha.addresses.is_empty() {
         findings.extend(interface(config).await);
-        let elsewhere = ha
-            .addresses
-            .iter()
-            .filter(|one| !is_near(one, config, links));
-        findings.extend(elsewhere.map(|one| far(one, &ha.interface)));
+        findings.extend(far_virtual_addresses(config, links));
     }
     let hooks = [("on-active", &ha.on_active), ("on-standby", &ha.on_standby)];
     for (key, hook) in hooks {
@@ -38,29 +34,6 @@ async fn interface(config: &Config) -> Option<Finding> {
         what: format!("[ha] interface {name} is no interface of this host"),
         remedy: Remedy::command("ip link   # lists them; correct [ha] interface"),
     })
-}
-
-/// True if this host is connected to the address's network.
-fn is_near(virtual_address: &VirtualAddress, config: &Config, links: &Links) -> bool {
-    links.connected().iter().any(|network| {
-        network.interface == config.ha.interface && network.prefix.contains(virtual_address.address)
-    })
-}
-
-fn far(virtual_address: &VirtualAddress, interface: &str) -> Finding {
-    let VirtualAddress { address, network } = virtual_address;
-
-    Finding {
-        name: format!("ha network {address}"),
-        what: format!(
-            "[ha] {address}: {interface} has no address of its own in {network}, so that hosts \
-             there are not reached"
-        ),
-        remedy: Remedy::command(format!(
-            "ip address add …/{} dev {interface}",
-            network.len()
-        )),
-    }
 }
 
 fn program(key: &str, hook: &Hook) -> Option<Finding> {
