@@ -14,7 +14,8 @@ use std::time::Instant;
 
 use ringway_lab::program;
 use ringway_tests::Scene;
-use ringway_tests::scene::{append, eventually};
+use ringway_tests::attention::attention;
+use ringway_tests::scene::{append, eventually, replace};
 use ringway_tests::siblings::{Fault, SIBLINGS, active, other, wait_until_it_holds};
 
 use crate::RINGWAY;
@@ -144,7 +145,25 @@ fn the_virtual_address_answers_as_soon_as_the_other_gateway_has_it() {
         stubs.look_up(&scene, &[SHARED, FAR]);
         fault.repair(&mut scene, gateway);
     }
+    both_name_what_only_one_of_them_has(&scene);
     scene.close();
+}
+
+/// After a takeover, that address would be nowhere.
+fn both_name_what_only_one_of_them_has(scene: &Scene) {
+    let [first, second] = SIBLINGS;
+    replace(&scene.config(second), "10.10.0.3/24", "10.10.0.4/24");
+    scene.reload(second);
+
+    for gateway in SIBLINGS {
+        for (with, address, without) in [(first, "10.10.0.3", second), (second, "10.10.0.4", first)]
+        {
+            let expected = format!("{with} has {address} and {without} does not");
+            eventually(&expected, 10, || {
+                attention(scene, gateway).contains(&expected)
+            });
+        }
+    }
 }
 
 /// The switch's end of the first gateway's link.
