@@ -165,8 +165,8 @@ impl Shell {
             return self.inspector.failed(now);
         };
 
-        // While forwarding is off because of us, and while something of ours is restored, the kernel
-        // has no route for the site's packets: no other program's is to blame.
+        // While forwarding is off because of us, and while something of ours is restored, the
+        // kernel has no route for the site's packets: no other program's is to blame.
         if self.is_closed || self.watch.has_restored(self.inspector.began(now)) {
             findings.retain(|found| {
                 !found.name.starts_with(MEMBER_ROUTE) || self.inspector.has_reported(found)

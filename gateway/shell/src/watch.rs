@@ -7,8 +7,8 @@
 //! ```
 //! A program that changes a thing again and again is not fought at full speed: after ten
 //! restorations in a minute, a thing is restored once a second at most, until a minute has passed
-//! without one. So a site is never cut off for longer than that, and a fight costs little. While the
-//! packet filter is missing, the forwarding that the daemon has switched on is off.
+//! without one. So a site is never cut off for longer than that, and a fight costs little. While
+//! the packet filter is missing, the forwarding that the daemon has switched on is off.
 //!
 //! [`RouteKeeper`]: crate::routes::RouteKeeper
 

@@ -1,5 +1,5 @@
-//! The virtual addresses of siblings. They move with the active role, so the gateways of a site must
-//! have the same; each says which it has, and the difference is reported.
+//! The virtual addresses of siblings. They move with the active role, so the gateways of a site
+//! must have the same; each says which it has, and the difference is reported.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
