@@ -87,7 +87,7 @@ fn siblings_tell_each_other_their_virtual_addresses_and_peers_do_not_count() {
     }
     // None at all is said, too, and nothing twice.
     assert_eq!(sent(&bench, other), [BTreeSet::new(), ours.clone()]);
-    assert_eq!(sent(&bench, peer), [BTreeSet::new(); 0]);
+    assert!(sent(&bench, peer).is_empty());
 
     assert_eq!(reported(&bench), None);
     bench.receive(peer, Message::VirtualAddresses(ours.clone()));
