@@ -123,7 +123,9 @@ impl Workspace {
     pub(crate) fn place(&self, name: &str, text: &str) -> String {
         let content = self.read(name);
         let mut lines = content.lines().zip(1..);
-        let (line, number) = lines.find(|(line, _)| line.contains(text)).unwrap();
+        // New files have examples as comments.
+        let found = lines.find(|(line, _)| line.contains(text) && !line.starts_with('#'));
+        let (line, number) = found.unwrap();
         let offset = line.find(text).unwrap();
         let column = if line.contains('"') {
             offset
