@@ -13,7 +13,7 @@
 
 pub mod accepted;
 mod address;
-mod announce;
+pub mod announce;
 mod attached;
 pub mod bogon;
 pub mod changes;
