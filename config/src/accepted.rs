@@ -90,7 +90,7 @@ pub fn save(state_dir: &Path, accepted: &Accepted) -> Result<(), AcceptedError> 
 
 /// The records to keep once `rulings` are in force: those of `config` that were accepted `before`,
 /// and those that clash with no other organization's. A record that is not kept counts as a
-/// newcomer again the next time (see [`crate::verdict`]).
+/// newcomer again the next time (see [`crate::verdict`]). Withheld records are not in force.
 pub fn after(config: &Config, rulings: &[Ruling], before: &BTreeSet<Digest>) -> Accepted {
     let mut disputed = BTreeSet::new();
     for ruling in rulings {
@@ -106,6 +106,7 @@ pub fn after(config: &Config, rulings: &[Ruling], before: &BTreeSet<Digest>) -> 
 
     config
         .records()
+        .filter(|record| !config.withheld.contains_key(&record.org))
         .filter(|record| before.contains(&record.digest) || !disputed.contains(&record.org))
         .map(|record| (record.digest, record.org.clone()))
         .collect()

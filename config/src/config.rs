@@ -76,6 +76,8 @@ pub struct Config {
     /// What needs attention, and keeps nothing from running: a rule about an organization that is
     /// no member any more must not hold back the removal of another.
     pub notes: Faults,
+    /// Organizations that have no tunnels because their records must not be used, and why.
+    pub withheld: BTreeMap<OrgId, Fault>,
 }
 
 impl Config {
@@ -104,21 +106,23 @@ impl Config {
         place.unwrap_or_else(|| Place::whole(&self.path))
     }
 
-    /// Takes every gateway but this one from the records that are not among the `accepted` ones.
-    /// Their prefixes stay, so that nothing leaves by another way. Returns the organizations.
-    pub fn withhold(&mut self, accepted: &BTreeSet<Digest>) -> Vec<OrgId> {
-        let me = self.id.clone();
-        let records = std::iter::once(&mut self.own).chain(&mut self.members);
-        let mut withheld = Vec::new();
+    /// Takes from the record of `org` what it allows: every gateway but this one, its consents to
+    /// transit, and who serves its sites. Its prefixes stay, so that nothing leaves by another way.
+    pub fn withhold(&mut self, org: &OrgId, reason: Fault) {
+        let mut records = std::iter::once(&mut self.own).chain(&mut self.members);
+        let Some(record) = records.find(|record| record.org == *org) else {
+            return;
+        };
 
-        for record in records.filter(|record| !accepted.contains(&record.digest)) {
-            let org = record.org.clone();
-            record
-                .gateways
-                .retain(|gateway| org == me.org && gateway.name == me.name);
-            withheld.push(org);
+        let me = &self.id;
+        record
+            .gateways
+            .retain(|gateway| *org == me.org && gateway.name == me.name);
+        record.transit.clear();
+        for site in &mut record.sites {
+            site.via = None;
         }
-        withheld
+        self.withheld.insert(org.clone(), reason);
     }
 
     /// What to do about the records of version 1, of which an older copy is not told from the

@@ -85,11 +85,12 @@ impl Newest {
         })
     }
 
-    /// The faults of every record of `config`, and of a members directory that has become empty
-    /// although nobody removed its members.
+    /// The faults of every record of `config` that is not withheld, and of a members directory that
+    /// has become empty although nobody removed its members.
     pub fn check(&self, config: &Config) -> Vec<Fault> {
         let mut faults: Vec<Fault> = config
             .records()
+            .filter(|record| !config.withheld.contains_key(&record.org))
             .filter_map(|record| self.judge(record))
             .collect();
 
@@ -145,12 +146,14 @@ impl Newest {
         }
     }
 
-    /// `config` is in force: its records are accepted, and the other organizations are no members.
+    /// `config` is in force: its records are accepted, but for withheld ones, and the other
+    /// organizations are no members.
     pub fn follow(&mut self, config: &Config) {
         for (org, known) in &mut self.0 {
             known.is_removed |= config.record(org).is_none();
         }
-        for record in config.records() {
+        let records = config.records();
+        for record in records.filter(|record| !config.withheld.contains_key(&record.org)) {
             self.accept(record);
         }
     }

@@ -22,6 +22,7 @@ pub mod json;
 pub mod kubernetes;
 pub mod logging;
 pub mod names;
+mod notes;
 pub mod plane;
 pub mod policy;
 pub mod prepare;

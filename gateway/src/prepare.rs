@@ -5,14 +5,16 @@
 //! conflicts differently: `check` and a reload refuse them; a cold start accepts them, without
 //! routes for the conflicted prefixes.
 
+mod records;
+
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ringway_config::{
-    AcceptedError, Config, Connected, Digest, Fault, Faults, Ledger as _, Newest, Place, Prefix,
-    Ruling, accepted, conflicts, rule,
+    Config, Connected, Digest, Fault, Faults, Newest, Place, Prefix, Ruling, accepted, conflicts,
+    rule,
 };
 use ringway_dns::Zone;
 use ringway_host::links;
@@ -29,6 +31,8 @@ use crate::policy::{Judge, TestResults};
 use crate::quic::endpoint::EndpointKeys;
 use crate::state::{NewestLists, modes};
 use crate::{resolver, wireguard};
+pub use records::Unusable;
+use records::{check_lists, check_records, known, remembered, withhold_unknown};
 
 /// The result: a gateway's files, read and checked.
 #[derive(Debug)]
@@ -108,6 +112,8 @@ pub struct Known {
     pub lists: NewestLists,
     /// The virtual addresses that the host may still have.
     pub virtual_addresses: BTreeSet<IpAddr>,
+    /// What to do with a record that must not be used.
+    pub unusable: Unusable,
 }
 
 /// As [`prepare`], for a running daemon.
@@ -146,6 +152,13 @@ pub async fn prepare_at(path: &Path, mut known: Known, now: UnixTime) -> Result<
     let mut warnings = trust.lapsed(UnixTime::now());
     warnings.extend(unread);
     warnings.extend(config.notes.0.iter().cloned());
+    warnings.extend(config.withheld.iter().map(|(org, fault)| Fault {
+        place: fault.place.clone(),
+        message: format!(
+            "{}; a start goes on without tunnels to {org}",
+            fault.message
+        ),
+    }));
     warnings.extend(config.unserved());
 
     let judge = Judge::new(&config, &rulings, &zone, &links);
@@ -192,26 +205,17 @@ impl Files {
         let state_dir = config.state_dir.clone();
         let (accepted, unread) = known(accepted::load(&state_dir), path)?;
         let mut unread = Vec::from_iter(unread);
-        let newest = match remembered(&state_dir, memory.newest, path, &mut unread) {
-            Some(newest) => {
-                let faults = newest.check(&config);
-                if !faults.is_empty() {
-                    return Err(Faults::from(faults));
-                }
-                Some(newest)
-            }
+        let newest = remembered(&state_dir, memory.newest, path, &mut unread);
+        match &newest {
+            Some(newest) => check_records(&mut config, newest, memory.unusable)?,
             // They may include an older record, so only those that were in force before are used.
-            None => {
-                unread.extend(withheld(&mut config, &accepted));
-                None
-            }
-        };
+            None => withhold_unknown(&mut config, &accepted),
+        }
 
         // The serial is assigned when the zone is served; it does not affect whether the zone is
         // valid.
         let (zone, sources) = Zone::with_sources(&config).map_err(Faults::from)?;
-        let trust = Trust::build(&config)?;
-        check_lists(&config, &trust, memory.lists)?;
+        let trust = check_lists(&mut config, memory.lists, memory.unusable)?;
         // As a peer verifies it: a certificate that our own trust refuses is useless for dialling.
         let identity = Identity::load(&config.identity, &config.id, &trust, now)?;
         let traces = Traces::load(&state_dir);
@@ -228,82 +232,6 @@ impl Files {
             unread,
             doubtful_names,
         })
-    }
-}
-
-/// The newest accepted records, merged from the daemon's knowledge and from disk.
-fn remembered(
-    state_dir: &Path,
-    known: Option<Newest>,
-    path: &Path,
-    unread: &mut Vec<Fault>,
-) -> Option<Newest> {
-    match (Newest::load(state_dir), known) {
-        // Each may know more than the other: the daemon has records that it could not store, the
-        // file has removals that a command has recorded.
-        (Ok(stored), Some(mut known)) => {
-            known.merge(&stored);
-            known.heed_removals(&stored);
-            Some(known)
-        }
-        (Ok(stored), None) => Some(stored),
-        (Err(error), known) => {
-            unread.push(whole_fault(path, &error));
-            known
-        }
-    }
-}
-
-/// Fails if a revocation list is older than the accepted one, or missing.
-fn check_lists(config: &Config, trust: &Trust, known: NewestLists) -> Result<(), Faults> {
-    let mut newest = known;
-    // If this cannot be read, an older list could undo a revocation.
-    let stored = NewestLists::load(&config.state_dir);
-    newest.merge(&stored.map_err(|error| whole_file(&config.path, &error))?);
-
-    let faults = newest.check(config, trust);
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(Faults::from(faults))
-    }
-}
-
-/// Removes the gateways of records that were not in force before, and reports it.
-fn withheld(config: &mut Config, accepted: &BTreeSet<Digest>) -> Option<Fault> {
-    let orgs: Vec<String> = config
-        .withhold(accepted)
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    if orgs.is_empty() {
-        return None;
-    }
-
-    let message = format!(
-        "no tunnels to the gateways of {}: their records were not in force before, and may be \
-         older than the newest; repair the state directory",
-        orgs.join(", ")
-    );
-    Some(Fault {
-        place: Place::whole(&config.path),
-        message,
-    })
-}
-
-/// The records that were accepted before. None if they cannot be read, as at a cold start: then
-/// overlapping records get no routes, and nobody takes over a prefix.
-fn known(
-    accepted: Result<BTreeSet<Digest>, AcceptedError>,
-    path: &Path,
-) -> Result<(BTreeSet<Digest>, Option<Fault>), Faults> {
-    match accepted {
-        Ok(accepted) => Ok((accepted, None)),
-        Err(error @ AcceptedError::Read { .. }) => {
-            Ok((BTreeSet::new(), Some(whole_fault(path, &error))))
-        }
-        // A broken line could be an incumbent's, so the operator has to restore the file.
-        Err(error) => Err(whole_file(path, &error)),
     }
 }
 

@@ -33,6 +33,7 @@ use crate::admin;
 use crate::admin::socket::SocketGroup;
 use crate::attention::Attention;
 use crate::drive::Stored;
+use crate::notes;
 use crate::policy::former::{self, RulesFile};
 use crate::policy::judge::spec;
 use crate::policy::tests;
@@ -126,6 +127,7 @@ async fn run_prepared(
     let state_dir = prepared.config.state_dir.clone();
 
     let attention = Attention::default();
+    notes::note(&prepared.config, &attention);
     let files = StateFiles::new(attention.clone());
     make_state_directory(state_dir, &files).await?;
     if let Some(failed) = prepared.policy_tests.failed.0.first() {

@@ -89,6 +89,7 @@ mod virtual_address;
 mod wan_addresses;
 mod watch;
 mod wireguard;
+mod withheld;
 mod zones;
 
 /// The program under test.

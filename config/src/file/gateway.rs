@@ -112,6 +112,7 @@ fn read_table(table: &Table<'_>, path: &Path, report: &Report) -> Option<Config>
         attach: None,
         places,
         notes: report.notes(),
+        withheld: BTreeMap::new(),
     })
 }
 

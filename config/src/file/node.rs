@@ -143,6 +143,7 @@ pub(super) fn read(source: &Source<'_>, document: &DeTable<'_>, path: &Path) -> 
         wireguard: None,
         places,
         notes: report.notes(),
+        withheld: BTreeMap::new(),
     })
 }
 

@@ -54,6 +54,7 @@ fn config(listen: &[&str], records: Vec<DnsRecord>) -> Config {
         socket: PathBuf::new(),
         socket_group: None,
         is_state_beside: false,
+        withheld: Default::default(),
         pools: Vec::new(),
         tun: "ringway0".parse().unwrap(),
         lanes: std::num::NonZeroU32::MIN,

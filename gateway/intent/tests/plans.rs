@@ -67,6 +67,7 @@ fn config(own: &[Prefix], beta: &[Prefix], gamma: &[Prefix]) -> Config {
         socket: "ringway.sock".into(),
         socket_group: None,
         is_state_beside: false,
+        withheld: Default::default(),
         pools: Vec::new(),
         tun: "ringway0".parse().unwrap(),
         lanes: NonZeroU32::MIN,

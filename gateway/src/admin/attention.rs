@@ -14,6 +14,7 @@
 //! | `zone-stale` | names fail, since their owner has been silent for too long |
 //! | `names-left-out` | names that are left out of answers: others' names here, or ours elsewhere |
 //! | `address-failed` | addresses of our names that accept no connection |
+//! | `record-withheld` | a record must not be used, so that its organization has no tunnels |
 //! | `tunnel-down` | a tunnel is down |
 //! | `never-meet` | neither this gateway nor the peer can be dialled |
 //! | `records-differ` | a peer holds other member records |
@@ -31,6 +32,7 @@
 //! | `http` | metrics and health are not served |
 //! | `resolver` | this node's host does not ask for the consortium's names |
 //! | `clock` | the certificate is not valid by this clock |
+//! | `no-effect` | something in the files matches nothing, as a rule about no member |
 //! | `grace` | packets pass without a known connection |
 //! | `other` | see its text |
 

@@ -13,6 +13,7 @@ use ringway_shell::{ChangeId, Effect, Input, Notice};
 use super::Drive;
 use super::jobs::Event;
 use crate::ipv6;
+use crate::notes;
 use crate::policy::tests;
 use crate::zones::{Reply, Sender};
 
@@ -206,6 +207,7 @@ impl Drive {
         let mut changes = differences(self.in_force.config(), &config);
         changes.extend(self.in_force.new_lists(change));
         self.in_force.adopt(change, config, membership, &self.jobs);
+        notes::note(self.in_force.config(), &self.attention);
         if self.in_force.identity().load().fingerprint() != certificate {
             changes.push("our certificate is another one".to_owned());
         }

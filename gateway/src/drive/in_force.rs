@@ -27,7 +27,7 @@ pub(super) use self::read_config::ReadConfig;
 use super::jobs::{Event, Jobs};
 use crate::names::Names;
 use crate::policy::former::RulesFile;
-use crate::prepare::Known;
+use crate::prepare::{Known, Unusable};
 use crate::state::{
     FailedAddresses, NewestLists, RecordsFile, ServiceNames, SiblingSecrets, StateFiles,
 };
@@ -148,6 +148,7 @@ impl InForce {
             newest: self.stored.records.newest(),
             lists: NewestLists::of(&self.trust.load()),
             virtual_addresses: config.ha.hosts().collect(),
+            unusable: Unusable::Refuse,
         };
 
         jobs.spawn(async move {

@@ -82,12 +82,12 @@ impl NewestLists {
         }
     }
 
-    /// The faults of the lists that `trust` would use for `config`: older than the accepted ones,
-    /// different lists of the same number, or missing.
-    pub fn check(&self, config: &Config, trust: &Trust) -> Vec<Fault> {
+    /// The faults of the lists that `trust` would use for `config`, with their organizations: older
+    /// than the accepted ones, different lists of the same number, or missing.
+    pub fn check(&self, config: &Config, trust: &Trust) -> Vec<(OrgId, Fault)> {
         let judged = trust
             .lists()
-            .filter_map(|(org, list)| self.judge(org, list));
+            .filter_map(|(org, list)| Some((org.clone(), self.judge(org, list)?)));
 
         judged.chain(self.missing(config, trust)).collect()
     }
@@ -118,8 +118,8 @@ impl NewestLists {
     }
 
     /// Accepted lists of CAs that are still in the record, and that are missing now.
-    fn missing(&self, config: &Config, trust: &Trust) -> Vec<Fault> {
-        let mut faults: BTreeMap<&OrgId, Fault> = BTreeMap::new();
+    fn missing(&self, config: &Config, trust: &Trust) -> BTreeMap<OrgId, Fault> {
+        let mut faults: BTreeMap<OrgId, Fault> = BTreeMap::new();
 
         for (org, key) in self.0.keys() {
             let Some(record) = config.record(org) else {
@@ -137,12 +137,12 @@ impl NewestLists {
                 "is missing, although this gateway had accepted a revocation list of {org}; put \
                  the newest one here, or add {org} to [crl] none-from if it makes none any more"
             );
-            faults.entry(org).or_insert(Fault {
+            faults.entry(org.clone()).or_insert(Fault {
                 place: Place::whole(&path_beside(&record.place.file)),
                 message,
             });
         }
-        faults.into_values().collect()
+        faults
     }
 }
 

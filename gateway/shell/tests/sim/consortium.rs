@@ -157,6 +157,7 @@ pub(crate) fn config(me: &GatewayId, site: &SiteId, records: &Records) -> Config
         socket: "ringway.sock".into(),
         socket_group: None,
         is_state_beside: false,
+        withheld: Default::default(),
         pools: Vec::new(),
         tun: "ringway0".parse().unwrap(),
         lanes: NonZeroU32::MIN,

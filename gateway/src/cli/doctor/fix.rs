@@ -77,6 +77,9 @@ impl Fix {
                 finding,
                 "the cluster's Services, or this gateway's rights there, must be corrected",
             ),
+            Kind::RecordWithheld | Kind::NoEffect => {
+                no_command(finding, "the file named must be corrected")
+            }
             Kind::Resolver => no_command(
                 finding,
                 "[dns] resolver in node.toml must name what this host's programs ask",

@@ -156,6 +156,8 @@ fn expected(kind: Kind) -> Expected {
         | Kind::NamesLeftOut
         | Kind::AddressFailed
         | Kind::RecordsDiffer
+        | Kind::RecordWithheld
+        | Kind::NoEffect
         // The operator decides which of two programs goes.
         | Kind::Http
         | Kind::Resolver
