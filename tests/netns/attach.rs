@@ -373,24 +373,28 @@ fn a_node_that_is_removed_is_cut_off_although_the_reload_is_refused() {
         other.pings("10.10.0.11")
     });
 
-    // The key of the other one is stolen, and revoked.
-    let digest = key_of(&other);
+    its_key_is_revoked(&scene, &other);
+
+    drop((node, other));
+    scene.close();
+}
+
+/// A stolen key is revoked, and the node that has it is cut off at once.
+fn its_key_is_revoked(scene: &Scene, node: &AttachedNode) {
+    let digest = key_of(node);
     let mut revoke = scene.ringway("gw.org1", &["revoke", "key", &digest]);
     program::output(&mut revoke).expect("the record is here");
     let begun = Instant::now();
     scene.reload("gw.org1");
     eventually("the end of its session", 10, || {
-        !other.is_attached_to("gw.org1")
+        !node.is_attached_to("gw.org1")
     });
     assert!(
         begun.elapsed() < Duration::from_secs(2),
         "{:?}",
         begun.elapsed()
     );
-    assert!(!other.pings("10.10.0.11"));
-
-    drop((node, other));
-    scene.close();
+    assert!(!node.pings("10.10.0.11"));
 }
 
 /// Both files say another address, and are reloaded.
