@@ -10,11 +10,12 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use anyhow::{bail, ensure};
 use ringway_config::Digest;
 use ringway_lab::ping::{Family, Outcome};
 use ringway_lab::program;
 use ringway_tests::data_centre::DataCentre;
-use ringway_tests::scene::{append, eventually};
+use ringway_tests::scene::{append, eventually, eventually_ok};
 use ringway_tests::{Background, Scene, inside};
 
 use crate::RINGWAY;
@@ -98,6 +99,20 @@ fn reached(behind: &DataCentre, source: &str) -> Vec<u16> {
         .collect()
 }
 
+/// Waits until all that gw.org0 finds is its rule for the site that a test does not have.
+fn needs_only(scene: &Scene, expected: &str) {
+    eventually_ok("one finding", 10, || {
+        let status = scene.status("gw.org0");
+        let list = status["attention"].as_array().cloned().unwrap_or_default();
+        let [finding] = &list[..] else {
+            bail!("{list:?}");
+        };
+        let what = finding["what"].as_str().unwrap_or_default();
+        ensure!(what.contains(expected), "{what}");
+        Ok(())
+    });
+}
+
 pub(crate) fn ping(scene: &Scene, to: &str, expected: &Outcome) {
     scene.ping_until(HOST, to, Family::V4, expected, LIMIT);
 }
@@ -140,10 +155,7 @@ fn a_subnet_behind_a_sites_router_and_members_reach_each_other_under_policy() {
     assert_eq!(theirs["via"], "vpc");
     assert_eq!(theirs["gateway"], "gw.org1");
     assert_eq!(route("gw.org1")["served_here"], true);
-    eventually("nothing to look at", 10, || {
-        let status = scene.status("gw.org0");
-        status["attention"].as_array().is_some_and(Vec::is_empty)
-    });
+    needs_only(&scene, "org org2 has no site plant");
 
     // Nobody speaks for it but the gateways that serve it, and it speaks for nobody else.
     scene.sh("gw.org1", "ip route add 10.20.3.0/24 via 10.10.1.11");
@@ -194,6 +206,7 @@ fn a_site_of_another_organization_is_served_as_long_as_both_records_say_so() {
     // Neither who trusts org1 nor who trusts org2 has said anything about it.
     assert_eq!(reached(&behind, PLANT), [9012]);
     assert!(inside::connects(&scene, "peer0.org2", ADDRESS, 9013));
+    needs_only(&scene, "org org1 has no site idc");
 
     withdraw(&scene, &behind);
     scene.assert_no_leaks();
