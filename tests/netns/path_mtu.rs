@@ -144,8 +144,19 @@ fn set_mtu(scene: &Scene, mtu: u16) {
     }
 }
 
-/// Sets the longest packet that the WAN's router forwards to each gateway.
+/// Sets the longest packet that the WAN's router takes, and that it forwards to each gateway.
 fn set_wan_mtu(scene: &Scene, mtu: u16) {
+    // A link whose ends have different MTUs drops what a router would fragment. Batches that the
+    // gateways send by segmentation offload have Don't Fragment set, and the routes judge them.
+    let narrow = format!(
+        "table ip narrow {{}}; delete table ip narrow; table ip narrow {{
+            chain in {{ type filter hook prerouting priority -500;
+                ip length > {mtu} ip frag-off & 0x4000 == 0 drop
+            }}
+        }}"
+    );
+    scene.output("wan", "nft", &[&narrow]);
+
     let mtu = mtu.to_string();
     for number in 0..3 {
         let org = format!("org{number}");

@@ -5,6 +5,9 @@
 //! own link needs (IPV6_MTU only bounds them). So the fragments are made here and leave through a
 //! raw socket, with the address and port of the tunnel's socket. That needs CAP_NET_RAW, is slow,
 //! and is rare: a packet of more than 1200 bytes that is not TCP, on a path of less than 1360.
+//! `v4` does the same over IPv4.
+
+pub(super) mod v4;
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};

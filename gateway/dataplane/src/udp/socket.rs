@@ -4,8 +4,8 @@
 //!
 //! Packets leave whole, with Don't Fragment set, and the kernel's own idea of the path MTU, which
 //! a forged ICMP message could change, is not used (IP_PMTUDISC_PROBE, ip(7)). A datagram
-//! that is longer than the path takes goes in fragments: over IPv4 the socket is set to allow them
-//! for the time of one send, over IPv6 `fragment` makes them.
+//! that is longer than the path takes goes in fragments, which `fragment` makes. Over IPv4 without
+//! CAP_NET_RAW, routers have to make them: the socket is set to allow it for the time of one send.
 //!
 //! The socket may be IPv4, IPv6 or both (an IPv6 socket that takes mapped addresses). Callers see
 //! plain addresses only.
@@ -14,9 +14,9 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use socket2::{MsgHdr, SockAddr, SockRef};
+use socket2::{MsgHdr, SockAddr, SockRef, Socket};
 
 use super::{Metadata, Udp, fragment};
 use crate::session::Path;
@@ -35,6 +35,8 @@ pub struct TunnelSocket {
     /// Held while the socket lets IPv4 packets be fragmented: a padded probe that left at that time
     /// would prove nothing. Datagrams that fit the path never take it.
     fragmenting: Mutex<()>,
+    /// Sends IPv4 fragments; `None` without CAP_NET_RAW. Made for the first of them.
+    raw_v4: OnceLock<Option<Socket>>,
     /// Datagrams that the kernel has dropped so far. Kept here, because threads come and go.
     lost: AtomicU32,
 }
@@ -71,6 +73,7 @@ impl TunnelSocket {
             socket,
             is_v6,
             fragmenting: Mutex::new(()),
+            raw_v4: OnceLock::new(),
             lost: AtomicU32::new(0),
         })
     }
@@ -84,6 +87,15 @@ impl TunnelSocket {
     /// for every path.
     pub fn let_fragment(&self) -> io::Result<()> {
         set_fragments(&self.socket, libc::IP_PMTUDISC_DONT)
+    }
+
+    fn raw_v4(&self) -> io::Result<Option<&Socket>> {
+        let mark = SockRef::from(&self.socket).mark()?;
+
+        Ok(self
+            .raw_v4
+            .get_or_init(|| fragment::v4::socket(mark).ok())
+            .as_ref())
     }
 
     /// An address in the form that the socket's family takes.
@@ -156,6 +168,10 @@ impl Udp for TunnelSocket {
             return fragment::send(&SockRef::from(&self.socket), path, payload, id, class);
         }
 
+        if let Some(raw) = self.raw_v4()? {
+            let port = self.socket.local_addr()?.port();
+            return fragment::v4::send(raw, port, path, payload, id, class);
+        }
         let _guard = self
             .fragmenting
             .lock()

@@ -12,8 +12,8 @@ use crate::admin::report::TunnelReport;
 use crate::admin::socket;
 use crate::ha::keeper::RAW_REMEDY;
 
-/// IPv6 path MTU below which the gateway itself fragments longer packets.
-const SMALL: u16 = 1360;
+/// Path MTU below which the gateway itself fragments longer packets, over IPv4 and IPv6.
+const SMALL: [u16; 2] = [1340, 1360];
 
 pub(super) fn find(config: &Config) -> Vec<Finding> {
     let name = config.id.to_string();
@@ -37,20 +37,37 @@ pub(super) fn find(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// True for a tunnel over IPv6 with a small path MTU.
+/// True for a tunnel with a small path MTU.
 fn is_small(tunnel: &TunnelReport) -> bool {
-    let address = tunnel.address.as_deref().and_then(|text| text.parse().ok());
-    let is_ipv6 = address.is_some_and(|address: SocketAddr| address.is_ipv6());
+    let Some(address) = address(tunnel) else {
+        return false;
+    };
+    let [v4, v6] = SMALL;
+    let limit = if address.is_ipv6() { v6 } else { v4 };
 
-    is_ipv6 && tunnel.state == "up" && tunnel.path_mtu < SMALL
+    tunnel.state == "up" && tunnel.path_mtu < limit
+}
+
+fn address(tunnel: &TunnelReport) -> Option<SocketAddr> {
+    tunnel.address.as_deref()?.parse().ok()
 }
 
 fn fragments(tunnel: &TunnelReport) -> Finding {
+    let is_v6 = address(tunnel).is_some_and(|address| address.is_ipv6());
+    let (family, fate) = if is_v6 {
+        ("IPv6", "are lost")
+    } else {
+        (
+            "IPv4",
+            "are lost unless a router on the path fragments them",
+        )
+    };
+
     Finding {
         name: "raw fragments".to_owned(),
         what: format!(
-            "the path to {} carries {} bytes over IPv6: packets of more than 1200 bytes that are \
-             not TCP are lost, since this user may not send fragments (CAP_NET_RAW)",
+            "the path to {} carries {} bytes over {family}: packets of more than 1200 bytes that \
+             are not TCP {fate}, since this user may not send fragments (CAP_NET_RAW)",
             tunnel.peer, tunnel.path_mtu
         ),
         remedy: Remedy::command(RAW_REMEDY),
@@ -62,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_small_path_over_ipv6_needs_fragments() {
+    fn only_a_small_path_needs_fragments() {
         let tunnel = |address: &str, path_mtu| TunnelReport {
             address: Some(address.to_owned()),
             state: "up".to_owned(),
@@ -72,6 +89,11 @@ mod tests {
 
         assert!(is_small(&tunnel("[2001:db8::1]:4600", 1280)));
         assert!(!is_small(&tunnel("[2001:db8::1]:4600", 1360)));
-        assert!(!is_small(&tunnel("192.0.2.1:4600", 1280)));
+        assert!(is_small(&tunnel("192.0.2.1:4600", 1280)));
+        assert!(!is_small(&tunnel("192.0.2.1:4600", 1340)));
+
+        let what = |address| fragments(&tunnel(address, 1280)).what;
+        assert!(what("192.0.2.1:4600").contains("unless a router"));
+        assert!(!what("[2001:db8::1]:4600").contains("unless a router"));
     }
 }
