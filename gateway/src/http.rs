@@ -20,11 +20,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use ringway_config::HttpListen;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
 pub use self::answers::Answers;
-use crate::admin::socket::{self, SocketGroup};
+use crate::admin::socket::{FileListener, SocketGroup};
 use crate::attention::Attention;
 use crate::run::sockets::allow_missing_address;
 
@@ -58,13 +58,19 @@ pub struct Place {
 /// Serves until the task is aborted. If the address is in use, or its directory is missing, it
 /// retries: the gateway runs without it.
 pub async fn serve(place: Place, answers: Answers, attention: Attention) {
-    let listener = open(&place, &attention).await;
+    let mut listener = open(&place, &attention).await;
+    if let Listener::Unix(listener) = &mut listener {
+        listener.report_as(FINDING, attention);
+    }
+
     tracing::info!(listen = %place.listen, "Metrics and health are served");
     let mut clients = FuturesUnordered::new();
 
     loop {
         tokio::select! {
-            client = accept(&listener, clients.len()) => clients.push(answer(client, &answers)),
+            client = accept(&mut listener, clients.len()) => {
+                clients.push(answer(client, &answers));
+            }
             Some(()) = clients.next() => {}
         }
     }
@@ -99,7 +105,7 @@ async fn bind(place: &Place) -> anyhow::Result<Listener> {
 
 async fn bind_unix(path: PathBuf, group: Option<SocketGroup>) -> anyhow::Result<Listener> {
     // With the permissions of the admin socket. On a blocking thread, since it accesses files.
-    let bound = tokio::task::spawn_blocking(move || socket::bind(&path, group.as_ref()));
+    let bound = tokio::task::spawn_blocking(move || FileListener::bind(&path, group.as_ref()));
     Ok(Listener::Unix(bound.await??))
 }
 
@@ -120,7 +126,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 
 enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix(FileListener),
 }
 
 /// A connection, over TCP or a unix socket.
@@ -129,16 +135,16 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 impl Listener {
-    async fn next(&self) -> io::Result<Box<dyn Stream>> {
+    async fn next(&mut self) -> io::Result<Box<dyn Stream>> {
         match self {
             Listener::Tcp(listener) => Ok(Box::new(listener.accept().await?.0)),
-            Listener::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+            Listener::Unix(listener) => Ok(Box::new(listener.accept().await?)),
         }
     }
 }
 
 /// Accepts the next client, once fewer than [`MAX_CLIENTS`] are `served`.
-async fn accept(listener: &Listener, served: usize) -> Box<dyn Stream> {
+async fn accept(listener: &mut Listener, served: usize) -> Box<dyn Stream> {
     if served >= MAX_CLIENTS {
         return pending().await;
     }

@@ -29,8 +29,7 @@ use ringway_config::{Config, Fault, Faults, Place, accepted};
 use ringway_intent::absent_listen;
 use tokio::task::spawn_blocking;
 
-use crate::admin;
-use crate::admin::socket::SocketGroup;
+use crate::admin::socket::{self, FileListener, SocketGroup};
 use crate::attention::Attention;
 use crate::drive::Stored;
 use crate::notes;
@@ -235,7 +234,8 @@ async fn serve(
     let secrets = load_secrets(config, &files).await?;
 
     let path = socket.clone();
-    let admin = blocking(move || admin::socket::bind(&path, group.as_ref())).await?;
+    let mut admin = blocking(move || FileListener::bind(&path, group.as_ref())).await?;
+    admin.report_as(socket::FINDING, attention.clone());
     let state = State {
         accepted,
         former_policies,

@@ -1,6 +1,7 @@
 //! `ringway doctor` beside a gateway that runs: it names a resolver that knows no member's name,
 //! and a firewall for which the host tracks the tunnel; the commands that it names fix that.
 
+use nix::sys::signal::Signal;
 use ringway_lab::ping::{Family, Outcome};
 use ringway_tests::Scene;
 use ringway_tests::scene::eventually;
@@ -37,7 +38,30 @@ fn names_a_resolver_and_a_firewall_and_the_commands_that_fix_them() {
     for to in ["10.10.0.11", "10.10.2.11"] {
         assert_eq!(scene.ping("peer0.org1", to, Family::V4), Outcome::Reply);
     }
+    keeps_the_device_of_a_daemon_that_does_not_answer(&scene);
     scene.close();
+}
+
+/// Its socket is removed while it is stopped, so that it cannot make it again at once.
+fn keeps_the_device_of_a_daemon_that_does_not_answer(scene: &Scene) {
+    let daemon = scene.process(GATEWAY).expect("gw.org1 runs");
+    let status = scene.status(GATEWAY);
+    let socket = status["daemon"]["socket"].as_str().expect("it has one");
+    daemon.signal(Signal::SIGSTOP);
+    scene.sh(GATEWAY, &format!("rm {socket}"));
+
+    let found = doctor(scene, "10.10.1.1");
+    assert_eq!(found["running"], false, "{found}");
+    let text = found.to_string();
+    assert!(text.contains("is another ringway running"), "{text}");
+    for advice in ["link delete", "the program to stop"] {
+        assert!(!text.contains(advice), "{text}");
+    }
+
+    daemon.signal(Signal::SIGCONT);
+    eventually("the socket to be there again", 10, || {
+        doctor(scene, "10.10.1.1")["running"] == true
+    });
 }
 
 /// What `doctor` prints where `resolver` stands in /etc/resolv.conf.

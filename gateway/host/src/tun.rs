@@ -5,6 +5,7 @@
 //! last handle or with the process, and the kernel then removes the routes through it.
 
 mod group;
+mod owner;
 
 use std::sync::Arc;
 use std::{fs, io};
@@ -13,6 +14,7 @@ use ringway_config::TunName;
 use tracing::warn;
 use tun_rs::{DeviceBuilder, DeviceBuilderGuard, SyncDevice};
 
+pub use self::owner::owner;
 use super::sysctl::{self, Setting, SysctlError};
 
 /// Packets that may wait for the data plane; the kernel drops more. As on an Ethernet card (the

@@ -30,6 +30,7 @@
 //! | `address-missing` | this host lacks an address of ours, or another program has its port |
 //! | `kubernetes` | names of Kubernetes Services that are not answered, or may be out of date |
 //! | `http` | metrics and health are not served |
+//! | `admin-socket` | the admin socket was removed and cannot be made again |
 //! | `resolver` | this node's host does not ask for the consortium's names |
 //! | `clock` | the certificate is not valid by this clock |
 //! | `no-effect` | something in the files matches nothing, as a rule about no member |

@@ -1,31 +1,29 @@
-//! The admin socket: binds it for root, and for a group if the file names one; serves many clients
-//! at once. Gets its answers from the drive and from the guard; holds no state.
+//! The admin socket: serves many clients at once. Gets its answers from the drive and from the
+//! guard; holds no state.
 
 mod group;
+mod listener;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::future::pending;
 use std::io;
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::{FileTypeExt as _, chown};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::Uid;
 use ringway_config::Opening;
 
 use ringway_host::guard::SharedGuard;
-use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 pub use self::group::SocketGroup;
+pub use self::listener::FileListener;
+pub(crate) use self::listener::{FINDING, is_other_file};
 use super::requests::{RELOAD, Requests};
 use super::rules::{self, RulesReport};
 use super::{AnswersReport, Metrics, ReloadReport, Report, RoleReport};
@@ -49,66 +47,9 @@ const WAITS: &str = "it waits for the right time, and answers this afterwards; r
 /// Maximum length of an answer that [`ask`] accepts, bytes.
 const MAX_ANSWER: u64 = 64 * 1024 * 1024;
 
-/// Binds the socket, mode 0600, or 0660 for the group. Replaces the socket file that a killed
-/// daemon has left. Blocks for file operations only.
-pub fn bind(path: &Path, group: Option<&SocketGroup>) -> anyhow::Result<UnixListener> {
-    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    }
-    // Look the group up before the old file is removed: a wrong name must change nothing.
-    let group = group.map(SocketGroup::look_up).transpose()?;
-    remove_stale(path)?;
-
-    let socket = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
-    // unix(7): the file gets the mode that the socket has, so that others cannot connect before the
-    // mode is set.
-    let mode = if group.is_some() { 0o660 } else { 0o600 };
-    fchmod(socket.as_fd(), Mode::from_bits_truncate(mode))?;
-    socket
-        .bind(&SockAddr::unix(path)?)
-        .with_context(|| format!("cannot bind {}", path.display()))?;
-    if let Some(group) = group {
-        chown(path, None, Some(group.gid.as_raw()))
-            .with_context(|| format!("cannot give {} to group {}", path.display(), group.name))?;
-        // The umask may have removed the group's permissions.
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
-        fs::set_permissions(path, permissions)?;
-    }
-    // More than are served at once may wait: a dashboard can ask in bursts.
-    socket.listen(128)?;
-    Ok(UnixListener::from_std(socket.into())?)
-}
-
-/// True if there is a file at `path` that is not a socket, such as a key that was named by mistake.
-pub(crate) fn is_other_file(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| !metadata.file_type().is_socket())
-}
-
-/// A killed daemon leaves its socket file behind. Only connecting tells whether it is in use.
-fn remove_stale(path: &Path) -> anyhow::Result<()> {
-    // Connecting to a regular file is refused, too, as if its owner had been killed.
-    if is_other_file(path) {
-        bail!("{} is not a socket: it is left alone", path.display());
-    }
-    let probe = Socket::new(Domain::UNIX, Type::STREAM.cloexec().nonblocking(), None)?;
-
-    match probe.connect(&SockAddr::unix(path)?) {
-        Ok(()) => bail!("{}: another ringway answers on this socket", path.display()),
-        // unix(7), EAGAIN: the queue is full, so a daemon exists, although it does not accept.
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            bail!("{}: another ringway has this socket", path.display())
-        }
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        // There is no file, or `bind` will report what is wrong with it.
-        Err(_) => Ok(()),
-    }
-}
-
 /// Serves clients, at most `MAX_CLIENTS` at once.
 pub async fn serve(
-    listener: UnixListener,
+    mut listener: FileListener,
     requests: Requests,
     guard: SharedGuard,
     metrics: Metrics,
@@ -117,7 +58,7 @@ pub async fn serve(
 
     loop {
         tokio::select! {
-            client = accept(&listener, clients.len()) => {
+            client = accept(&mut listener, clients.len()) => {
                 clients.push(answer(client, &requests, &guard, &metrics));
             }
             Some(served) = clients.next() => note(served),
@@ -126,7 +67,7 @@ pub async fn serve(
 }
 
 /// Serves `status` only, with a fixed `report`, while the gateway waits.
-pub async fn serve_report(listener: &UnixListener, report: &Report) {
+pub async fn serve_report(listener: &mut FileListener, report: &Report) {
     let mut clients = FuturesUnordered::new();
 
     loop {
@@ -140,14 +81,14 @@ pub async fn serve_report(listener: &UnixListener, report: &Report) {
 }
 
 /// Accepts the next client, once fewer than [`MAX_CLIENTS`] are `served`.
-async fn accept(listener: &UnixListener, served: usize) -> UnixStream {
+async fn accept(listener: &mut FileListener, served: usize) -> UnixStream {
     if served >= MAX_CLIENTS {
         return pending().await;
     }
 
     loop {
         match listener.accept().await {
-            Ok((client, _)) => return client,
+            Ok(client) => return client,
             // Without a free file descriptor, `accept` fails at once; do not spin.
             Err(_) => tokio::time::sleep(CLIENT_TIMEOUT / 50).await,
         }

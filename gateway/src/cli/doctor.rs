@@ -19,6 +19,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ringway_config::{Config, Escaped};
+use ringway_host::tun;
 use ringway_intent::Finding;
 use serde::Serialize;
 
@@ -105,6 +106,13 @@ fn report<'f>(found: &'f [Found], config: &Path, running: bool) -> Report<'f> {
 /// The first line if no daemon answers. It is no finding, because `doctor` is run before the first
 /// start, too.
 fn silent(config: &Config, path: &Path) -> String {
+    if let Some((pid, program)) = tun::owner(&config.tun) {
+        return format!(
+            "No daemon answers, although process {pid} ({}) has {}: only the host was looked at.\n",
+            Escaped(&program),
+            config.tun
+        );
+    }
     let start = remedy::for_gateway(&remedy::start(config), path);
 
     format!(

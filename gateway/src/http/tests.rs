@@ -48,10 +48,10 @@ async fn ask(answers: Answers, request: &str) -> String {
     let mut client = TcpStream::connect(listener.local_addr().unwrap())
         .await
         .unwrap();
-    let listener = Listener::Tcp(listener);
+    let mut listener = Listener::Tcp(listener);
     client.write_all(request.as_bytes()).await.unwrap();
 
-    let served = accept(&listener, 0).await;
+    let served = accept(&mut listener, 0).await;
     answer(served, &answers).await;
     let mut response = String::new();
     client.read_to_string(&mut response).await.unwrap();
@@ -176,6 +176,9 @@ async fn a_socket_file_serves_the_same() {
     client.read_to_string(&mut response).await.unwrap();
     assert_eq!(status(&response), "200");
 
+    // It is there again after another program has removed it.
+    std::fs::remove_file(&path).unwrap();
+    drop(connect(&path).await);
     server.abort();
     std::fs::remove_file(path).unwrap();
 }

@@ -16,7 +16,6 @@ use ringway_identity::{Identity, Trust};
 use ringway_intent::Scope;
 use ringway_shell::{CurrentConfig, Shell, Start, membership};
 use rustls_pki_types::UnixTime;
-use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +24,7 @@ use super::names::{bind_dns, open_names};
 use super::signals::Outside;
 use super::{blocking, random, sockets};
 use crate::admin::attention::Beginnings;
-use crate::admin::socket::SocketGroup;
+use crate::admin::socket::{FileListener, SocketGroup};
 use crate::admin::{self, Metrics, Requests};
 use crate::attention::Attention;
 use crate::drive::{
@@ -82,7 +81,7 @@ impl Gateway {
         prepared: Prepared,
         state: State,
         kernel: Kernel,
-        admin: UnixListener,
+        admin: FileListener,
     ) -> anyhow::Result<Gateway> {
         let tasks = Tasks::default();
         let (senders, queues) = queues();

@@ -16,7 +16,6 @@ use ringway_intent::Remedy;
 use rustls_pki_types::UnixTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::net::UnixListener;
 use tokio::time::sleep;
 
 use super::kernel::{Answers, Kernel};
@@ -24,7 +23,7 @@ use super::{RunError, blocking};
 use crate::admin::Report;
 use crate::admin::attention::{Beginnings, Kind, complete};
 use crate::admin::report::{AttentionReport, DaemonReport};
-use crate::admin::socket::{self, SocketGroup};
+use crate::admin::socket::{self, FileListener, SocketGroup};
 use crate::attention::Attention;
 use crate::prepare::{Known, Prepared, prepare, prepare_at, valid_at_another_time};
 use crate::service_manager::ServiceManager;
@@ -119,7 +118,7 @@ fn attention(begin: UnixTime, end: UnixTime, since: SystemTime) -> AttentionRepo
 struct Waiting {
     prepared: Prepared,
     kernel: Kernel,
-    socket: UnixListener,
+    socket: FileListener,
     report: Report,
 }
 
@@ -146,7 +145,7 @@ impl Waiting {
             // If the directory cannot be created, the code that stores something there warns.
             _ = create_private(&dir);
             _ = modes::tighten(&dir);
-            socket::bind(&path, group.as_ref())
+            FileListener::bind(&path, group.as_ref())
         })
         .await?;
         // Written again, together with everything else, when the wait is over.

@@ -2,6 +2,7 @@
 
 use ringway_intent::{ADDRESS_MISSING, UNANNOUNCED};
 
+use crate::admin::socket::FINDING;
 use crate::ipv6;
 
 /// Declares the kinds once, with their words.
@@ -61,6 +62,7 @@ kinds! {
     AddressMissing = "address-missing",
     Kubernetes = "kubernetes",
     Http = "http",
+    AdminSocket = "admin-socket",
     Resolver = "resolver",
     NoEffect = "no-effect",
     Grace = "grace",
@@ -98,6 +100,7 @@ impl Kind {
             ("drained", Kind::Drained),
             ("kubernetes", Kind::Kubernetes),
             ("http", Kind::Http),
+            (FINDING, Kind::AdminSocket),
             ("resolver", Kind::Resolver),
             (UNANNOUNCED, Kind::NotAnnounced),
             (ADDRESS_MISSING, Kind::AddressMissing),

@@ -1,12 +1,19 @@
 //! A socket that is in use, stale or full, and clients that say nothing.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use nix::unistd::Group;
 use ringway_config::Place;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::*;
+use crate::attention::Attention;
+
+fn bind(path: &Path, group: Option<&SocketGroup>) -> anyhow::Result<FileListener> {
+    FileListener::bind(path, group)
+}
 
 fn path(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("ringway-{name}-{}.sock", std::process::id()))
@@ -96,7 +103,7 @@ fn only_root_and_the_daemon_may_change_something() {
 #[tokio::test]
 async fn silent_clients_keep_nobody_from_an_answer() {
     let path = path("many");
-    let listener = bind(&path, None).unwrap();
+    let mut listener = bind(&path, None).unwrap();
     let report = Report {
         gateway: "gw.acme".to_owned(),
         ..Report::default()
@@ -111,7 +118,7 @@ async fn silent_clients_keep_nobody_from_an_answer() {
     let asked = tokio::task::spawn_blocking(move || ask(&asking));
     let answer = tokio::select! {
         answer = asked => answer.unwrap().unwrap(),
-        () = serve_report(&listener, &report) => unreachable!("it serves for ever"),
+        () = serve_report(&mut listener, &report) => unreachable!("it serves for ever"),
     };
     fs::remove_file(&path).unwrap();
     assert_eq!(answer.gateway, "gw.acme");
@@ -165,5 +172,88 @@ fn a_daemon_that_is_stopped_is_not_called_absent() {
         ask_role(&path, Duration::from_millis(10)).unwrap_err()
     );
     assert!(error.contains("no running gateway"), "{error}");
+    fs::remove_file(&path).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_was_removed_or_replaced_is_made_again() {
+    let dir = path("removed").with_extension("d");
+    let path = dir.join("ringway.sock");
+    let mut listener = bind(&path, None).unwrap();
+    let report = Report {
+        gateway: "gw.acme".to_owned(),
+        ..Report::default()
+    };
+
+    type Change = fn(&Path);
+    let changes: [Change; 3] = [
+        |path| fs::remove_file(path).unwrap(),
+        |path| fs::remove_dir_all(path.parent().unwrap()).unwrap(),
+        // Nobody listens on it any more.
+        |path| {
+            fs::remove_file(path).unwrap();
+            drop(std::os::unix::net::UnixListener::bind(path).unwrap());
+        },
+    ];
+    for change in changes {
+        change(&path);
+        let asked = async {
+            let mut client = connect(&path).await;
+            let mut answer = String::new();
+            client.write_all(b"status\n").await.unwrap();
+            client.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let answer = tokio::select! {
+            answer = asked => answer,
+            () = serve_report(&mut listener, &report) => unreachable!("it serves for ever"),
+        };
+        assert!(answer.contains("gw.acme"), "{answer}");
+    }
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+/// Connects as soon as somebody listens.
+async fn connect(path: &Path) -> UnixStream {
+    loop {
+        match UnixStream::connect(path).await {
+            Ok(client) => return client,
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_file_in_the_place_of_the_socket_is_reported_and_left_alone() {
+    let path = path("replaced");
+    let attention = Attention::default();
+    let mut listener = bind(&path, None).unwrap();
+    listener.report_as(FINDING, attention.clone());
+
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "precious").unwrap();
+    let reported = async {
+        while attention.list().is_empty() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = reported => {}
+        _ = listener.accept() => unreachable!("nobody connects"),
+    }
+    let item = attention.list()["admin socket"].clone();
+    assert!(item.what.contains("is not a socket"), "{item:?}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+
+    fs::remove_file(&path).unwrap();
+    let cleared = async {
+        while !attention.list().is_empty() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = cleared => {}
+        _ = listener.accept() => unreachable!("nobody connects"),
+    }
     fs::remove_file(&path).unwrap();
 }

@@ -48,6 +48,10 @@ pub(in crate::cli) fn obstacles(config: &Config) -> Vec<Obstacle> {
         if !is_running {
             found.extend(files::socket(config));
         }
+        // A daemon that does not answer has the ports, and is named by its device.
+        if !is_running && tun::owner(&config.tun).is_some() {
+            found.retain(|obstacle| !matches!(obstacle, Obstacle::PortTaken(_)));
+        }
     }
     found
 }
@@ -131,7 +135,10 @@ pub(in crate::cli) async fn findings(prepared: &Prepared) -> Vec<Finding> {
     findings.extend(absent_listen(config, &links));
     findings.extend(absent_dns(config, &links));
     if running.is_none() && is_privileged() {
-        findings.extend(taken_dns(config));
+        // A daemon that does not answer has them, and is an obstacle of its own.
+        if tun::owner(&config.tun).is_none() {
+            findings.extend(taken_dns(config));
+        }
         findings.extend(files::state_dir(config));
     }
     findings.extend(takeover::find(config, &links).await);

@@ -88,6 +88,10 @@ impl Fix {
                 finding,
                 "[http] listen must name a free address, or the other program be stopped",
             ),
+            Kind::AdminSocket => no_command(
+                finding,
+                "what is in the place of the admin socket must be moved away",
+            ),
             Kind::SiteRefused => no_command(
                 finding,
                 "the site's organization and the one that is to serve it must hand out records \

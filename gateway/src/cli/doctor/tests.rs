@@ -160,6 +160,7 @@ fn expected(kind: Kind) -> Expected {
         | Kind::NoEffect
         // The operator decides which of two programs goes.
         | Kind::Http
+        | Kind::AdminSocket
         | Kind::Resolver
         // What must be done, is done in the cluster.
         | Kind::Kubernetes
