@@ -46,8 +46,9 @@ pub async fn read(tun: &TunName, scope: &Scope) -> Result<Links, LinksError> {
     });
     let addresses = addresses.filter(|address| !scope.left_out.contains(&address.own));
     let running = names.iter().filter(|(index, _)| running.contains(index));
-    let links =
-        Links::from_addresses(addresses).with_running(running.map(|(_, name)| name.clone()));
+    let links = Links::from_addresses(addresses)
+        .with_existing(names.values().cloned())
+        .with_running(running.map(|(_, name)| name.clone()));
 
     let routes = dump_routes(&netlink).await?;
     let routes = routes

@@ -20,6 +20,8 @@ pub struct Links {
     /// Unicast routes that overlap our prefixes, including default routes, without those of our own
     /// TUN device. Sorted, without duplicates.
     routes: BTreeSet<HostRoute>,
+    /// All interfaces.
+    existing: BTreeSet<String>,
     /// The interfaces that are up and have a carrier.
     running: BTreeSet<String>,
 }
@@ -73,9 +75,11 @@ impl Links {
     pub fn from_addresses(addresses: impl IntoIterator<Item = Address>) -> Links {
         let addresses: Vec<Address> = addresses.into_iter().collect();
         let interfaces = addresses.iter().map(|address| address.interface.clone());
+        let interfaces: BTreeSet<String> = interfaces.collect();
 
         Links {
-            running: interfaces.collect(),
+            existing: interfaces.clone(),
+            running: interfaces,
             addresses,
             routes: BTreeSet::new(),
         }
@@ -86,6 +90,18 @@ impl Links {
     pub fn with_running(mut self, interfaces: impl IntoIterator<Item = String>) -> Links {
         self.running = interfaces.into_iter().collect();
         self
+    }
+
+    /// The same links, on a host that has these interfaces, too.
+    #[must_use]
+    pub fn with_existing(mut self, interfaces: impl IntoIterator<Item = String>) -> Links {
+        self.existing.extend(interfaces);
+        self
+    }
+
+    /// True if this host has the interface.
+    pub fn exists(&self, interface: &str) -> bool {
+        self.existing.contains(interface) || self.running.contains(interface)
     }
 
     /// True if the interface exists, is up and has a carrier.

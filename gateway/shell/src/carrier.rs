@@ -30,6 +30,8 @@ struct Lost {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
+    /// `[ha] interface` names no interface of this host.
+    Absent,
     NoCarrier,
     /// The routes of these families into the site are gone, mostly with the address of the
     /// interface (a lost DHCP lease, a restart of networkd).
@@ -53,7 +55,9 @@ impl Carrier {
         if self.site.iter().all(|name| !links.is_running(name)) {
             silent.extend(self.site.iter().map(String::as_str));
         }
-        let lost = if !silent.is_empty() {
+        let lost = if !named.is_empty() && !links.exists(named) {
+            Some(Lost::of([named].into(), Cause::Absent))
+        } else if !silent.is_empty() {
             Some(Lost::of(silent, Cause::NoCarrier))
         } else {
             let site = self.site.iter().map(String::as_str).collect();
@@ -93,6 +97,12 @@ impl Carrier {
         let Lost { interfaces, cause } = self.lost.as_ref()?;
         let [whole, v4, v6] = Carrier::NAMES;
         let (name, what, command) = match cause {
+            Cause::Absent => (
+                whole,
+                "is no interface of this host: this gateway does not reach the site's hosts"
+                    .to_owned(),
+                "ip -brief link   # lists them; then correct [ha] interface",
+            ),
             Cause::NoCarrier => (
                 whole,
                 "has no carrier: this gateway does not reach the site's hosts".to_owned(),
@@ -173,8 +183,10 @@ mod tests {
                 is_live: true,
             }
         });
+        let existing = ["eth1", "eth2", "docker0", "wan0"].map(str::to_owned);
         Links::default()
             .with_routes(routes)
+            .with_existing(existing)
             .with_running(running.iter().map(|name| (*name).to_owned()))
     }
 
@@ -254,6 +266,21 @@ mod tests {
         assert_eq!(lost(&["docker0"], ""), None);
         assert_eq!(lost(&["docker0"], "eth1").as_deref(), Some("eth1"));
         assert_eq!(lost(&[], "eth1").as_deref(), Some("docker0 and eth1"));
+    }
+
+    #[test]
+    fn an_interface_that_does_not_exist_is_not_said_to_have_no_carrier() {
+        let mut carrier = Carrier::default();
+        let links = links(&[LAN], &["eth1"]);
+        assert_eq!(
+            follow(&mut carrier, &links, "lan9").as_deref(),
+            Some("lan9")
+        );
+        let what = carrier.finding().unwrap().what;
+        assert!(
+            what.starts_with("lan9 is no interface of this host"),
+            "{what}"
+        );
     }
 
     #[test]

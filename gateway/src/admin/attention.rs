@@ -83,6 +83,11 @@ pub fn complete(report: &mut Report, beginnings: &mut Beginnings, now: SystemTim
     if !raised.contains("identity ours") {
         items.extend(report.tunnels.iter().find_map(displaced));
     }
+    let conflicted = report
+        .routes
+        .iter()
+        .filter(|route| route.conflict_with.is_some());
+    let conflicted: BTreeSet<&str> = conflicted.map(|route| route.prefix.as_str()).collect();
     for tunnel in &report.tunnels {
         if displaced(tunnel).is_some() {
             continue;
@@ -91,7 +96,7 @@ pub fn complete(report: &mut Report, beginnings: &mut Beginnings, now: SystemTim
         if !raised.contains(&format!("records {}", tunnel.peer)) {
             items.extend(drift(tunnel));
         }
-        items.extend(of_tunnel(tunnel, &report.gateway, now));
+        items.extend(of_tunnel(tunnel, &conflicted, &report.gateway, now));
     }
     items.extend(report.nodes.iter().filter_map(of_node));
     items.extend(report.routes.iter().filter_map(conflict));
@@ -237,13 +242,22 @@ fn drift(tunnel: &TunnelReport) -> Option<AttentionReport> {
     Some(item(Kind::RecordsDiffer, &tunnel.peer, &what, ""))
 }
 
-/// Findings about a tunnel, whether it is up or not.
-fn of_tunnel(tunnel: &TunnelReport, ours: &str, now: SystemTime) -> Vec<AttentionReport> {
+/// Findings about a tunnel, whether it is up or not. That a claim of a prefix in conflict is refused
+/// follows from the conflict, which is a finding of its own.
+fn of_tunnel(
+    tunnel: &TunnelReport,
+    conflicted: &BTreeSet<&str>,
+    ours: &str,
+    now: SystemTime,
+) -> Vec<AttentionReport> {
     let peer = &tunnel.peer;
     let mut items = Vec::new();
 
-    if let Some((prefix, reason)) = tunnel.refused.first_key_value() {
-        let more = more(tunnel.refused.len());
+    let refused = tunnel.refused.iter();
+    let refused = refused.filter(|(prefix, _)| !conflicted.contains(prefix.as_str()));
+    let refused: Vec<_> = refused.collect();
+    if let Some((prefix, reason)) = refused.first() {
+        let more = more(refused.len());
         items.push(item(
             Kind::PrefixRefused,
             peer,

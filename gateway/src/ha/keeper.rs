@@ -56,7 +56,6 @@ const KERNEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Names of the findings.
 const KERNEL: &str = "ha address";
-const MISSING: &str = "ha interface";
 const SILENT: &str = "ha announce";
 const TAKEN: &str = "ha duplicate";
 const FOREIGN: &str = "ha foreign";
@@ -395,7 +394,7 @@ impl Keeper {
         }
     }
 
-    /// The interface of `order`. Raises a finding if there is none.
+    /// The interface of `order`.
     async fn interface(&mut self, order: &Order) -> Option<Interface> {
         if self.kernel.is_none() {
             self.kernel = VirtualAddresses::open().ok();
@@ -408,16 +407,8 @@ impl Keeper {
 
         let interface = self.kernel.as_ref()?.interface(name).await;
         match interface {
-            Ok(Some(interface)) => {
-                self.attention.clear(MISSING);
-                Some(interface)
-            }
-            Ok(None) => {
-                let what = format!("[ha] interface {name} is no interface of this host");
-                self.attention
-                    .raise(MISSING, &what, Remedy::command("ip link   # lists them"));
-                None
-            }
+            // If there is none, the site's carrier is lost, which is a finding already.
+            Ok(interface) => interface,
             Err(error) => {
                 let what = format!("the interface {name} cannot be read: {error}");
                 self.attention.raise(KERNEL, &what, "");

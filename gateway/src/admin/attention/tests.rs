@@ -339,6 +339,29 @@ fn an_item_has_the_time_of_its_tunnel_or_that_of_the_first_report_with_it() {
 }
 
 #[test]
+fn a_claim_that_is_refused_for_a_conflict_is_no_finding_beside_the_conflict() {
+    let refused = |prefix: &str| {
+        let reason = "outside the site's authorized prefixes".to_owned();
+        let mut report = of_tunnels(vec![TunnelReport {
+            refused: BTreeMap::from([(prefix.to_owned(), reason)]),
+            ..tunnel("gw.beta", "up")
+        }]);
+        report.routes.push(RouteReport {
+            prefix: "10.10.1.0/24".to_owned(),
+            conflict_with: Some("10.10.1.0/24 of this host".to_owned()),
+            ..RouteReport::default()
+        });
+        kinds(report).0
+    };
+
+    assert_eq!(refused("10.10.1.0/24"), ["prefix-conflict"]);
+    assert_eq!(
+        refused("10.10.2.0/24"),
+        ["prefix-conflict", "prefix-refused"]
+    );
+}
+
+#[test]
 fn an_overdue_revocation_list_is_listed_once() {
     let list = |stale| RevocationListReport {
         org: "beta".to_owned(),
