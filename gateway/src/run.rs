@@ -257,8 +257,11 @@ async fn serve(
     };
 
     blocking(move || {
-        // Fails if the file is already gone, which is fine.
-        let _ = std::fs::remove_file(&socket);
+        // Another file may have taken its place.
+        if !socket::is_other_file(&socket) {
+            // Fails if the file is already gone, which is fine.
+            let _ = std::fs::remove_file(&socket);
+        }
         Ok(())
     })
     .await?;

@@ -127,7 +127,7 @@ async fn silent_clients_keep_nobody_from_an_answer() {
 #[tokio::test]
 async fn a_gateway_that_waits_says_so_to_every_request() {
     let path = path("waits");
-    let listener = bind(&path, None).unwrap();
+    let mut listener = bind(&path, None).unwrap();
     let report = Report::default();
     let asking = path.clone();
 
@@ -146,7 +146,7 @@ async fn a_gateway_that_waits_says_so_to_every_request() {
     });
     let errors = tokio::select! {
         errors = asked => errors.unwrap(),
-        () = serve_report(&listener, &report) => unreachable!("it serves for ever"),
+        () = serve_report(&mut listener, &report) => unreachable!("it serves for ever"),
     };
     fs::remove_file(&path).unwrap();
     for error in errors {
