@@ -140,7 +140,10 @@ pub fn host_pairs(
 
     for v4 in [false, true] {
         let sources = links.neighbours_in(own);
-        let sources = sources.into_iter().filter(|(_, host)| host.is_ipv4() == v4);
+        let sources = sources.into_iter().filter(|(interface, host)| {
+            // The kernel routes nothing by an interface that is down, which is a finding already.
+            host.is_ipv4() == v4 && links.is_running(interface)
+        });
         let members = members.iter().filter(|(prefix, _)| prefix.is_ipv4() == v4);
         // Half for each family, so that neither uses up the limit.
         let checked: Vec<_> = members.clone().take(PAIRS / 2).collect();
@@ -256,6 +259,19 @@ mod tests {
                 "lan0 10.1.0.3 10.3.0.9",
             ]
         );
+    }
+
+    #[test]
+    fn nothing_is_asked_about_an_interface_that_is_down() {
+        let own = ["10.1.0.0/16".parse().unwrap()];
+        let members = [("10.2.0.0/16".parse().unwrap(), true)].into();
+        let running = |names: &[&str]| {
+            let links = links().with_running(names.iter().map(|name| (*name).to_owned()));
+            host_pairs(&links, &own, &members).0.len()
+        };
+
+        assert_eq!(running(&["lan0", "wan0"]), 1);
+        assert_eq!(running(&["wan0"]), 0);
     }
 
     #[test]

@@ -132,6 +132,17 @@ impl Carrier {
         })
     }
 
+    /// True if a finding about the route between the site and a member, of that `name`, follows from
+    /// the missing routes into the site.
+    pub(crate) fn explains(&self, name: &str) -> bool {
+        let Some(Cause::NoRoute(families)) = self.lost.as_ref().map(|lost| lost.cause) else {
+            return false;
+        };
+
+        families.v4 && name.starts_with("route IPv4 ")
+            || families.v6 && name.starts_with("route IPv6 ")
+    }
+
     fn find_interfaces(&mut self, links: &Links, own: &[Prefix]) {
         let inside = links.interfaces_inside(own);
         let is_lost = self.site.iter().all(|name| !links.is_running(name));
@@ -229,6 +240,24 @@ mod tests {
         assert_eq!(follow(&mut carrier, &links(&[WIDE], &both), ""), None);
         assert_eq!(follow(&mut carrier, &links(&[LAN, WIDE], &both), ""), None);
         assert_eq!(carrier.finding(), None);
+    }
+
+    #[test]
+    fn routes_between_the_site_and_members_are_not_blamed_while_those_into_the_site_are_gone() {
+        let mut carrier = Carrier::default();
+        let own = ["10.1.0.0/16", "fd00:1::/48"].map(|prefix| prefix.parse().unwrap());
+        let v6 = "fd00:1::/64 eth1";
+        let names = ["route IPv4 from ringway0", "route IPv6 from eth1"];
+        let mut explains = |routes: &[&str]| {
+            carrier.update(&links(routes, &["eth1"]), &own, "");
+            names.map(|name| carrier.explains(name))
+        };
+
+        assert_eq!(explains(&[LAN, v6]), [false, false]);
+        assert_eq!(explains(&[v6]), [true, false]);
+        assert_eq!(explains(&[LAN]), [false, true]);
+        assert_eq!(explains(&[]), [true, true]);
+        assert!(!carrier.explains("foreign filter ip filter FORWARD"));
     }
 
     #[test]

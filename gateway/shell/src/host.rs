@@ -172,6 +172,7 @@ impl Shell {
                 !found.name.starts_with(MEMBER_ROUTE) || self.inspector.has_reported(found)
             });
         }
+        findings.retain(|found| !self.carrier.explains(&found.name));
         findings.extend(self.absent());
         let advice = self.inspector.completed(findings, now);
         self.report(advice);

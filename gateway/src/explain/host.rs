@@ -15,8 +15,14 @@ use crate::ipv6;
 /// How the attention of others' rules is named that [`Diagnosis::obstructions`] answers exactly.
 const ANSWERED: [&str; 3] = ["foreign filter ", "route IPv4 ", "route IPv6 "];
 
+/// How the names of exact answers about routes begin.
+const WAYS: [&str; 3] = ["route IPv4 ", "route IPv6 ", "way to "];
+
 /// Prefixes of the names of what needs attention, each followed by an address family.
 const OF_A_FAMILY: [&str; 3] = ["foreign filter ", "route ", "site network "];
+
+/// How the names of findings about the files of the site's gateways begin.
+const DIFFERING: &str = "takeover ";
 
 /// The name of what needs attention while nothing is forwarded at all.
 const FORWARDING_OFF: &str = "forwarding off";
@@ -27,8 +33,14 @@ impl Diagnosis<'_> {
         let items = self.report.attention.iter();
         let in_general = items.filter_map(|item| self.in_general(item, route));
 
-        let exact = self.obstructions.into_iter().flat_map(|found| {
-            let certain = found.certain.iter().map(|it| (Verdict::HostStops, it));
+        let is_cut_off = self.is_cut_off();
+        let exact = self.obstructions.into_iter().flat_map(move |found| {
+            let certain = found.certain.iter();
+            // That there is no way to the site's hosts follows from that of the site's interface.
+            let certain = certain.filter(move |it| {
+                !is_cut_off || WAYS.iter().all(|name| !it.name.starts_with(name))
+            });
+            let certain = certain.map(|it| (Verdict::HostStops, it));
             let possible = found.possible.iter().map(|it| (Verdict::HostMayStop, it));
             certain.chain(possible)
         });
@@ -36,6 +48,16 @@ impl Diagnosis<'_> {
             Step::new(verdict, found.what.clone()).with(found.remedy.clone())
         });
         in_general.chain(exact).collect()
+    }
+
+    /// True if the site's network is not reached, which is a finding already.
+    fn is_cut_off(&self) -> bool {
+        let mut items = self.report.attention.iter();
+
+        items.any(|item| {
+            Kind::named(&item.kind) == Kind::SiteNetwork
+                && !is_of_other_family(&item.name, self.far())
+        })
     }
 
     /// What needs attention on this host, as far as it may be about this way.
@@ -46,6 +68,11 @@ impl Diagnosis<'_> {
         }
 
         if is_of_other_family(&item.name, self.far()) {
+            return None;
+        }
+
+        // It stops nothing as long as the role stays.
+        if item.name.starts_with(DIFFERING) {
             return None;
         }
 

@@ -355,6 +355,45 @@ fn filters_of_others_are_a_cause_if_they_stop_this_connection() {
 }
 
 #[test]
+fn an_interface_that_is_down_is_the_only_cause_that_no_route_leads_into_the_site() {
+    let mut report = report();
+    let no_carrier = AttentionReport {
+        kind: "site-network".into(),
+        name: "site network".into(),
+        what: "lan0 has no carrier".into(),
+        since: String::new(),
+        remedy: String::new(),
+        fix: Remedy::None,
+    };
+    let certain = ["route IPv4 from ringway0", "way to 10.1.0.11"].map(|name| Finding {
+        name: name.into(),
+        what: "go nowhere".into(),
+        remedy: Remedy::None,
+    });
+    let found = Obstructions {
+        certain: certain.into(),
+        possible: Vec::new(),
+    };
+    let texts = |report: &Report| {
+        let rules = rules();
+        let diagnosis = Diagnosis {
+            obstructions: Some(&found),
+            ..diagnosis(report, &rules)
+        };
+        let steps = diagnosis.steps().into_iter();
+        let host = steps.filter(|step| step.name == "host");
+        host.map(|step| step.text).collect::<Vec<_>>()
+    };
+
+    assert_eq!(texts(&report), ["go nowhere", "go nowhere"]);
+    report.attention = vec![no_carrier.clone()];
+    assert_eq!(texts(&report), ["lan0 has no carrier"]);
+    // That of the other family explains nothing here.
+    report.attention[0].name = "site network IPv6".into();
+    assert_eq!(texts(&report), ["go nowhere", "go nowhere"]);
+}
+
+#[test]
 fn what_cuts_every_host_off_is_a_cause() {
     for (kind, name) in [
         ("kernel-state", "forwarding off"),
