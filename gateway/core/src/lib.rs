@@ -65,7 +65,7 @@ pub use message::{
 };
 pub use outage::OutageStatus;
 pub use rank::Rank;
-pub use record_drift::{Drift, RecordDrift};
+pub use record_drift::{Drift, FiledRecords, RecordDrift};
 pub use round_trips::RoundTrips;
 pub use secret::Secret;
 pub use settings::Settings;

@@ -1,6 +1,8 @@
 //! [`RecordDrift`]: two gateways hold different records of one organization. Which of the two is
 //! older, and what an operator does about it. What the peer says decides nothing.
 
+use std::collections::BTreeMap;
+
 use ringway_config::{GatewayId, OrgId};
 
 use crate::held_record::HeldRecord;
@@ -15,6 +17,9 @@ pub struct RecordDrift {
     /// What the peer says that it holds; `None`: it is no member there.
     pub theirs: Option<HeldRecord>,
 }
+
+/// The records in this gateway's files, which a reload would read.
+pub type FiledRecords = BTreeMap<OrgId, HeldRecord>;
 
 /// How the two records differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,24 +72,52 @@ impl RecordDrift {
         }
     }
 
-    /// What an operator of `me` should know and do about it.
-    pub fn describe(&self, peer: &GatewayId, me: &GatewayId) -> String {
+    /// True if a reload of this gateway ends the difference, or makes it smaller: the record in our
+    /// files is the peer's, or newer than the one in force. `files` is `None` while unknown.
+    pub fn awaits_reload(&self, files: Option<&FiledRecords>) -> bool {
+        let Some(files) = files else {
+            return false;
+        };
+        let filed = files.get(&self.org).copied();
+        let digest = |held: Option<HeldRecord>| held.map(|held| held.digest);
+        if self.kind() == Drift::PeerIsOlder || digest(filed) == digest(self.ours) {
+            return false;
+        }
+
+        let is_newer = filed.is_some_and(|filed| {
+            let ours = self.ours.map(|ours| ours.serial);
+            ours.is_none_or(|ours| ours != 0 && ours < filed.serial)
+        });
+        is_newer && self.theirs.is_some() || digest(filed) == digest(self.theirs)
+    }
+
+    /// What an operator of `me` should know and do about it; see [`RecordDrift::awaits_reload`].
+    pub fn describe(
+        &self,
+        peer: &GatewayId,
+        me: &GatewayId,
+        files: Option<&FiledRecords>,
+    ) -> String {
         let org = &self.org;
         let ours = version(self.ours);
         let theirs = version(self.theirs);
+        if self.awaits_reload(files) {
+            return self.describe_unread(peer, files);
+        }
 
         match self.kind() {
             Drift::PeerIsOlder => {
                 let remedy = if *org == peer.org {
-                    "its organization has to give it the newest".to_owned()
+                    "it needs the newest from its organization, and `ringway reload`".to_owned()
                 } else {
-                    format!("it needs `ringway member add {org}.member.toml`")
+                    format!("it needs `ringway member add {org}.member.toml`, and a reload")
                 };
                 format!("{peer} holds {org}'s record with {theirs}, we hold {ours}: {remedy}")
             }
             Drift::WeAreOlder => {
                 let remedy = if *org == me.org {
-                    "this gateway's copy of our own record is old, take the newest".to_owned()
+                    "this gateway's file of our own record is old, replace it by the newest"
+                        .to_owned()
                 } else {
                     format!("get the newest from {org} and `ringway member add` it here")
                 };
@@ -108,6 +141,31 @@ impl RecordDrift {
             Drift::MissingHere => {
                 format!("{peer} has {org} as a member ({theirs}), which is none here")
             }
+        }
+    }
+
+    /// The difference while `files` have a record that this gateway has not read yet.
+    fn describe_unread(&self, peer: &GatewayId, files: Option<&FiledRecords>) -> String {
+        let org = &self.org;
+        let theirs = version(self.theirs);
+        let Some(filed) = files.and_then(|files| files.get(org)) else {
+            return format!(
+                "{peer} does not have {org} as a member, and our files have it no more: \
+                 `ringway reload` reads them"
+            );
+        };
+        let filed = version(Some(*filed));
+
+        match self.ours {
+            None => format!(
+                "{peer} has {org} as a member ({theirs}), and our files have its record with \
+                 {filed}: `ringway reload` reads it"
+            ),
+            ours => format!(
+                "{peer} holds {org}'s record with {theirs}, we hold {}, and our files have \
+                 {filed}: `ringway reload` reads it",
+                version(ours)
+            ),
         }
     }
 }
@@ -136,7 +194,11 @@ mod tests {
         })
     }
 
-    fn said(ours: Option<HeldRecord>, theirs: Option<HeldRecord>) -> String {
+    fn beside(
+        ours: Option<HeldRecord>,
+        theirs: Option<HeldRecord>,
+        files: Option<&FiledRecords>,
+    ) -> String {
         let id = |org: &str| GatewayId {
             org: org.parse().unwrap(),
             name: "gw".parse().unwrap(),
@@ -146,7 +208,11 @@ mod tests {
             ours,
             theirs,
         };
-        drift.describe(&id("org1"), &id("org0"))
+        drift.describe(&id("org1"), &id("org0"), files)
+    }
+
+    fn said(ours: Option<HeldRecord>, theirs: Option<HeldRecord>) -> String {
+        beside(ours, theirs, None)
     }
 
     #[test]
@@ -154,7 +220,7 @@ mod tests {
         assert_eq!(
             said(held(5, 1), held(3, 2)),
             "gw.org1 holds org2's record with serial 3, we hold serial 5: it needs `ringway member \
-             add org2.member.toml`"
+             add org2.member.toml`, and a reload"
         );
         assert_eq!(
             said(held(3, 1), held(5, 2)),
@@ -177,6 +243,44 @@ mod tests {
         let digests = [1, 2].map(|digest| Digest([digest; 32]).to_string());
         assert!(said.starts_with("equivocation: gw.org1"), "{said}");
         assert!(digests.iter().all(|digest| said.contains(digest)), "{said}");
+    }
+
+    #[test]
+    fn a_record_in_our_files_that_was_not_reloaded_needs_a_reload() {
+        let files = |filed: Option<HeldRecord>| {
+            let filed = filed.map(|held| ("org2".parse().unwrap(), held));
+            FiledRecords::from_iter(filed)
+        };
+        let needs = |ours, theirs, filed| {
+            let text = beside(ours, theirs, Some(&files(filed)));
+            text.ends_with("`ringway reload` reads it")
+                || text.ends_with("`ringway reload` reads them")
+        };
+        assert_eq!(
+            beside(held(3, 1), held(5, 2), Some(&files(held(5, 2)))),
+            "gw.org1 holds org2's record with serial 5, we hold serial 3, and our files have \
+             serial 5: `ringway reload` reads it"
+        );
+        assert_eq!(
+            beside(None, held(5, 2), Some(&files(held(5, 2)))),
+            "gw.org1 has org2 as a member (serial 5), and our files have its record with serial \
+             5: `ringway reload` reads it"
+        );
+
+        // Not the newest of all, but newer; the same without a serial; removed.
+        assert!(needs(held(3, 1), held(5, 2), held(4, 3)));
+        assert!(needs(held(0, 1), held(0, 2), held(0, 2)));
+        assert!(needs(held(3, 1), None, None));
+        // Nothing to read, or nothing that helps.
+        assert!(!needs(held(3, 1), held(5, 2), held(3, 1)));
+        assert!(!needs(held(3, 1), held(5, 2), held(2, 4)));
+        assert!(
+            !needs(held(5, 1), held(3, 2), held(6, 3)),
+            "the peer is older"
+        );
+        assert!(!needs(held(3, 1), held(5, 2), None), "removed here");
+        assert!(!needs(None, held(5, 2), None));
+        assert!(!needs(held(3, 1), None, held(4, 2)), "no member there");
     }
 
     #[test]

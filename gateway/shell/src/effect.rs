@@ -120,6 +120,9 @@ pub enum Effect {
         /// Names the answer.
         change: ChangeId,
     },
+    /// Read the member records in the files, which may be newer than those in force. Answered by
+    /// [`Input::RecordsRead`](crate::Input::RecordsRead).
+    ReadRecords,
     /// Read each file by itself, and find what both the files and what is in force allow. Answered
     /// by [`Input::Narrowed`](crate::Input::Narrowed).
     Narrow {

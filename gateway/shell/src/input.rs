@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use ringway_config::{Config, Digest, Faults, GatewayId, Prefix};
 use ringway_core::{
-    ConnId, ConnectionError, DialError, DialId, ExternalText, Incoming, Role, SessionIndex,
+    ConnId, ConnectionError, DialError, DialId, ExternalText, FiledRecords, Incoming, Role,
+    SessionIndex,
 };
 use ringway_intent::{Checked, Finding, Links, Restoration};
 
@@ -114,6 +115,9 @@ pub enum Input {
     /// The findings about other programs on the host: the answer to
     /// [`Effect::Inspect`](crate::Effect::Inspect). `None`: the inspection failed.
     Inspected(Option<Vec<Finding>>),
+    /// The answer to [`Effect::ReadRecords`](crate::Effect::ReadRecords): the records that a reload
+    /// would read. `None`: their directory cannot be read.
+    RecordsRead(Option<FiledRecords>),
     /// The guard was replaced, or could not be: the answer to
     /// [`Effect::ApplyGuard`](crate::Effect::ApplyGuard).
     Guarded {

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use ringway_config::{Endpoint, GatewayId, Prefix};
 use ringway_core::{
-    Action, Alarm, ByeCode, ConnId, DialId, Fib, Lane, RecordDrift, SiteRole, Standing,
+    Action, Alarm, ByeCode, ConnId, DialId, Fib, FiledRecords, Lane, RecordDrift, SiteRole,
+    Standing,
 };
 use ringway_intent::{Tunnelled, plan_routes};
 
@@ -96,7 +97,7 @@ impl Shell {
                 self.outages.attempted(&peer);
                 self.is_stale = true;
             }
-            Action::RecordsDiffer { peer, drift } => self.records_differ(&peer, &drift),
+            Action::RecordsDiffer { peer, drift } => self.records_differ(peer, drift, now),
             Action::Role(standing) => self.role_changed(standing),
             Action::StoreSecrets(secrets) => self.effects.push_back(Effect::StoreSecrets(secrets)),
             Action::Alarm(alarm) => self.alarm(alarm, now),
@@ -139,12 +140,20 @@ impl Shell {
         self.effects.push_back(Effect::Role(standing));
     }
 
-    fn records_differ(&mut self, peer: &GatewayId, drift: &[RecordDrift]) {
-        let effect = match drift::finding(peer, &self.membership.me, drift) {
-            Some(finding) => Effect::Raise(finding),
-            None => Effect::Clear(drift::name(peer)),
-        };
-        self.effects.push_back(effect);
+    /// What an operator should know of it depends on our files: see [`Shell::records_read`].
+    fn records_differ(&mut self, peer: GatewayId, drift: Vec<RecordDrift>, now: Instant) {
+        if drift.is_empty() {
+            self.effects.push_back(Effect::Clear(drift::name(&peer)));
+        }
+        self.drifts.set(peer, drift, now);
+    }
+
+    /// The records in our files were read.
+    pub(crate) fn records_read(&mut self, files: Option<FiledRecords>, now: Instant) {
+        self.drifts.read(files, now);
+
+        let findings = self.drifts.findings(&self.membership.me);
+        self.effects.extend(findings.into_iter().map(Effect::Raise));
     }
 
     fn alarm(&mut self, alarm: Alarm, now: Instant) {

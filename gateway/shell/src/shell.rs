@@ -20,6 +20,7 @@ use crate::challenges::Challenges;
 use crate::changes::{ChangeId, Changes, Request};
 use crate::clock::{Clock, WallClock};
 use crate::current::CurrentConfig;
+use crate::drift::Drifts;
 use crate::effect::Effect;
 use crate::former::FormerPolicies;
 use crate::guard_retry::GuardRetry;
@@ -56,6 +57,7 @@ pub struct Shell {
     pub(crate) alarms: Alarms,
     pub(crate) announcer: Announcer,
     pub(crate) carrier: Carrier,
+    pub(crate) drifts: Drifts,
     /// Bytes of the largest outer packet that reaches each peer whole, where that is known.
     pub(crate) path_mtus: BTreeMap<GatewayId, u16>,
     pub(crate) changes: Changes,
@@ -117,6 +119,7 @@ impl Shell {
             alarms: Alarms::default(),
             announcer: Announcer::default(),
             carrier: Carrier::default(),
+            drifts: Drifts::default(),
             path_mtus: BTreeMap::new(),
             changes: Changes::default(),
             last_change: ChangeId(0),
@@ -181,6 +184,7 @@ impl Shell {
             self.watch.poll_timeout(),
             self.inspector.poll_timeout(),
             self.guard_retry.poll_timeout(),
+            self.drifts.poll_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -237,6 +241,7 @@ impl Shell {
             Input::KernelChanged => self.kernel_changed(now),
             Input::KernelChecked(checked) => self.kernel_checked(checked, now),
             Input::Inspected(findings) => self.inspected(findings, now),
+            Input::RecordsRead(files) => self.records_read(files, now),
             Input::Guarded { change, result } => self.guarded(change, result, now),
             Input::Reload => {
                 self.repair(now);
@@ -290,6 +295,9 @@ impl Shell {
             if self.inspector.poll(now) {
                 let inspection = Box::new(self.inspection());
                 self.effects.push_back(Effect::Inspect(inspection));
+            }
+            if self.drifts.poll(now) {
+                self.effects.push_back(Effect::ReadRecords);
             }
         }
 

@@ -65,6 +65,7 @@ impl Drive {
             Effect::CheckDevice => return self.kernel.check_device(Instant::now()),
 
             Effect::ReadConfig { change } => self.begin_reload(change),
+            Effect::ReadRecords => self.in_force.read_records(&self.jobs),
             Effect::Narrow { change } => self.in_force.narrow(change, &self.jobs),
             Effect::BuildZone { change } => self.in_force.build_zone(change, &self.jobs),
             Effect::ReadIdentity { change } => self.in_force.read_identity(change, &self.jobs),

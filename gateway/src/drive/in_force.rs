@@ -2,6 +2,7 @@
 //! read and built.
 
 mod attachment;
+mod filed_records;
 mod narrowed;
 mod read_config;
 
@@ -183,6 +184,13 @@ impl InForce {
         });
 
         Input::ConfigRead { change, result }
+    }
+
+    /// Reads the records in the files, each by itself.
+    pub(super) fn read_records(&self, jobs: &Jobs) {
+        let config = self.config.clone();
+
+        jobs.run(move || Event::Shell(Input::RecordsRead(filed_records::read(&config))));
     }
 
     /// Reads each file by itself, as far as it is valid.

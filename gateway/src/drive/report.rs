@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ringway_config::{GatewayId, Owner, Prefix, Ruling, Verdict, ZoneName};
 use ringway_core::{
-    ByeCode, ConnectionError, HeldRecord, OutageStatus, RecordDrift, RefuseReason, RoundTrips,
-    RouteStatus, TunnelError, TunnelState, TunnelStatus,
+    ByeCode, ConnectionError, FiledRecords, HeldRecord, OutageStatus, RecordDrift, RefuseReason,
+    RoundTrips, RouteStatus, TunnelError, TunnelState, TunnelStatus,
 };
 use ringway_dataplane::Counters;
 use ringway_dns::{Moment, Origin, ZoneStatus};
@@ -116,7 +116,7 @@ impl Drive {
         let record_drift = tunnel
             .records_differ
             .iter()
-            .map(|drift| record_drift(drift, &tunnel.peer, me))
+            .map(|drift| record_drift(drift, &tunnel.peer, me, self.shell.filed_records()))
             .collect();
         let endpoints = self.endpoints(&tunnel.peer);
         let outages = tunnel
@@ -358,13 +358,18 @@ fn peer_certificate(certificate: Certificate) -> PeerCertificateReport {
     }
 }
 
-fn record_drift(drift: &RecordDrift, peer: &GatewayId, me: &GatewayId) -> RecordDriftReport {
+fn record_drift(
+    drift: &RecordDrift,
+    peer: &GatewayId,
+    me: &GatewayId,
+    files: Option<&FiledRecords>,
+) -> RecordDriftReport {
     RecordDriftReport {
         org: drift.org.to_string(),
         kind: drift.kind().name().to_owned(),
         ours: drift.ours.map(held_record),
         theirs: drift.theirs.map(held_record),
-        what: drift.describe(peer, me),
+        what: drift.describe(peer, me, files),
     }
 }
 

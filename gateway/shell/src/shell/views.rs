@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ringway_config::Prefix;
-use ringway_core::{ConnId, Fib, Membership, PeerSession, Status};
+use ringway_core::{ConnId, Fib, FiledRecords, Membership, PeerSession, Status};
 
 use super::Shell;
 use crate::changes::ChangeId;
@@ -57,6 +57,11 @@ impl Shell {
     /// files after this moment.
     pub fn last_change(&self) -> ChangeId {
         self.last_change
+    }
+
+    /// The records that our files had when they were last read because a peer's differ.
+    pub fn filed_records(&self) -> Option<&FiledRecords> {
+        self.drifts.files()
     }
 
     /// Prefixes whose packets go through a tunnel, as far as the kernel is known to follow.

@@ -311,17 +311,20 @@ pub(crate) fn membership(
             .filter(|ruling| matches!(ruling.verdict, Verdict::Conflicted { .. }))
             .map(|ruling| ruling.prefix)
             .collect(),
-        records: records
-            .values()
-            .map(|record| {
-                let held = HeldRecord {
-                    serial: u64::from(record.version),
-                    digest: digest(record),
-                };
-                (record.org.clone(), held)
-            })
-            .collect(),
+        records: held(records),
     }
+}
+
+/// What a gateway says of the records that it holds.
+pub(crate) fn held(records: &Records) -> BTreeMap<OrgId, HeldRecord> {
+    let held = records.values().map(|record| {
+        let held = HeldRecord {
+            serial: u64::from(record.version),
+            digest: digest(record),
+        };
+        (record.org.clone(), held)
+    });
+    held.collect()
 }
 
 /// Files that say what `config` says, all of which can be read.

@@ -12,6 +12,7 @@ use ringway_core::Offer;
 use ringway_intent::{GuardSpec, RoutePlan, Thing};
 use ringway_shell::{Activity, ChangeId, Effect, Input, Notice, RoutesOutcome};
 
+use crate::consortium;
 use crate::event::Event;
 use crate::invariant;
 use crate::wire;
@@ -73,6 +74,10 @@ impl World {
                 self.nodes[node].kernel.forwards = on;
             }
             Effect::CheckDevice => return self.check_device(node),
+            Effect::ReadRecords => {
+                let disk = &self.nodes[node].disk;
+                return Some(Input::RecordsRead(Some(consortium::held(&disk.records))));
+            }
             Effect::ReadConfig { change } => self.read_config(node, change),
             Effect::Narrow { change } => self.narrow(node, change),
             Effect::BuildZone { change } => self.build_zone(node, change),
