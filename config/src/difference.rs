@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use crate::{
-    Allow, AllowEgress, Changes, Config, Digest, DnsData, DnsRecord, Member, Policy, Root,
-};
+use crate::{Allow, AllowEgress, Changes, Config, DnsData, DnsRecord, Member, Policy, Root};
 
 /// Lines of one kind that are written out.
 const MOST: usize = 16;
@@ -102,7 +100,7 @@ fn record(before: &Member, after: &Member) -> Vec<String> {
 
 fn name_of(root: &Root) -> String {
     // Names in certificates are their issuers' choice; digests are not.
-    format!("CA certificate {}", Digest::of(root.pem.as_bytes()))
+    format!("CA certificate {}", root.fingerprint())
 }
 
 fn nodes(before: &Config, after: &Config) -> Vec<String> {

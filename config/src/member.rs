@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::BASE64;
+
 use crate::{Endpoint, GatewayName, OrgId, Place, Prefix, SiteId, Transit, Via, ZoneName};
 
 /// A checked member record.
@@ -56,6 +58,20 @@ pub struct Root {
     pub pem: String,
     /// Where the PEM block begins.
     pub place: Place,
+}
+
+impl Root {
+    /// The digest of the certificate, as `openssl x509 -fingerprint -sha256` computes it. That of
+    /// the text, if it is no PEM block.
+    pub fn fingerprint(&self) -> Digest {
+        let lines = self.pem.lines().filter(|line| !line.starts_with("-----"));
+        let body: String = lines.map(str::trim).collect();
+
+        match BASE64.decode(body.as_bytes()) {
+            Ok(der) => Digest::of(&der),
+            Err(_) => Digest::of(self.pem.as_bytes()),
+        }
+    }
 }
 
 /// One VPC, cluster network or data centre.
