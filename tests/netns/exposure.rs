@@ -101,7 +101,7 @@ fn a_packet_with_a_foreign_source_is_dropped_and_counted() {
     let scene = Scene::without_wan_filter("spoofed", RINGWAY);
     // The guard stops members' addresses, the data plane those of nobody.
     let stopped =
-        || scene.filtered("gw.org1", "spoofed") + scene.filtered("gw.org1", "wrong-source");
+        || scene.filtered("gw.org1", "spoofed") + scene.filtered("gw.org1", "wrong_source");
     let before = stopped();
     let arrival = Capture::start(&scene, "orderer0.org0", "eth0");
     let leaving = Capture::start(&scene, "gw.org1", "wan0");

@@ -65,8 +65,8 @@ impl DropReason {
             DropReason::Leak => "leak",
             DropReason::Spoofed => "spoofed",
             DropReason::Transit => "transit",
-            DropReason::TunnelPort => "tunnel-port",
-            DropReason::WrongSource => "wrong-source",
+            DropReason::TunnelPort => "tunnel_port",
+            DropReason::WrongSource => "wrong_source",
         }
     }
 }

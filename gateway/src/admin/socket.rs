@@ -135,7 +135,10 @@ async fn answer(
         "status" => {
             let mut report = requests.report().await?;
             // Read here and not in the drive's loop, because `nft` takes a while.
-            report.filtered.extend(filtered(guard).await);
+            for (reason, count) in filtered(guard).await {
+                // The policy and the guard share a reason.
+                *report.filtered.entry(reason).or_default() += count;
+            }
             serde_json::to_vec(&report)?
         }
         "role" => serde_json::to_vec(&requests.role().await?)?,

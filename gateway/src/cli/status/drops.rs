@@ -42,25 +42,37 @@ pub(super) fn show(report: &Report, screen: &Screen) -> String {
         ));
         text.push_str(&screen.fold(4, sentence(reason)));
     }
+    text.push_str(&of_policy(report, screen));
     text
 }
 
 /// The peer with the most drops for a reason, if known.
 fn whose(report: &Report, reason: &str, screen: &Screen) -> String {
-    let mut peers: Vec<(u64, &str)> = report
-        .tunnels
-        .iter()
-        .chain(&report.nodes)
-        .filter_map(|tunnel| Some((*tunnel.drops.get(reason)?, tunnel.peer.as_str())))
-        .collect();
-    peers.sort_unstable();
-
-    match peers.last() {
-        Some((count, peer)) => {
+    match worst(report, reason) {
+        // A peer's number counts the drops of the policy for all of its reasons.
+        Some((count, peer)) if reason != Dropped::Denied.name() => {
             format!(", {count} of them with {}", screen.show(Style::Plain, peer))
         }
-        None => String::new(),
+        _ => String::new(),
     }
+}
+
+/// The peer with the most drops of the policy.
+fn of_policy(report: &Report, screen: &Screen) -> String {
+    let Some((count, peer)) = worst(report, Dropped::Denied.name()) else {
+        return String::new();
+    };
+
+    let peer = screen.show(Style::Plain, peer);
+    format!("Of the policy's drops, for any reason, {count} are with {peer}, the most of a peer.\n")
+}
+
+fn worst<'r>(report: &'r Report, reason: &str) -> Option<(u64, &'r str)> {
+    let tunnels = report.tunnels.iter().chain(&report.nodes);
+    let counts =
+        tunnels.filter_map(|tunnel| Some((*tunnel.drops.get(reason)?, tunnel.peer.as_str())));
+
+    counts.max()
 }
 
 /// The daemon may be newer than this command.
@@ -366,6 +378,7 @@ const WIREGUARD: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::report::TunnelReport;
 
     #[test]
     fn every_reason_has_a_sentence() {
@@ -390,5 +403,28 @@ mod tests {
         };
         let all = all(&report);
         assert_eq!((all["denied"], all["replay"]), (5, 2));
+    }
+
+    #[test]
+    fn a_peers_drops_by_the_policy_are_not_those_of_one_reason() {
+        let tunnel = |peer: &str, denied, replay| TunnelReport {
+            peer: peer.to_owned(),
+            drops: BTreeMap::from([("denied".to_owned(), denied), ("replay".to_owned(), replay)]),
+            ..TunnelReport::default()
+        };
+        let report = Report {
+            tunnels: vec![tunnel("gw.beta", 264, 2), tunnel("gw.gamma", 3, 1)],
+            filtered: [("denied", 206), ("egress", 61)]
+                .map(|(reason, count)| (reason.to_owned(), count))
+                .into(),
+            ..Report::default()
+        };
+
+        let text = show(&report, &Screen::plain(100));
+        for line in ["denied: 206\n", "replay: 3, 2 of them with gw.beta\n"] {
+            assert!(text.contains(line), "{text}");
+        }
+        let of_policy = "Of the policy's drops, for any reason, 264 are with gw.beta,";
+        assert!(text.contains(of_policy), "{text}");
     }
 }
