@@ -13,6 +13,7 @@
 
 pub mod accepted;
 mod address;
+mod alike;
 pub mod announce;
 mod attached;
 pub mod bogon;

@@ -11,7 +11,7 @@ use crate::action::Action;
 use crate::close_reason::CloseReason;
 use crate::id::{BootId, ConnId, DialId, SessionIndex};
 use crate::membership::Membership;
-use crate::message::{Lane, Relay, SIBLINGS, SiblingMessage, SiblingState};
+use crate::message::{Lane, Relay, SIBLINGS, SiblingMessage, SiblingState, SiteSettings};
 use crate::rng::Rng;
 use crate::settings::Settings;
 
@@ -40,8 +40,8 @@ pub(crate) struct Context {
     pub(crate) unannounced: BTreeSet<Prefix>,
     /// Where siblings can dial this gateway inside our site.
     pub(crate) addresses: BTreeSet<SocketAddr>,
-    /// The addresses that move with the active role; `None` before they are known.
-    pub(crate) virtual_addresses: Option<BTreeSet<IpAddr>>,
+    /// What the site's gateways must have alike, and when it changed; `None` before it is known.
+    pub(crate) site_settings: Option<(SiteSettings, Instant)>,
     /// What the attached nodes that have sessions with this gateway claim.
     pub(crate) nodes_here: BTreeSet<Prefix>,
     /// Where attached nodes ask for the consortium's names.
@@ -85,7 +85,7 @@ impl Context {
             claims_site: true,
             unannounced: BTreeSet::new(),
             addresses: BTreeSet::new(),
-            virtual_addresses: None,
+            site_settings: None,
             nodes_here: BTreeSet::new(),
             resolvers: BTreeSet::new(),
             relays: Vec::new(),

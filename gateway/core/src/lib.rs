@@ -69,7 +69,7 @@ pub use record_drift::{Drift, FiledRecords, RecordDrift};
 pub use round_trips::RoundTrips;
 pub use secret::Secret;
 pub use settings::Settings;
-pub use siblings::{Contact, Refusal, SiblingStatus, SiteStatus};
+pub use siblings::{Contact, Refusal, SiblingSettings, SiblingStatus, SiteStatus};
 pub use standing::{RoleReason, SiteRole, Standing};
 pub use status::{Loss, PeerSession, RouteStatus, SessionRank, Status, TunnelState, TunnelStatus};
 pub use trust_error::TrustError;

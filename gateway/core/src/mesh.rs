@@ -276,7 +276,7 @@ impl Mesh {
                 .map(|tunnel| tunnel.status(&self.context, now))
                 .collect(),
             routes: status::routes(&self.context.membership, &self.published),
-            site: self.site_status(),
+            site: self.site_status(now),
         }
     }
 

@@ -24,12 +24,12 @@ mod prefix;
 mod records;
 mod refuse;
 mod sibling;
-mod virtual_addresses;
+mod site_settings;
 mod wire;
 mod zone;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use ringway_config::{OrgId, Prefix};
 
@@ -48,7 +48,7 @@ pub use prefix::MAX_PREFIXES;
 pub use records::MAX_RECORDS;
 pub use refuse::{Refuse, RefuseReason};
 pub use sibling::{Answer, Relay, SIBLINGS, SiblingMessage, SiblingState};
-pub use virtual_addresses::MAX_VIRTUAL_ADDRESSES;
+pub use site_settings::{MAX_VIRTUAL_ADDRESSES, SiteSettings};
 pub use zone::{MAX_CHUNK, ZoneMessage};
 
 /// One control message.
@@ -85,9 +85,8 @@ pub enum Message {
     Relay(Relay),
     /// Where the sender can be dialled inside its site, at most [`MAX_ADDRESSES`].
     Addresses(BTreeSet<SocketAddr>),
-    /// The addresses that move with the active role, as the sender's file has them, at most
-    /// [`MAX_VIRTUAL_ADDRESSES`].
-    VirtualAddresses(BTreeSet<IpAddr>),
+    /// What the sender's file has of what a site's gateways must have alike.
+    SiteSettings(SiteSettings),
     /// A message between the replicators of zones.
     Zone(ZoneMessage),
     /// A question about the receiver's policy, or the answer to one.
@@ -120,7 +119,7 @@ impl Message {
             Message::Sibling(_) => Kind::Sibling,
             Message::Relay(_) => Kind::Relay,
             Message::Addresses(_) => Kind::Addresses,
-            Message::VirtualAddresses(_) => Kind::VirtualAddresses,
+            Message::SiteSettings(_) => Kind::SiteSettings,
             Message::Zone(message) => message.kind(),
             Message::Policy(PolicyMessage::Question { .. }) => Kind::PolicyQuestion,
             Message::Policy(PolicyMessage::Answer { .. }) => Kind::PolicyAnswer,

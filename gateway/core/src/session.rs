@@ -11,7 +11,7 @@
 //! whether the session still works. `tunnel::sessions` decides which session is better.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ringway_config::{OrgId, Prefix};
@@ -21,7 +21,7 @@ use crate::held_record::HeldRecord;
 use crate::id::{ConnId, SessionIndex};
 use crate::liveness::Liveness;
 use crate::mesh::Role;
-use crate::message::{Offer, Refuse, SiblingMessage};
+use crate::message::{Offer, Refuse, SiblingMessage, SiteSettings};
 use crate::rank::Rank;
 use crate::settings::Settings;
 
@@ -84,7 +84,7 @@ pub(crate) struct Live {
     pub(crate) sent_rank: Option<Rank>,
     pub(crate) sent_state: Option<SiblingMessage>,
     pub(crate) sent_addresses: BTreeSet<SocketAddr>,
-    pub(crate) sent_virtual: Option<BTreeSet<IpAddr>>,
+    pub(crate) sent_settings: Option<SiteSettings>,
     pub(crate) sent_offer: Option<Offer>,
     /// What we announced on it; `None` before the first announcement.
     pub(crate) announced: Option<BTreeSet<Prefix>>,
@@ -114,7 +114,7 @@ impl Live {
             sent_rank: None,
             sent_state: None,
             sent_addresses: BTreeSet::new(),
-            sent_virtual: None,
+            sent_settings: None,
             sent_offer: None,
             announced: None,
             refused_by_peer: Refuse::default(),

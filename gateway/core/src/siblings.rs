@@ -25,7 +25,7 @@ pub(crate) use contact::View;
 pub use contact::{Contact, Refusal};
 use hand_over::HandOver;
 use sibling::Sibling;
-pub use status::{SiblingStatus, SiteStatus};
+pub use status::{SiblingSettings, SiblingStatus, SiteStatus};
 use stored_secrets::StoredSecrets;
 
 /// A pause between two polls that means that this process was stopped (SIGSTOP, a paused VM).

@@ -3,8 +3,8 @@
 //! This file dispatches events and ends sessions. `sessions` decides which session
 //! carries it, `start` turns connections into sessions, `claims` exchanges prefixes and records,
 //! `timeout` handles deadlines, `path` finds the path MTU, `standing` serves the election of a
-//! site's active gateway, `addresses` and `virtual_addresses` exchange addresses between siblings,
-//! `attach` has what differs for attached nodes, `report` describes the tunnel for operators.
+//! site's active gateway, `addresses` and `site_settings` are exchanged between siblings, `attach`
+//! has what differs for attached nodes, `report` describes the tunnel for operators.
 //!
 //! Invariants: a session of a dead daemon (an older boot id) is never up beside one of the running
 //! daemon; a peer has a bounded number of sessions, those without `Hello` included. A bad peer may
@@ -16,13 +16,13 @@ mod claims;
 mod path;
 mod report;
 mod sessions;
+mod site_settings;
 mod standing;
 mod start;
 mod timeout;
-mod virtual_addresses;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use ringway_config::{GatewayId, SiteId};
@@ -38,7 +38,7 @@ use crate::dial::Dialler;
 use crate::dial_error::DialError;
 use crate::id::{ConnId, DialId};
 use crate::membership::GatewayInfo;
-use crate::message::{ByeCode, FieldError, Kind, Message, Offer};
+use crate::message::{ByeCode, FieldError, Kind, Message, Offer, SiteSettings};
 use crate::outage::Outages;
 use crate::path_mtu::PathMtu;
 use crate::record_drift::RecordDrift;
@@ -81,8 +81,8 @@ pub(crate) struct Tunnel {
     relay_limit: RelayLimit,
     /// The addresses of a sibling inside our site.
     nearby: BTreeSet<SocketAddr>,
-    /// The virtual addresses that a sibling reported last.
-    virtual_addresses: Option<BTreeSet<IpAddr>>,
+    /// The settings that a sibling reported last, and when they changed.
+    site_settings: Option<(SiteSettings, Instant)>,
     /// The last offer of a gateway to us, an attached node.
     offer: Option<Offer>,
     offer_allowance: Allowance,
@@ -120,7 +120,7 @@ impl Tunnel {
             ranked_since: now,
             relay_limit: RelayLimit::new(now),
             nearby: BTreeSet::new(),
-            virtual_addresses: None,
+            site_settings: None,
             offer: None,
             offer_allowance: Allowance::new(now),
             next_offer: None,
@@ -180,7 +180,9 @@ impl Tunnel {
             Message::Sibling(message) => self.handle_sibling(context, conn, message),
             Message::Relay(relay) => self.handle_relay(context, conn, relay, now),
             Message::Addresses(list) => self.handle_addresses(context, conn, list, now),
-            Message::VirtualAddresses(list) => self.handle_virtual_addresses(context, conn, list),
+            Message::SiteSettings(settings) => {
+                self.handle_site_settings(context, conn, settings, now);
+            }
             Message::Zone(message) => context.act(Action::ZoneMessage {
                 peer: self.peer.clone(),
                 conn,

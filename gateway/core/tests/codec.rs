@@ -7,7 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use ringway_config::{Asked, Digest, Opening, OrgId, Prefix, ZoneName};
-use ringway_core::message::{MAX_CHUNK, MAX_FRAME, MAX_PREFIXES, MAX_RECORDS, MAX_VERDICT_TEXT};
+use ringway_core::message::{
+    MAX_CHUNK, MAX_FRAME, MAX_PREFIXES, MAX_RECORDS, MAX_VERDICT_TEXT, SiteSettings,
+};
 use ringway_core::{
     Aead, Answer, BootId, ByeCode, Decoder, FragmentMessage, FramingError, HeldRecord, Hello,
     Incoming, Kind, Lane, Message, PolicyMessage, PolicyVerdict, Rank, Refuse, RefuseReason, Relay,
@@ -28,6 +30,17 @@ fn prefixes() -> impl Strategy<Value = BTreeSet<Prefix>> {
 
 fn digest() -> impl Strategy<Value = Digest> {
     any::<[u8; 32]>().prop_map(Digest)
+}
+
+fn site_settings() -> impl Strategy<Value = SiteSettings> {
+    let addresses = btree_set(any::<IpAddr>(), 0..32);
+    let digests = [0, 1].map(|_| prop::option::of(digest()));
+
+    (addresses, digests).prop_map(|(virtual_addresses, [rules, nodes])| SiteSettings {
+        virtual_addresses,
+        rules,
+        nodes,
+    })
 }
 
 fn held() -> impl Strategy<Value = HeldRecord> {
@@ -131,7 +144,7 @@ fn message() -> impl Strategy<Value = Message> {
             let ported = list.into_iter().filter(|(_, port)| *port != 0);
             Message::Addresses(ported.map(SocketAddr::from).collect())
         }),
-        btree_set(any::<IpAddr>(), 0..32).prop_map(Message::VirtualAddresses),
+        site_settings().prop_map(Message::SiteSettings),
         policy().prop_map(Message::Policy),
         any::<u16>().prop_map(|code| Message::Bye {
             code: ByeCode::from(code)

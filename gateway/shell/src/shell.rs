@@ -49,6 +49,8 @@ pub struct Shell {
     pub(crate) sessions: Sessions,
     pub(crate) sites: SiteNumbers,
     pub(crate) sharing: Sharing,
+    /// The configuration of which siblings were last told what must be alike.
+    pub(crate) told: Option<Arc<Config>>,
     pub(crate) former: FormerPolicies,
     /// The last reload, if it was refused.
     pub(crate) refusal: Option<Refusal>,
@@ -113,6 +115,7 @@ impl Shell {
             sessions: Sessions::default(),
             sites: SiteNumbers::default(),
             sharing: Sharing::default(),
+            told: None,
             former: FormerPolicies::new(former_policies, now),
             refusal: None,
             refused: None,
@@ -150,6 +153,7 @@ impl Shell {
         // and the dials.
         shell.plan_routes(now);
         shell.tell_addresses();
+        shell.tell_settings(now);
         shell.tell_resolvers();
         shell.announce();
         shell.settle_all(now);

@@ -54,6 +54,7 @@ use super::report::{
     AttentionReport, ConflictKind, Report, RevocationListReport, RouteReport, TunnelReport,
     ZoneReport,
 };
+use super::site::SiblingReport;
 
 pub use beginnings::Beginnings;
 pub use kind::Kind;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use ringway_config::Digest;
 use ringway_core::{Contact, SiblingStatus, SiteRole, SiteStatus};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,12 @@ pub struct SiteReport {
     /// The addresses of `[ha]`, which move with the active role.
     #[serde(default)]
     pub virtual_addresses: BTreeSet<IpAddr>,
+    /// A digest of our rules, which is that of the other gateways if they have the same.
+    #[serde(default)]
+    pub rules: Option<String>,
+    /// A digest of our `[[node]]` blocks.
+    #[serde(default)]
+    pub nodes: Option<String>,
     /// The other gateways of the site.
     pub siblings: Vec<SiblingReport>,
 }
@@ -48,6 +55,15 @@ pub struct SiblingReport {
     /// The addresses of its `[ha]`; `None` if it has reported none yet, or has an earlier version.
     #[serde(default)]
     pub virtual_addresses: Option<BTreeSet<IpAddr>>,
+    /// A digest of its rules.
+    #[serde(default)]
+    pub rules: Option<String>,
+    /// A digest of its `[[node]]` blocks.
+    #[serde(default)]
+    pub nodes: Option<String>,
+    /// Seconds since its virtual addresses, rules or nodes or ours changed.
+    #[serde(default)]
+    pub compared_s: u64,
 }
 
 impl SiteReport {
@@ -62,7 +78,9 @@ impl SiteReport {
             takeovers: takeovers
                 .map(|(reason, count)| ((*reason).to_owned(), *count))
                 .collect(),
-            virtual_addresses: status.virtual_addresses.clone(),
+            virtual_addresses: status.settings.virtual_addresses.clone(),
+            rules: text(status.settings.rules),
+            nodes: text(status.settings.nodes),
             siblings: status
                 .siblings
                 .iter()
@@ -117,6 +135,9 @@ fn sibling_report(gateway: String, sibling: &SiblingStatus) -> SiblingReport {
         }
     });
 
+    let compared = sibling.settings.as_ref();
+    let settings = compared.map(|compared| &compared.settings);
+
     SiblingReport {
         gateway,
         contact: contact.to_owned(),
@@ -125,8 +146,15 @@ fn sibling_report(gateway: String, sibling: &SiblingStatus) -> SiblingReport {
         preference: sibling.state.map(|state| state.rank.preference),
         tunnels: sibling.state.map(|state| state.tunnels),
         no_carrier: sibling.state.is_some_and(|state| state.no_carrier),
-        virtual_addresses: sibling.virtual_addresses.clone(),
+        virtual_addresses: settings.map(|settings| settings.virtual_addresses.clone()),
+        rules: settings.and_then(|settings| text(settings.rules)),
+        nodes: settings.and_then(|settings| text(settings.nodes)),
+        compared_s: compared.map_or(0, |compared| compared.compared_for.as_secs()),
     }
+}
+
+fn text(digest: Option<Digest>) -> Option<String> {
+    digest.map(|digest| digest.to_string())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use harness::Harness;
 use ringway_config::{Asked, Digest, Opening};
-use ringway_core::message::{Answer, Relay, SIBLINGS, SiblingMessage, SiblingState};
+use ringway_core::message::{Answer, Relay, SIBLINGS, SiblingMessage, SiblingState, SiteSettings};
 use ringway_core::{
     Aead, BootId, ByeCode, ConnectionError, DialId, Hello, Lane, Message, Offer, PolicyMessage,
     PolicyVerdict, Rank, Refuse, RefuseReason, Role, Secret, SessionIndex, TrustError, ZoneMessage,
@@ -146,7 +146,11 @@ fn message(bytes: &mut Bytes<'_>) -> Message {
             }),
             6 => {
                 let addresses = addresses(bytes).into_iter();
-                Message::VirtualAddresses(addresses.map(|address| address.ip()).collect())
+                Message::SiteSettings(SiteSettings {
+                    virtual_addresses: addresses.map(|address| address.ip()).collect(),
+                    rules: None,
+                    nodes: None,
+                })
             }
             _ => Message::Addresses(addresses(bytes)),
         },

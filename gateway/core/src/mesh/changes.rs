@@ -11,6 +11,7 @@ use ringway_config::{GatewayId, Prefix};
 use super::Mesh;
 use crate::close_reason::CloseReason;
 use crate::membership::Membership;
+use crate::message::SiteSettings;
 use crate::tunnel::Tunnel;
 
 impl Mesh {
@@ -44,14 +45,15 @@ impl Mesh {
         self.on_all(Tunnel::send_addresses);
     }
 
-    /// Sets the addresses that move with the active role.
-    pub fn handle_virtual_addresses(&mut self, addresses: BTreeSet<IpAddr>) {
-        if self.context.virtual_addresses.as_ref() == Some(&addresses) {
+    /// Sets what the site's gateways must have alike.
+    pub fn handle_site_settings(&mut self, settings: SiteSettings, now: Instant) {
+        let known = self.context.site_settings.as_ref();
+        if known.is_some_and(|(known, _)| *known == settings) {
             return;
         }
 
-        self.context.virtual_addresses = Some(addresses);
-        self.on_all(Tunnel::send_virtual_addresses);
+        self.context.site_settings = Some((settings, now));
+        self.on_all(Tunnel::send_site_settings);
     }
 
     /// Sets the resolvers that attached nodes use for the consortium's names.

@@ -10,7 +10,7 @@ use super::{FEW_NODES, Mesh};
 use crate::action::Action;
 use crate::id::ConnId;
 use crate::message::{Answer, Message, Relay};
-use crate::siblings::{SiteStatus, Uplinks, View};
+use crate::siblings::{SiblingSettings, SiteStatus, Uplinks, View};
 
 /// How many peers are asked about a sibling.
 const WITNESSES: usize = 3;
@@ -49,14 +49,20 @@ impl Mesh {
     }
 
     /// The gateways of this site, for operators.
-    pub(super) fn site_status(&self) -> SiteStatus {
+    pub(super) fn site_status(&self, now: Instant) -> SiteStatus {
         let mut status = self.siblings.status();
+        let Some((ours, since)) = &self.context.site_settings else {
+            return status;
+        };
 
-        status.virtual_addresses = self.context.virtual_addresses.clone().unwrap_or_default();
+        status.settings = ours.clone();
         for (id, sibling) in &mut status.siblings {
             let tunnel = self.tunnels.get(id);
-            let addresses = tunnel.and_then(|tunnel| tunnel.virtual_addresses(&self.context));
-            sibling.virtual_addresses = addresses.cloned();
+            let theirs = tunnel.and_then(|tunnel| tunnel.site_settings(&self.context));
+            sibling.settings = theirs.map(|(theirs, changed)| SiblingSettings {
+                settings: theirs.clone(),
+                compared_for: now.saturating_duration_since(*changed.max(since)),
+            });
         }
         status
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::field::{FieldError, Writer};
 use super::{
     Message, ZoneMessage, addresses, bye, fragment, hello, offer, policy, prefix, records, refuse,
-    sibling, virtual_addresses, zone,
+    sibling, site_settings, zone,
 };
 
 /// Most bytes that may follow a frame's length.
@@ -38,7 +38,7 @@ pub enum Kind {
     PolicyQuestion = 18,
     PolicyAnswer = 19,
     Offer = 20,
-    VirtualAddresses = 21,
+    SiteSettings = 21,
 }
 
 impl Kind {
@@ -63,7 +63,7 @@ impl Kind {
         Kind::PolicyQuestion,
         Kind::PolicyAnswer,
         Kind::Offer,
-        Kind::VirtualAddresses,
+        Kind::SiteSettings,
     ];
 
     fn from_wire(number: u16) -> Option<Kind> {
@@ -180,7 +180,7 @@ fn decode(kind: Kind, body: &[u8]) -> Incoming {
         Kind::PolicyQuestion => policy::get_question(body).map(Message::Policy),
         Kind::PolicyAnswer => policy::get_answer(body).map(Message::Policy),
         Kind::Offer => offer::get(body).map(Message::Offer),
-        Kind::VirtualAddresses => virtual_addresses::get(body).map(Message::VirtualAddresses),
+        Kind::SiteSettings => site_settings::get(body).map(Message::SiteSettings),
     };
 
     match message {
@@ -213,7 +213,7 @@ pub(super) fn encode(message: &Message) -> Vec<u8> {
         Message::Zone(message) => zone::put(message, &mut out),
         Message::Policy(message) => policy::put(message, &mut out),
         Message::Offer(offer) => offer::put(offer, &mut out),
-        Message::VirtualAddresses(list) => virtual_addresses::put(list, &mut out),
+        Message::SiteSettings(settings) => site_settings::put(settings, &mut out),
         Message::Bye { code } => bye::put(*code, &mut out),
     }
 

@@ -1,12 +1,12 @@
 //! [`SiteStatus`]: the gateways of this site, for operators.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ringway_config::GatewayId;
 
 use super::{Contact, Siblings};
-use crate::message::SiblingState;
+use crate::message::{SiblingState, SiteSettings};
 
 /// The gateways of this site, for operators. This gateway's own role is reported by
 /// [`Action::Role`](crate::Action::Role).
@@ -20,8 +20,8 @@ pub struct SiteStatus {
     pub tunnels: u16,
     /// Takeovers by this gateway, by reason.
     pub takeovers: BTreeMap<&'static str, u64>,
-    /// The addresses that move with the active role.
-    pub virtual_addresses: BTreeSet<IpAddr>,
+    /// What all gateways of the site must have alike.
+    pub settings: SiteSettings,
     /// The other gateways of the site.
     pub siblings: BTreeMap<GatewayId, SiblingStatus>,
 }
@@ -33,8 +33,17 @@ pub struct SiblingStatus {
     pub contact: Contact,
     /// The state that it reported last.
     pub state: Option<SiblingState>,
-    /// The virtual addresses that it has; `None` if it has reported none yet.
-    pub virtual_addresses: Option<BTreeSet<IpAddr>>,
+    /// The settings that it has; `None` if it has reported none yet.
+    pub settings: Option<SiblingSettings>,
+}
+
+/// What a sibling has of the settings that all gateways of the site must have alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiblingSettings {
+    /// What it has.
+    pub settings: SiteSettings,
+    /// How long ago its settings or ours changed.
+    pub compared_for: Duration,
 }
 
 impl Siblings {
@@ -43,7 +52,7 @@ impl Siblings {
             let status = SiblingStatus {
                 contact: sibling.contact,
                 state: sibling.state,
-                virtual_addresses: None,
+                settings: None,
             };
             (id.clone(), status)
         });
@@ -53,7 +62,7 @@ impl Siblings {
             no_carrier: self.no_carrier.clone(),
             tunnels: self.tunnels,
             takeovers: self.takeovers.clone(),
-            virtual_addresses: BTreeSet::new(),
+            settings: SiteSettings::default(),
             siblings: siblings.collect(),
         }
     }

@@ -123,7 +123,7 @@ impl Tunnel {
         // What the claims count, before the claims.
         self.send_standing_on(context, conn);
         self.send_addresses_on(context, conn);
-        self.send_virtual_addresses_on(context, conn);
+        self.send_site_settings_on(context, conn);
         self.send_offer_on(context, conn);
         // Announced before the session is used, so that the peer can use it as early as we can.
         self.announce(context, conn);

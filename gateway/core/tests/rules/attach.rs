@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ringway_config::{GatewayId, NodeName, SiteId};
-use ringway_core::message::{ATTACH, Answer, SIBLINGS, SiblingState};
+use ringway_core::message::{ATTACH, Answer, SIBLINGS, SiblingState, SiteSettings};
 use ringway_core::{
     Action, ByeCode, ConnId, GatewayInfo, Membership, Message, Offer, PolicyMessage, PolicyVerdict,
     Rank, RefuseReason, Relay, Role, Secret, Settings, SiblingMessage, ZoneMessage,
@@ -145,7 +145,7 @@ fn a_node_that_sends_a_message_reserved_to_gateways_loses_its_session() {
             answer: None::<Answer>,
         }),
         Message::Addresses(BTreeSet::new()),
-        Message::VirtualAddresses(BTreeSet::new()),
+        Message::SiteSettings(SiteSettings::default()),
         Message::Records {
             records: membership().records,
         },

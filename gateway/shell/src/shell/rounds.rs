@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringway_config::defaults::DNS_PORT;
-use ringway_core::message::{MAX_ADDRESSES, MAX_RESOLVERS, MAX_VIRTUAL_ADDRESSES};
+use ringway_core::message::{MAX_ADDRESSES, MAX_RESOLVERS, MAX_VIRTUAL_ADDRESSES, SiteSettings};
 
 use super::Shell;
 use crate::changes::Request;
@@ -58,6 +59,7 @@ impl Shell {
         self.effects.push_back(Effect::CheckDevice);
         self.effects.push_back(Effect::ReadActivity);
         self.tell_addresses();
+        self.tell_settings(now);
         self.tell_resolvers();
         for name in self.alarms.over(now) {
             self.effects.push_back(Effect::Clear(name));
@@ -89,8 +91,7 @@ impl Shell {
             .handle_resolvers(reachable.take(MAX_RESOLVERS).collect());
     }
 
-    /// Siblings learn where this host is inside our site, since the record names no address there,
-    /// and which addresses move with the role.
+    /// Siblings learn where this host is inside our site, since the record names no address there.
     pub(super) fn tell_addresses(&mut self) {
         let listen = self.current.config.listen;
         let site = self.membership.local_prefixes();
@@ -103,10 +104,28 @@ impl Shell {
         let addresses = inside.map(|own| SocketAddr::new(own, listen.port()));
         self.mesh
             .handle_addresses(addresses.take(MAX_ADDRESSES).collect());
+    }
 
-        let moving = self.current.config.ha.addresses.iter();
+    /// Siblings learn what our file has of what all of them must have alike.
+    pub(super) fn tell_settings(&mut self, now: Instant) {
+        let config = &self.current.config;
+        // Digests of long lists of rules are not made every second.
+        if self
+            .told
+            .as_ref()
+            .is_some_and(|told| Arc::ptr_eq(told, config))
+        {
+            return;
+        }
+
+        let moving = config.ha.addresses.iter();
         let moving: BTreeSet<IpAddr> = moving.map(|moving| moving.address).collect();
-        let told = moving.into_iter().take(MAX_VIRTUAL_ADDRESSES).collect();
-        self.mesh.handle_virtual_addresses(told);
+        let settings = SiteSettings {
+            virtual_addresses: moving.into_iter().take(MAX_VIRTUAL_ADDRESSES).collect(),
+            rules: Some(config.policy.digest()),
+            nodes: Some(config.nodes.digest()),
+        };
+        self.told = Some(config.clone());
+        self.mesh.handle_site_settings(settings, now);
     }
 }

@@ -1,8 +1,9 @@
-//! The addresses at which siblings are dialled, and those that move with the role.
+//! The addresses at which siblings are dialled, and what their files must have alike.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::time::Duration;
 
+use ringway_config::Digest;
+use ringway_core::message::SiteSettings;
 use ringway_core::{Action, Message};
 
 use super::{before_a_standby, sibling};
@@ -66,34 +67,49 @@ fn a_sibling_learns_our_addresses_and_peers_do_not() {
 }
 
 #[test]
-fn siblings_tell_each_other_their_virtual_addresses_and_peers_do_not_count() {
+fn siblings_tell_each_other_what_must_be_alike_and_peers_do_not_count() {
     let (mut bench, peer, other) = before_a_standby();
     let sent = |bench: &Bench, conn| {
         let sent = bench.sent(conn).into_iter();
-        let addresses = sent.filter_map(|message| match message {
-            Message::VirtualAddresses(addresses) => Some(addresses),
+        let settings = sent.filter_map(|message| match message {
+            Message::SiteSettings(settings) => Some(settings),
             _ => None,
         });
-        addresses.collect::<Vec<_>>()
+        settings.collect::<Vec<_>>()
     };
     let reported = |bench: &Bench| {
         let status = bench.mesh.status(bench.now);
-        status.site.siblings[&sibling()].virtual_addresses.clone()
+        status.site.siblings[&sibling()].settings.clone()
     };
-    let ours: BTreeSet<IpAddr> = ["10.1.0.3".parse().unwrap()].into();
-    for addresses in [BTreeSet::new(), ours.clone(), ours.clone()] {
-        bench.mesh.handle_virtual_addresses(addresses);
+    let none = SiteSettings::default();
+    let ours = SiteSettings {
+        virtual_addresses: ["10.1.0.3".parse().unwrap()].into(),
+        rules: Some(Digest([1; 32])),
+        nodes: Some(Digest([2; 32])),
+    };
+    for settings in [none.clone(), ours.clone(), ours.clone()] {
+        bench.mesh.handle_site_settings(settings, bench.now);
         bench.collect();
     }
-    // None at all is said, too, and nothing twice.
-    assert_eq!(sent(&bench, other), [BTreeSet::new(), ours.clone()]);
-    assert!(sent(&bench, peer).is_empty());
+    // No addresses at all are said, too, and nothing twice.
+    assert_eq!(sent(&bench, other), [none.clone(), ours.clone()]);
+    assert_eq!(sent(&bench, peer), []);
 
     assert_eq!(reported(&bench), None);
-    bench.receive(peer, Message::VirtualAddresses(ours.clone()));
+    bench.receive(peer, Message::SiteSettings(ours.clone()));
     assert_eq!(reported(&bench), None, "a peer of another site");
-    for theirs in [ours, BTreeSet::new()] {
-        bench.receive(other, Message::VirtualAddresses(theirs.clone()));
-        assert_eq!(reported(&bench), Some(theirs));
+    for theirs in [ours, none] {
+        bench.receive(other, Message::SiteSettings(theirs.clone()));
+        assert_eq!(reported(&bench).unwrap().settings, theirs);
     }
+
+    // What is said again begins nothing, and a change at either end does.
+    let compared_for = |bench: &Bench| reported(bench).unwrap().compared_for;
+    bench.now += 7 * SECOND;
+    bench.receive(other, Message::SiteSettings(SiteSettings::default()));
+    assert_eq!(compared_for(&bench), 7 * SECOND);
+    bench
+        .mesh
+        .handle_site_settings(SiteSettings::default(), bench.now);
+    assert_eq!(compared_for(&bench), Duration::ZERO);
 }
