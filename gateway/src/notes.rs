@@ -1,8 +1,10 @@
 //! Findings about the files in force that keep nothing from running: records that are not used, and
 //! settings without an effect.
 
-use ringway_config::{Config, Faults};
+use ringway_config::{Config, Fault, Faults};
+use ringway_identity::Trust;
 use ringway_intent::Remedy;
+use rustls_pki_types::UnixTime;
 
 use crate::attention::Attention;
 
@@ -32,6 +34,31 @@ pub(crate) fn note(config: &Config, attention: &Attention) {
         let what = some(notes.iter().map(ToString::to_string).collect());
         let remedy = Remedy::ringway("reload   # after the file is corrected");
         attention.raise(EFFECTLESS, &what, remedy);
+    }
+}
+
+/// Logs the `warnings` of a start or a reload that are not findings, which are logged when they are
+/// raised.
+pub(crate) fn log_others<'w>(
+    warnings: impl IntoIterator<Item = &'w Fault>,
+    config: &Config,
+    trust: &Trust,
+) {
+    let Faults(notes) = &config.notes;
+    let withheld: Vec<_> = config.withheld.values().map(|fault| &fault.place).collect();
+    let lists: Vec<Fault> = trust
+        .stale_lists(UnixTime::now())
+        .into_iter()
+        .map(|(_, fault)| fault)
+        .collect();
+
+    for warning in warnings {
+        let is_finding = notes.contains(warning)
+            || lists.contains(warning)
+            || withheld.contains(&&warning.place);
+        if !is_finding {
+            tracing::warn!(reason = %warning, "A file needs attention");
+        }
     }
 }
 

@@ -86,9 +86,8 @@ pub async fn run(path: &Path, options: Options) -> Result<(), RunError> {
         return Err(RunError::Faults(gateway_file(path)));
     }
 
-    for warning in prepared.warnings.0.iter().chain(&prepared.conflicts.0) {
-        tracing::warn!(reason = %warning, "A file needs attention");
-    }
+    let warnings = prepared.warnings.0.iter().chain(&prepared.conflicts.0);
+    notes::log_others(warnings, &prepared.config, &prepared.trust);
     for hint in &prepared.hints.0 {
         tracing::warn!(reason = %hint, "A file should be changed at some time");
     }

@@ -149,13 +149,16 @@ fn the_virtual_address_answers_as_soon_as_the_other_gateway_has_it() {
     scene.close();
 }
 
-/// After a takeover, that address would be nowhere.
+/// After a takeover, that address would be nowhere, and other connections would pass.
 fn both_name_what_only_one_of_them_has(scene: &Scene) {
     let [first, second] = SIBLINGS;
     replace(&scene.config(second), "10.10.0.3/24", "10.10.0.4/24");
+    append(&scene.config(second), "\n[policy]\negress = \"none\"\n");
     scene.reload(second);
 
     for gateway in SIBLINGS {
+        let rules = format!("the rules of {gateway} and {} differ", other(gateway));
+        eventually(&rules, 10, || attention(scene, gateway).contains(&rules));
         for (with, address, without) in [(first, "10.10.0.3", second), (second, "10.10.0.4", first)]
         {
             let expected = format!("{with} has {address} and {without} does not");

@@ -10,6 +10,7 @@ use ringway_intent::Scope;
 use ringway_shell::{IdentityFacts, NextConfig};
 use rustls_pki_types::UnixTime;
 
+use crate::notes;
 use crate::prepare::{Known, Prepared, prepare_again};
 
 /// The result of reading all files.
@@ -55,9 +56,7 @@ pub(super) async fn read(current: &Config, known: Known) -> Result<ReadConfig, F
         traces: _,
     } = prepare_again(&current.path, known).await?;
 
-    for warning in &warnings.0 {
-        tracing::warn!(reason = %warning, "A file needs attention");
-    }
+    notes::log_others(&warnings.0, &config, &trust);
     for hint in &hints.0 {
         tracing::warn!(reason = %hint, "A file should be changed at some time");
     }
