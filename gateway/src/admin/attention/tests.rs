@@ -357,7 +357,7 @@ fn a_claim_that_is_refused_for_a_conflict_is_no_finding_beside_the_conflict() {
     assert_eq!(refused("10.10.1.0/24"), ["prefix-conflict"]);
     assert_eq!(
         refused("10.10.2.0/24"),
-        ["prefix-conflict", "prefix-refused"]
+        ["prefix-refused", "prefix-conflict"]
     );
 }
 
