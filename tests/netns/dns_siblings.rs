@@ -153,7 +153,11 @@ fn the_virtual_address_answers_as_soon_as_the_other_gateway_has_it() {
 fn both_name_what_only_one_of_them_has(scene: &Scene) {
     let [first, second] = SIBLINGS;
     replace(&scene.config(second), "10.10.0.3/24", "10.10.0.4/24");
-    append(&scene.config(second), "\n[policy]\negress = \"none\"\n");
+    replace(
+        &scene.config(second),
+        "\n[policy]\n",
+        "\n[policy]\negress = \"none\"\n",
+    );
     scene.reload(second);
 
     for gateway in SIBLINGS {
