@@ -1,4 +1,5 @@
-//! Digests of what the files of a site's gateways must have alike: the rules, and the attached nodes.
+//! Digests of what the files of a site's gateways must have alike: the rules, and the attached
+//! nodes.
 //!
 //! They are made of a text that depends neither on the order in a file nor on comments, nor on the
 //! version of this program, since siblings compare them.

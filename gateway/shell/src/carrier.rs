@@ -132,8 +132,8 @@ impl Carrier {
         })
     }
 
-    /// True if a finding about the route between the site and a member, of that `name`, follows from
-    /// the missing routes into the site.
+    /// True if a finding about the route between the site and a member, of that `name`, follows
+    /// from the missing routes into the site.
     pub(crate) fn explains(&self, name: &str) -> bool {
         let Some(Cause::NoRoute(families)) = self.lost.as_ref().map(|lost| lost.cause) else {
             return false;

@@ -243,8 +243,8 @@ fn drift(tunnel: &TunnelReport) -> Option<AttentionReport> {
     Some(item(Kind::RecordsDiffer, &tunnel.peer, &what, ""))
 }
 
-/// Findings about a tunnel, whether it is up or not. That a claim of a prefix in conflict is refused
-/// follows from the conflict, which is a finding of its own.
+/// Findings about a tunnel, whether it is up or not. That a claim of a prefix in conflict is
+/// refused follows from the conflict, which is a finding of its own.
 fn of_tunnel(
     tunnel: &TunnelReport,
     conflicted: &BTreeSet<&str>,

@@ -8,6 +8,7 @@ use ringway_core::message::FRAGMENTS;
 use ringway_core::{ConnId, Membership, Message, ZoneMessage};
 use ringway_dns::Moment;
 use ringway_host::heap;
+use ringway_intent::Finding;
 use ringway_shell::{ChangeId, Effect, Input, Notice};
 
 use super::Drive;
@@ -98,10 +99,7 @@ impl Drive {
                 notice.log();
                 self.handle_notice(&notice);
             }
-            Effect::Raise(finding) => {
-                self.attention
-                    .raise(&finding.name, &finding.what, finding.remedy);
-            }
+            Effect::Raise(finding) => self.raise(finding),
             Effect::Clear(name) => self.attention.clear(&name),
             // `Drive::run` checks for this by itself.
             Effect::Stop => {}
@@ -113,11 +111,14 @@ impl Drive {
     /// The finding that IPv6 is switched off on this host.
     fn note_ipv6(&self) {
         match ipv6::find(self.in_force.config()) {
-            Some(finding) => self
-                .attention
-                .raise(&finding.name, &finding.what, finding.remedy),
+            Some(finding) => self.raise(finding),
             None => self.attention.clear(ipv6::NAME),
         }
+    }
+
+    fn raise(&self, finding: Finding) {
+        self.attention
+            .raise(&finding.name, &finding.what, finding.remedy);
     }
 
     fn handle_notice(&self, notice: &Notice) {

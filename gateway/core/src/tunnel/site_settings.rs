@@ -1,5 +1,5 @@
-//! What the files of a site's gateways must have alike. Each gateway tells its siblings what it has,
-//! and differences are reported; nothing else depends on them.
+//! What the files of a site's gateways must have alike. Each gateway tells its siblings what it
+//! has, and differences are reported; nothing else depends on them.
 
 use std::time::Instant;
 

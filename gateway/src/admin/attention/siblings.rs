@@ -48,8 +48,10 @@ fn addresses(report: &Report, sibling: &SiblingReport) -> Option<AttentionReport
 }
 
 fn rules(report: &Report, sibling: &SiblingReport) -> Option<AttentionReport> {
-    let (ours, theirs) = (report.site.rules.as_ref()?, sibling.rules.as_ref()?);
-    let (here, there) = (&report.gateway, &sibling.gateway);
+    let ours = report.site.rules.as_ref()?;
+    let theirs = sibling.rules.as_ref()?;
+    let here = &report.gateway;
+    let there = &sibling.gateway;
 
     let what = format!(
         "the rules of {here} and {there} differ ([policy] in gateway.toml): a takeover changes \
@@ -63,8 +65,10 @@ fn rules(report: &Report, sibling: &SiblingReport) -> Option<AttentionReport> {
 }
 
 fn nodes(report: &Report, sibling: &SiblingReport) -> Option<AttentionReport> {
-    let (ours, theirs) = (report.site.nodes.as_ref()?, sibling.nodes.as_ref()?);
-    let (here, there) = (&report.gateway, &sibling.gateway);
+    let ours = report.site.nodes.as_ref()?;
+    let theirs = sibling.nodes.as_ref()?;
+    let here = &report.gateway;
+    let there = &sibling.gateway;
 
     let what = format!(
         "the attached nodes of {here} and {there} differ ([[node]] in gateway.toml): a takeover \

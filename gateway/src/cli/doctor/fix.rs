@@ -84,13 +84,9 @@ impl Fix {
                 finding,
                 "[dns] resolver in node.toml must name what this host's programs ask",
             ),
-            Kind::Http => no_command(
+            Kind::Http | Kind::AdminSocket => no_command(
                 finding,
-                "[http] listen must name a free address, or the other program be stopped",
-            ),
-            Kind::AdminSocket => no_command(
-                finding,
-                "what is in the place of the admin socket must be moved away",
+                "the program or the file that has its address must go",
             ),
             Kind::SiteRefused => no_command(
                 finding,
