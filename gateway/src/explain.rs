@@ -167,9 +167,23 @@ impl Diagnosis<'_> {
             return Step::new(Verdict::RouteMissing, text).with(remedy);
         }
 
+        if route.by_sibling {
+            return self.by_sibling(route, gateway);
+        }
         let tunnel = self.report.tunnels.iter().find(|it| it.peer == *gateway);
         let text = tunnel.map_or_else(|| format!("{gateway} is up"), up);
         Step::new(Verdict::TunnelUp, text)
+    }
+
+    /// Another gateway of this site has the tunnel.
+    fn by_sibling(&self, route: &RouteReport, sibling: &str) -> Step {
+        let org = serving_org(route);
+        let tunnels = self.report.tunnels.iter();
+        let down = tunnels.filter(|it| it.org == org && it.state != "up");
+
+        let mut texts: Vec<String> = down.map(self::down).collect();
+        texts.push(format!("{sibling}, of this site, passes packets on"));
+        Step::new(Verdict::BySibling, texts.join("; "))
     }
 
     /// The same question, at the gateway of the other end.
@@ -268,6 +282,11 @@ impl Diagnosis<'_> {
             }
             PeerVerdict::NoTunnel if route.served_here => {
                 Step::new(Verdict::TheirsNone, "its site has no gateway of its own")
+            }
+            PeerVerdict::NoTunnel if route.by_sibling => {
+                let sibling = route.gateway.as_deref().unwrap_or_default();
+                let text = format!("only {sibling} has a tunnel there to ask");
+                Step::new(Verdict::TheirsUnreachable, text).with(self.ask_there(sibling))
             }
             PeerVerdict::NoTunnel => {
                 Step::new(Verdict::TheirsUnreachable, "no tunnel leads there to ask")

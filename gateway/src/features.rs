@@ -1,13 +1,14 @@
 //! The features that this program offers its peers in `Hello`, with their names.
 
-use ringway_core::message::{ATTACH, FRAGMENTS, POLICY_QUESTIONS, SIBLINGS};
+use ringway_core::message::{ATTACH, FRAGMENTS, POLICY_QUESTIONS, SIBLING_ROUTES, SIBLINGS};
 
 /// Each feature's bit and its name, as in gateway/PROTOCOL.md.
-pub const FEATURES: [(u64, &str); 4] = [
+pub const FEATURES: [(u64, &str); 5] = [
     (FRAGMENTS, "fragments"),
     (SIBLINGS, "siblings"),
     (POLICY_QUESTIONS, "policy-questions"),
     (ATTACH, "attach"),
+    (SIBLING_ROUTES, "sibling-routes"),
 ];
 
 /// All feature bits.

@@ -24,6 +24,16 @@ const FIRST: &str = "gw.org1";
 const FIRST_HOP: u8 = 1;
 const SECOND_HOP: u8 = 2;
 
+/// Drops everything between the first gateway and org0's.
+const CUT: &str = "nft 'table inet cut {
+    chain out { type filter hook output priority -400;
+        oifname wan0 ip daddr 203.0.113.2 drop;
+        oifname wan0 ip6 daddr 2001:db8::2 drop; }
+    chain in { type filter hook input priority -400;
+        iifname wan0 ip saddr 203.0.113.2 drop;
+        iifname wan0 ip6 saddr 2001:db8::2 drop; }
+}'";
+
 /// Server, its address, and the client: connections into the site and out of it, which only the
 /// server sends on.
 const STREAMS: [(&str, &str, &str); 4] = [
@@ -46,6 +56,7 @@ fn streams_open_and_go_on_whichever_gateway_each_direction_takes() {
 
         drop(streams);
     }
+    one_tunnel_is_cut(&scene);
     drop(second);
     scene.close();
 }
@@ -94,6 +105,43 @@ fn streams_go_on_while_one_of_two_gateways_dies_and_comes_back() {
     drop(streams);
     drop(second);
     scene.close();
+}
+
+/// The hosts use the first gateway, which is the active one, and it loses its tunnel to org0 alone:
+/// the second one passes packets on, and connections go on, into the site and out of it.
+fn one_tunnel_is_cut(scene: &Scene) {
+    route_by(scene, FIRST_HOP);
+    let streams = start(scene);
+    Pushed::wait_for_each(&streams, 5, 20);
+    scene.sh(FIRST, CUT);
+    eventually("the second to pass packets on", 5, || {
+        let status = scene.status(FIRST);
+        let mut routes = status["routes"].as_array().into_iter().flatten();
+        routes.any(|route| route["org"] == "org0" && route["by_sibling"] == true)
+    });
+
+    Pushed::wait_for_each(&streams, 40, 20);
+    println!("one tunnel cut: {:.1?}", gaps(&streams));
+    assert_whole(&streams, Duration::from_secs(5));
+    drop(streams);
+    let streams = start(scene);
+    Pushed::wait_for_each(&streams, 5, 20);
+    let status = scene.status(FIRST);
+    assert_eq!(status["role"]["role"], "active", "the role stays");
+    let found = status["attention"].to_string();
+    assert!(
+        found.contains("; gw2.org1, of this site, passes packets to 10.10.0.0/24"),
+        "{found}"
+    );
+
+    scene.sh(FIRST, "nft delete table inet cut");
+    eventually("the first to reach org0 by itself again", 10, || {
+        let status = scene.status(FIRST);
+        let mut routes = status["routes"].as_array().into_iter().flatten();
+        routes.all(|route| route["by_sibling"] == false)
+    });
+    Pushed::wait_for_each(&streams, 5, 20);
+    assert_whole(&streams, Duration::from_secs(5));
 }
 
 /// The laboratory with a second gateway, in which nothing has grace.

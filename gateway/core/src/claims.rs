@@ -18,6 +18,10 @@ pub(crate) type Admission = Result<(), RefuseReason>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
+    /// The peer is a gateway of our site that passes packets on. What it reaches of other sites
+    /// follows its records; where ours lack a prefix, that difference is reported, and not each
+    /// refused claim.
+    pub(crate) is_of_sibling: bool,
     /// Serial of the last announcement or withdrawal; `None` before the first.
     serial: Option<u64>,
     held: BTreeMap<Prefix, Admission>,
@@ -39,9 +43,17 @@ impl Claims {
     }
 
     pub(crate) fn refused(&self) -> BTreeMap<Prefix, RefuseReason> {
-        let refused = self.held.iter();
+        let held = self.held.iter();
+        let refused = held.filter_map(|(prefix, admission)| Some((*prefix, admission.err()?)));
+
         refused
-            .filter_map(|(prefix, admission)| Some((*prefix, admission.err()?)))
+            .filter(|(_, reason)| {
+                let is_unknown = matches!(
+                    reason,
+                    RefuseReason::NotAuthorized | RefuseReason::Conflicted
+                );
+                !(self.is_of_sibling && is_unknown)
+            })
             .collect()
     }
 

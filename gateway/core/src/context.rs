@@ -44,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) site_settings: Option<(SiteSettings, Instant)>,
     /// What the attached nodes that have sessions with this gateway claim.
     pub(crate) nodes_here: BTreeSet<Prefix>,
+    /// The prefixes of other sites that tunnels of this gateway lead to and carry packets for.
+    pub(crate) reached_here: BTreeSet<Prefix>,
     /// Where attached nodes ask for the consortium's names.
     pub(crate) resolvers: BTreeSet<IpAddr>,
     /// Messages between siblings: who sent each, and on which connection.
@@ -87,6 +89,7 @@ impl Context {
             addresses: BTreeSet::new(),
             site_settings: None,
             nodes_here: BTreeSet::new(),
+            reached_here: BTreeSet::new(),
             resolvers: BTreeSet::new(),
             relays: Vec::new(),
             settings,

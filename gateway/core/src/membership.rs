@@ -66,6 +66,19 @@ impl Membership {
         holding.map_or(served, |((org, site), _)| (org, site))
     }
 
+    /// The site whose gateways may serve `prefix`; of an attached node's, the node.
+    pub(crate) fn server(&self, prefix: &Prefix) -> Option<(&OrgId, &SiteId)> {
+        let sites = self.authorized.iter();
+        let serving = sites.filter_map(|((org, site), prefixes)| {
+            let covering = prefixes.iter().filter(|whole| whole.covers(prefix));
+            Some((covering.map(Prefix::len).max()?, (org, site)))
+        });
+
+        serving
+            .max_by_key(|(len, _)| *len)
+            .map(|(_, served)| served)
+    }
+
     /// The available prefixes that the gateways of one site serve; none if the site is unknown.
     pub fn prefixes(&self, org: &OrgId, site: &SiteId) -> &[Prefix] {
         let key = (org.clone(), site.clone());
@@ -84,6 +97,17 @@ impl Membership {
             list.extend(prefixes.iter().map(|p| (*p, org.clone(), site.clone())));
         }
         list
+    }
+
+    /// True if the records let the gateways of some site serve `prefix`.
+    pub(crate) fn belongs_to_a_site(&self, prefix: &Prefix) -> bool {
+        let sites = self
+            .authorized
+            .iter()
+            .filter(|((_, site), _)| !site.is_node());
+        let mut prefixes = sites.flat_map(|(_, prefixes)| prefixes);
+
+        prefixes.any(|whole| whole.covers(prefix))
     }
 
     /// True if `peer`, serving `site`, serves the same site as this gateway.

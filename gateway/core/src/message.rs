@@ -47,7 +47,7 @@ pub use policy::{POLICY_QUESTIONS, PolicyMessage, PolicyVerdict};
 pub use prefix::MAX_PREFIXES;
 pub use records::MAX_RECORDS;
 pub use refuse::{Refuse, RefuseReason};
-pub use sibling::{Answer, Relay, SIBLINGS, SiblingMessage, SiblingState};
+pub use sibling::{Answer, Relay, SIBLING_ROUTES, SIBLINGS, SiblingMessage, SiblingState};
 pub use site_settings::{MAX_VIRTUAL_ADDRESSES, SiteSettings};
 pub use zone::{MAX_CHUNK, ZoneMessage};
 

@@ -70,6 +70,22 @@ pub(crate) fn admit(
     Err(RefuseReason::NotAuthorized)
 }
 
+/// As [`admit`], for a peer that passes packets on: a sibling may also be the way to any other site
+/// while no tunnel of ours leads there (see `Mesh::publish`).
+pub(crate) fn admit_passing_on(
+    membership: &Membership,
+    peer: &GatewayId,
+    site: &SiteId,
+    prefix: &Prefix,
+) -> Admission {
+    let admission = admit(membership, peer, site, prefix);
+
+    let is_elsewhere = matches!(admission, Err(RefuseReason::NotAuthorized))
+        && membership.shares_site(peer, site)
+        && membership.belongs_to_a_site(prefix);
+    if is_elsewhere { Ok(()) } else { admission }
+}
+
 /// The gateway through which each prefix is reached, and the session that is used.
 pub(crate) type Routes = BTreeMap<Prefix, (GatewayId, ConnId)>;
 
@@ -261,6 +277,29 @@ mod tests {
             Err(RefuseReason::Conflicted),
             "a reason of its own for the operator"
         );
+    }
+
+    #[test]
+    fn a_sibling_that_passes_on_may_lead_to_any_other_site_and_no_other_gateway_may() {
+        let membership = membership();
+        let judge = |gateway: &str, site: &str, text: &str| {
+            let site = site.parse().unwrap();
+            admit_passing_on(&membership, &id(gateway), &site, &prefix(text))
+        };
+
+        assert_eq!(judge("gw2.a", "home", "10.2.0.0/16"), Ok(()));
+        assert_eq!(judge("gw2.a", "home", "10.2.9.0/24"), Ok(()));
+        for (prefix, reason) in [
+            ("10.2.0.0/15", RefuseReason::NotAuthorized),
+            ("0.0.0.0/0", RefuseReason::LocalSite),
+            ("10.1.4.0/24", RefuseReason::LocalSite),
+            ("10.9.1.0/24", RefuseReason::Conflicted),
+        ] {
+            assert_eq!(judge("gw2.a", "home", prefix), Err(reason), "{prefix}");
+        }
+        for (gateway, site) in [("gw3.a", "west"), ("gw.b", "west"), ("gw.b", "home")] {
+            assert!(judge(gateway, site, "10.2.0.0/16").is_err(), "{gateway}");
+        }
     }
 
     #[test]

@@ -116,6 +116,8 @@ pub struct RouteStatus {
     pub site: SiteId,
     /// The gateway it is reached through; `None`: no gateway serves it now.
     pub gateway: Option<GatewayId>,
+    /// That gateway is one of our site, which passes packets on to the prefix.
+    pub is_by_sibling: bool,
 }
 
 /// Every authorized prefix of another site and every route, reachable or not.
@@ -137,8 +139,18 @@ pub(crate) fn routes(membership: &Membership, fib: &Fib) -> Vec<RouteStatus> {
         let Some(info) = membership.gateways.get(gateway) else {
             continue;
         };
-        let holder = membership.holder(prefix, (&gateway.org, &info.site));
-        let route = route(*prefix, holder, Some(gateway));
+        let is_by_sibling = membership.shares_site(gateway, &info.site);
+        let beyond = if is_by_sibling {
+            membership.server(prefix)
+        } else {
+            None
+        };
+        let served = beyond.unwrap_or((&gateway.org, &info.site));
+        let holder = membership.holder(prefix, served);
+        let route = RouteStatus {
+            is_by_sibling,
+            ..route(*prefix, holder, Some(gateway))
+        };
         routes.insert(*prefix, route);
     }
     routes.into_values().collect()
@@ -154,5 +166,6 @@ fn route(
         org: org.clone(),
         site: site.clone(),
         gateway: gateway.cloned(),
+        is_by_sibling: false,
     }
 }

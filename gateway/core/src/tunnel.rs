@@ -90,6 +90,8 @@ pub(crate) struct Tunnel {
     next_offer: Option<(Instant, Offer)>,
     /// Packets to or from an attached node are lost, although there is a session.
     is_silent: bool,
+    /// The session in use carries packets. Only followed by gateways with siblings.
+    carries: bool,
 }
 
 impl Tunnel {
@@ -125,6 +127,7 @@ impl Tunnel {
             offer_allowance: Allowance::new(now),
             next_offer: None,
             is_silent: false,
+            carries: false,
         };
         tunnel.dial_soon(context, now);
         tunnel
@@ -385,6 +388,7 @@ impl Tunnel {
         // A new session may take another path than the one before.
         context.routes_stale = true;
         context.siblings_stale = true;
+        self.update_silence(context, now);
         self.path_mtu.path_changed(now);
         self.compare_records(context, now);
     }
@@ -405,6 +409,7 @@ impl Tunnel {
         now: Instant,
     ) {
         self.since = now;
+        self.carries = false;
         context.siblings_stale = true;
         self.outages.begin(reason.clone(), now);
         context.act(Action::TunnelDown {

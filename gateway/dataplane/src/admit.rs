@@ -42,6 +42,16 @@ pub(crate) fn is_for_node(snapshot: &Snapshot, packet: &[u8]) -> bool {
         })
 }
 
+/// True if `packet` is for another site.
+pub(crate) fn is_for_another_site(snapshot: &Snapshot, packet: &[u8]) -> bool {
+    ip::parse(packet).is_ok_and(|addresses| {
+        matches!(
+            snapshot.place(addresses.destination),
+            Some(Place::Elsewhere(_))
+        )
+    })
+}
+
 /// [`admit`] for many packets under one snapshot. Neighbours mostly have the same addresses: those
 /// that were admitted last are not looked up again.
 pub(crate) struct AdmitCache<'s> {
@@ -74,8 +84,8 @@ pub(crate) fn judge(
     from: SiteNo,
     addresses: &Addresses,
 ) -> Result<(), DropReason> {
-    // A gateway of our site passes on to a node that has no session with it; it has judged the
-    // packet by its own tables.
+    // A gateway of our site passes on to a node or to a site that it has no session with; it has
+    // judged the packet by its own tables.
     if from == snapshot.site() && is_passed_on(snapshot, addresses) {
         return Ok(());
     }
@@ -104,14 +114,24 @@ pub(crate) fn judge(
     }
 }
 
-/// True for what goes from one of our hosts, or from another site, to an attached node.
+/// True for what another gateway of this site may pass on: from one of our hosts, or from another
+/// site, to an attached node; from a host or node of ours to another site that a tunnel of our own
+/// leads to.
 fn is_passed_on(snapshot: &Snapshot, addresses: &Addresses) -> bool {
-    if !snapshot.has_nodes() || snapshot.is_never_carried(addresses.source) {
+    let Addresses {
+        source,
+        destination,
+    } = *addresses;
+    if snapshot.is_never_carried(source) {
         return false;
     }
 
-    let source = snapshot.place(addresses.source);
-    let destination = snapshot.place(addresses.destination);
-    matches!(source, Some(Place::Here | Place::Elsewhere(_)))
-        && matches!(destination, Some(Place::Node(_)))
+    match (snapshot.place(source), snapshot.place(destination)) {
+        (Some(Place::Here | Place::Elsewhere(_)), Some(Place::Node(_))) => true,
+        // Two gateways that have just lost a peer would send its packets to each other.
+        (Some(Place::Here | Place::Node(_)), Some(Place::Elsewhere(_))) => {
+            !snapshot.is_never_carried(destination) && snapshot.has_own_tunnel(destination)
+        }
+        _ => false,
+    }
 }

@@ -230,6 +230,10 @@ mod tests {
         for prefix in ["10.2.0.0/16", "10.1.77.5/32", "10.77.0.0/24"] {
             builder.route(prefix.parse().unwrap(), session.clone());
         }
+        builder
+            .authorize("10.4.0.0/16".parse().unwrap(), SiteNo(5))
+            .route_by_sibling("10.4.0.0/16".parse().unwrap(), session)
+            .authorize("10.5.0.0/16".parse().unwrap(), SiteNo(6));
         if reach_each_other {
             builder.let_nodes_reach_each_other();
         }
@@ -251,6 +255,9 @@ mod tests {
         const NODE: &str = "10.1.77.5";
         const NODE2: &str = "10.77.0.9";
         const NOBODY: &str = "10.3.0.9";
+        // One that a sibling leads to, and one that nothing does.
+        const BY_SIBLING: &str = "10.4.0.9";
+        const LOST: &str = "10.5.0.9";
 
         // Out of the TUN device: judged by the filter, or not, or dropped.
         let isolated = with_nodes(false);
@@ -266,6 +273,8 @@ mod tests {
             (OTHER, OTHER, Err(OwnSource)),
             (OTHER, HERE, Err(OwnSource)),
             (NOBODY, NODE, Err(OwnSource)),
+            (HERE, BY_SIBLING, Ok(true)),
+            (OTHER, BY_SIBLING, Err(OwnSource)),
         ] {
             let pair = between(source, destination);
             assert_eq!(check(&isolated, &pair), expected, "{source} {destination}");
@@ -293,6 +302,18 @@ mod tests {
             (1, NODE, NODE2, Err(Source)),
             (1, OTHER, HERE, Err(Source)),
             (1, NOBODY, NODE, Err(Source)),
+            // It has no session with the other site.
+            (1, HERE, OTHER, Ok(())),
+            (1, NODE, OTHER, Ok(())),
+            (1, OTHER, OTHER, Err(Source)),
+            (1, OTHER, BY_SIBLING, Err(Source)),
+            (1, NOBODY, OTHER, Err(Source)),
+            (1, HERE, NOBODY, Err(Destination)),
+            (2, HERE, OTHER, Err(Source)),
+            (3, HERE, OTHER, Err(Source)),
+            // Never a second time, nor back.
+            (1, HERE, BY_SIBLING, Err(Destination)),
+            (1, HERE, LOST, Err(Destination)),
         ] {
             let admitted =
                 crate::admit::judge(&isolated, SiteNo(from), &between(source, destination));

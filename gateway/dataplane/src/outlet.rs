@@ -1,4 +1,5 @@
-//! [`Outlet`]: the socket as the sending thread uses it: a send that finds it full waits for room.
+//! [`Outlet`]: the socket as the threads use it: a send of the sending thread that finds it full
+//! waits for room.
 //!
 //! While it waits, nothing else is sealed and nothing is read from the TUN device: packets wait in
 //! the device's queue, which is bounded, and stay in order. To drop instead would cost every stream
@@ -18,12 +19,15 @@ use crate::udp::{self, Udp};
 const RETRY: Duration = Duration::from_millis(10);
 
 /// Retries after which a device is taken for stuck, and the packets are dropped: 2 s.
-const MAX_RETRIES: u32 = 200;
+pub(crate) const MAX_RETRIES: u32 = 200;
 
 /// A socket, and the signal that ends a wait for it.
 pub(crate) struct Outlet<'a, U> {
     pub(crate) udp: &'a U,
     pub(crate) shutdown: &'a Shutdown,
+    /// How often a send is repeated that finds the socket full. The receiving thread does not wait:
+    /// others send to it, too.
+    pub(crate) retries: u32,
 }
 
 impl<U: Udp> Outlet<'_, U> {
@@ -53,7 +57,7 @@ impl<U: Udp> Outlet<'_, U> {
     fn repeat(&self, send: impl Fn() -> io::Result<()>) -> io::Result<()> {
         let mut sent = send();
 
-        for _ in 0..MAX_RETRIES {
+        for _ in 0..self.retries {
             let is_full = matches!(&sent, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
             if !is_full || self.shutdown.is_requested() {
                 break;

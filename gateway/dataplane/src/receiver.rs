@@ -6,7 +6,8 @@
 //!     └─ each: top two bits 00?  no ─► sink.quic
 //!          └─ header ─► session ─► path, phase, window, AEAD
 //!               ├─► packet: admit ─► filter ─► coalesce ─► TUN
-//!               │                      └─ of no flow here ─► another gateway of this site
+//!               │     │                └─ of no flow here ─► another gateway of this site
+//!               │     └─ passed on by such a gateway ─► filter ─► sealed for another site ─► UDP
 //!               └─► probe: echo, or event
 //! ```
 //! Every datagram of a buffer is classified by itself: the kernel appends a short QUIC packet to a
@@ -20,6 +21,7 @@
 
 mod control;
 mod handed;
+mod passing;
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
@@ -30,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use ringway_filter::{Neighbour, Verdict, WAIT, Waiting};
 
+use self::passing::Passing;
 use crate::admit::{self, AdmitCache, admit};
 use crate::answer::Answer;
 use crate::coalesce::Coalesce;
@@ -98,6 +101,8 @@ pub(crate) struct Receiver<'a, T, U, S> {
     sink: &'a mut S,
     /// Later fragments whose first has not come yet.
     fragments: Waiting,
+    /// What sends packets that another gateway of this site has passed on; `None` before the first.
+    passing: Option<Passing>,
 }
 
 impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
@@ -106,6 +111,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
             lane,
             sink,
             fragments: Waiting::new(),
+            passing: None,
         }
     }
 
@@ -212,6 +218,7 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
             }
         }
         batch.coalesce.flush();
+        self.flush_passed_on();
         next
     }
 
@@ -325,6 +332,13 @@ impl<'a, T: Tun, U: Udp, S: ControlSink> Receiver<'a, T, U, S> {
         // The kernel would not know where to complete it.
         if checksum == Checksum::Partial && transport.is_none() {
             return Err(DropReason::Malformed);
+        }
+
+        // A gateway of our site has no tunnel to that one.
+        let snapshot = batch.snapshot;
+        if session.site() == snapshot.site() && admit::is_for_another_site(snapshot, packet) {
+            let packet = &mut datagram[payload];
+            return self.pass_on(snapshot, session, checksum, packet, arrival.at);
         }
 
         match self.judge(batch, session, checksum, packet, arrival.at)? {

@@ -29,7 +29,7 @@ use crate::gso_batch::{GsoBatch, Plaintext};
 use crate::header::Checksum;
 use crate::mss;
 use crate::offload::{ChecksumPlace, Gso, OFFLOAD_LEN, Offload};
-use crate::outlet::Outlet;
+use crate::outlet::{MAX_RETRIES, Outlet};
 use crate::session::Outgoing;
 use crate::snapshot::Snapshot;
 use crate::split::Split;
@@ -282,12 +282,13 @@ fn outlet<T, U>(lane: &Lane<T, U>) -> Outlet<'_, U> {
     Outlet {
         udp: &*lane.udp,
         shutdown: &lane.shutdown,
+        retries: MAX_RETRIES,
     }
 }
 
 /// Lowers the MSS of a SYN. The segments that it speaks of come back through the peer's tunnel,
 /// whose path is taken to be no wider than ours.
-fn clamp_mss(packet: &mut [u8], checksum: Checksum, session: &Outgoing) {
+pub(crate) fn clamp_mss(packet: &mut [u8], checksum: Checksum, session: &Outgoing) {
     let syn = Transport::locate(packet).filter(|transport| mss::applies_to(packet, transport));
     if let Some(transport) = syn {
         mss::clamp(packet, &transport, checksum, session.max_packet());

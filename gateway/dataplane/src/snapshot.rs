@@ -67,6 +67,8 @@ pub(crate) enum Place {
 /// What leads to a prefix of another site.
 enum Way {
     Session(Lanes),
+    /// One with another gateway of our site, which passes packets on.
+    BySibling(Lanes),
     /// Nothing does.
     Outage(Outage),
 }
@@ -127,15 +129,21 @@ impl Snapshot {
     /// The session that leads to `destination`.
     pub(crate) fn route(&self, destination: IpAddr) -> Option<&Lanes> {
         match self.routes.lookup(destination)? {
-            Way::Session(lanes) => Some(lanes),
+            Way::Session(lanes) | Way::BySibling(lanes) => Some(lanes),
             Way::Outage(_) => None,
         }
+    }
+
+    /// True if a session with a gateway of another site, or with an attached node, leads to
+    /// `destination`.
+    pub(crate) fn has_own_tunnel(&self, destination: IpAddr) -> bool {
+        matches!(self.routes.lookup(destination), Some(Way::Session(_)))
     }
 
     /// The outage that a packet to `destination` meets.
     pub(crate) fn outage(&self, destination: IpAddr) -> Option<&Outage> {
         match self.routes.lookup(destination)? {
-            Way::Session(_) => None,
+            Way::Session(_) | Way::BySibling(_) => None,
             Way::Outage(outage) => Some(outage),
         }
     }
@@ -248,6 +256,14 @@ impl SnapshotBuilder {
     /// stays.
     pub fn route(&mut self, prefix: Prefix, session: impl Into<Lanes>) -> &mut Self {
         let way = Way::Session(session.into());
+        self.snapshot.routes.insert(prefix, way);
+        self
+    }
+
+    /// As [`SnapshotBuilder::route`], with a session of another gateway of our site, which passes
+    /// the packets on.
+    pub fn route_by_sibling(&mut self, prefix: Prefix, session: impl Into<Lanes>) -> &mut Self {
+        let way = Way::BySibling(session.into());
         self.snapshot.routes.insert(prefix, way);
         self
     }

@@ -53,6 +53,8 @@ pub(crate) struct Outages {
     remote: BTreeMap<Prefix, BTreeSet<GatewayId>>,
     prefixes: BTreeMap<Prefix, State>,
     peers: BTreeMap<GatewayId, Peer>,
+    /// The other gateways of our site. Their own ends say nothing about another site.
+    siblings: BTreeSet<GatewayId>,
 }
 
 /// The state of one prefix.
@@ -124,6 +126,7 @@ impl Outages {
     /// Takes remote prefixes and gateways from the membership.
     pub(crate) fn set_membership(&mut self, membership: &Membership) {
         self.remote = remote_prefixes(membership);
+        self.siblings = siblings(membership);
         self.peers
             .retain(|peer, _| membership.gateways.contains_key(peer));
     }
@@ -147,7 +150,9 @@ impl Outages {
             match served.get(prefix) {
                 Some(server) => {
                     state.is_served = true;
-                    state.server = Some(server.clone());
+                    if !self.siblings.contains(server) {
+                        state.server = Some(server.clone());
+                    }
                 }
                 None => lose(state, now),
             }
@@ -234,6 +239,15 @@ fn lose(state: &mut State, now: Instant) {
         state.before = state.since;
         state.since = now;
     }
+}
+
+fn siblings(membership: &Membership) -> BTreeSet<GatewayId> {
+    let gateways = membership.gateways.iter();
+    let siblings = gateways
+        .filter(|(id, info)| id.org == membership.me.org && info.site == membership.site)
+        .map(|(id, _)| id.clone());
+
+    siblings.collect()
 }
 
 /// The prefixes of other sites, and the gateways that may serve them.

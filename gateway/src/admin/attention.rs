@@ -93,7 +93,11 @@ pub fn complete(report: &mut Report, beginnings: &mut Beginnings, now: SystemTim
         if displaced(tunnel).is_some() {
             continue;
         }
-        items.extend(down(tunnel, &report.gateway, is_dialled));
+        let mut lost = down(tunnel, &report.gateway, is_dialled);
+        if let Some(found) = &mut lost {
+            found.what.push_str(&detour(&report.routes, &tunnel.org));
+        }
+        items.extend(lost);
         if !raised.contains(&format!("records {}", tunnel.peer)) {
             items.extend(drift(tunnel));
         }
@@ -231,6 +235,24 @@ fn down(tunnel: &TunnelReport, gateway: &str, is_dialled: bool) -> Option<Attent
     };
     found.since.clone_from(&tunnel.since);
     Some(found)
+}
+
+/// Which gateway of this site passes on what no tunnel of ours to `org` carries.
+fn detour(routes: &[RouteReport], org: &str) -> String {
+    let passed_on = routes
+        .iter()
+        .filter(|route| route.org == org && route.by_sibling);
+    let passed_on: Vec<&RouteReport> = passed_on.collect();
+    let first = passed_on.first();
+
+    match first.and_then(|route| Some((route, route.gateway.as_ref()?))) {
+        Some((route, sibling)) => format!(
+            "; {sibling}, of this site, passes packets to {}{} on",
+            route.prefix,
+            more(passed_on.len())
+        ),
+        None => String::new(),
+    }
 }
 
 /// The finding that a peer holds other records.

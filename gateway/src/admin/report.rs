@@ -420,6 +420,10 @@ pub struct RouteReport {
     pub served_here: bool,
     /// The gateway that packets are sent to now, `<gateway>.<org>`.
     pub gateway: Option<String>,
+    /// True if that gateway is another one of this site, which passes packets on: no tunnel of this
+    /// gateway leads there.
+    #[serde(default)]
+    pub by_sibling: bool,
     /// `available`, `conflicted`, or `refused`: its site is served via another one whose gateways
     /// may not serve it.
     pub verdict: String,

@@ -171,7 +171,12 @@ impl Packets {
         }
         for (prefix, conn) in &tables.routes {
             // A session without sealing keys already receives, but has no route yet.
-            if let Some(lanes) = self.keys.get(conn).and_then(Keys::lanes) {
+            let Some(lanes) = self.keys.get(conn).and_then(Keys::lanes) else {
+                continue;
+            };
+            if tables.companions.sessions.contains(conn) {
+                builder.route_by_sibling(*prefix, lanes.clone());
+            } else {
                 builder.route(*prefix, lanes.clone());
             }
         }

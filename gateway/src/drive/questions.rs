@@ -210,7 +210,9 @@ impl Drive {
         let status = self.shell.status(Instant::now());
         let routes = status.routes.iter();
         let holding = routes.filter(|route| route.prefix.contains(address));
-        let RouteStatus { gateway, .. } = holding.max_by_key(|route| route.prefix.len())?;
+        let route = holding.max_by_key(|route| route.prefix.len())?;
+        // Another gateway of our site does not know the rules there.
+        let RouteStatus { gateway, .. } = Some(route).filter(|route| !route.is_by_sibling)?;
 
         let gateway = gateway.clone()?;
         let mut tunnels = status.tunnels.into_iter();

@@ -224,6 +224,7 @@ impl Drive {
             gateway: route
                 .and_then(|route| route.gateway.as_ref())
                 .map(ToString::to_string),
+            by_sibling: route.is_some_and(|route| route.is_by_sibling),
             verdict: verdict.into(),
             conflict_with: conflict(&ruling.verdict),
             conflict_kind: conflict_kind(&ruling.verdict),

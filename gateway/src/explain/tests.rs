@@ -108,6 +108,39 @@ fn a_way_on_which_all_is_well_has_no_cause() {
 }
 
 #[test]
+fn a_way_by_another_gateway_of_this_site_names_it_and_is_no_cause() {
+    let mut report = report();
+    report.tunnels[0].state = "down".into();
+    report.tunnels[0].last_error = Some("no answer from 203.0.113.9:4600".into());
+    let route = &mut report.routes[0];
+    route.gateway = Some("gw2.acme".into());
+    route.by_sibling = true;
+    let rules = RulesReport {
+        theirs: PeerVerdict::NoTunnel,
+        ..rules()
+    };
+
+    let steps = steps(&report, &rules);
+    let said = |verdict: Verdict| {
+        let mut steps = steps.iter();
+        let step = steps.find(|step| step.verdict == verdict);
+        step.map(|step| step.text.as_str())
+    };
+    assert!(steps.iter().all(|step| step.state != State::Bad));
+    assert_eq!(
+        said(Verdict::BySibling),
+        Some(
+            "gw.beta is down: no answer from 203.0.113.9:4600; gw2.acme, of this site, passes \
+             packets on"
+        )
+    );
+    assert_eq!(
+        said(Verdict::TheirsUnreachable),
+        Some("only gw2.acme has a tunnel there to ask")
+    );
+}
+
+#[test]
 fn prefixes_that_are_not_used_are_the_only_cause() {
     let mut report = report();
     let route = &mut report.routes[0];

@@ -106,6 +106,8 @@ verdicts! {
 
     /// A tunnel leads there.
     TunnelUp: Good, "tunnel";
+    /// No tunnel of this gateway leads there; another gateway of the site passes packets on.
+    BySibling: Good, "tunnel";
     /// The far end lies behind this host, without a tunnel.
     ServedHere: Good, "tunnel";
     /// A tunnel leads there, but the kernel has no route into it.

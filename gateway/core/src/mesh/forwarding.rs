@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use ringway_config::Prefix;
+use ringway_config::{GatewayId, Prefix};
 
 use super::Mesh;
 use crate::action::Action;
@@ -34,11 +34,35 @@ impl Mesh {
         }
 
         self.context.nodes_here = here;
+        self.tell_siblings();
+    }
+
+    fn tell_siblings(&mut self) {
         self.on_all(|tunnel, context| {
             if tunnel.is_sibling(context) {
                 tunnel.announce_again(context);
             }
         });
+    }
+
+    /// Announces to siblings which prefixes of other sites this gateway reaches.
+    fn announce_reached(&mut self) {
+        let routes = self.published.routes.iter();
+        let reached: BTreeSet<Prefix> = routes
+            .filter(|(_, (gateway, _))| {
+                let tunnel = self.tunnels.get(gateway);
+                tunnel.is_some_and(|tunnel| {
+                    !tunnel.is_to_node() && !tunnel.is_sibling(&self.context) && tunnel.carries()
+                })
+            })
+            .map(|(prefix, _)| *prefix)
+            .collect();
+        if reached == self.context.reached_here {
+            return;
+        }
+
+        self.context.reached_here = reached;
+        self.tell_siblings();
     }
 
     /// Computes the forwarding table again if its inputs may have changed, and publishes it if it
@@ -56,7 +80,8 @@ impl Mesh {
         // Two siblings that have a session with a node must not send its packets to each other.
         let claims =
             claims.filter(|claim| claim.gateway.is_node() || !nodes_here.contains(&claim.prefix));
-        let choice = rib::choose(claims, &self.published.routes, now);
+        let claims = self.direct_or_by_sibling(claims.collect());
+        let choice = rib::choose(claims.into_iter(), &self.published.routes, now);
         self.choose_again = choice.again;
         let fib = Fib {
             routes: choice.routes,
@@ -69,6 +94,56 @@ impl Mesh {
             self.context.act(Action::Publish(fib.clone()));
             self.published = fib;
         }
+        if self.context.has_siblings {
+            self.announce_reached();
+        }
+    }
+
+    /// Removes the claims that are not to be used: those of siblings about other sites, unless no
+    /// tunnel of ours carries packets there; then those of the gateways that do not answer.
+    ///
+    /// A gateway announces to its siblings only what its own tunnels lead to. So packets pass one
+    /// sibling at most.
+    fn direct_or_by_sibling<'a>(&self, mut claims: Vec<Claim<'a>>) -> Vec<Claim<'a>> {
+        if !self.context.has_siblings {
+            return claims;
+        }
+
+        let carrying = claims.iter().filter(|claim| self.carries(claim.gateway));
+        let (by_sibling, direct): (Vec<&Claim<'a>>, Vec<&Claim<'a>>) =
+            carrying.partition(|claim| self.leads_by_sibling(claim));
+        let direct: BTreeSet<Prefix> = direct.iter().map(|claim| claim.prefix).collect();
+        let detours: BTreeSet<Prefix> = by_sibling
+            .iter()
+            .map(|claim| claim.prefix)
+            .filter(|prefix| !direct.contains(prefix))
+            .filter(|prefix| !direct.iter().any(|whole| whole.covers(prefix)))
+            .collect();
+
+        claims.retain(|claim| {
+            let is_detour = detours.contains(&claim.prefix);
+            if self.leads_by_sibling(claim) {
+                is_detour && self.carries(claim.gateway)
+            } else {
+                !is_detour
+            }
+        });
+        claims
+    }
+
+    /// A sibling's claim about another site, and not about an attached node.
+    fn leads_by_sibling(&self, claim: &Claim<'_>) -> bool {
+        let tunnel = self.tunnels.get(claim.gateway);
+        let is_sibling = tunnel.is_some_and(|tunnel| tunnel.is_sibling(&self.context));
+
+        is_sibling && {
+            let mut local = self.context.membership.local_prefixes().iter();
+            !local.any(|own| own.covers(&claim.prefix))
+        }
+    }
+
+    fn carries(&self, gateway: &GatewayId) -> bool {
+        self.tunnels.get(gateway).is_some_and(Tunnel::carries)
     }
 }
 

@@ -27,6 +27,10 @@ use crate::secret::Secret;
 /// The feature bit in `Hello` of a gateway that ranks the gateways of a site.
 pub const SIBLINGS: u64 = 2;
 
+/// The feature bit in `Hello` of a gateway that announces to the other gateways of its site which
+/// prefixes of other sites it reaches, and passes on what these send there.
+pub const SIBLING_ROUTES: u64 = 16;
+
 const EPOCH: u16 = 1;
 const PREFERENCE: u16 = 2;
 const STATE: u16 = 3;

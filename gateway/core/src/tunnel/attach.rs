@@ -13,7 +13,7 @@ use super::Tunnel;
 use crate::action::Action;
 use crate::context::Context;
 use crate::id::ConnId;
-use crate::message::{ATTACH, Kind, MAX_PREFIXES, MAX_RESOLVERS, Message, Offer};
+use crate::message::{ATTACH, Kind, MAX_PREFIXES, MAX_RESOLVERS, Message, Offer, SIBLING_ROUTES};
 use crate::session::Session;
 
 impl Tunnel {
@@ -53,17 +53,22 @@ impl Tunnel {
         prefixes.take(MAX_PREFIXES).collect()
     }
 
-    /// The prefixes that a sibling reaches through us: those of nodes attached to this gateway. It
-    /// reaches the rest of the site by itself.
+    /// The prefixes that a sibling reaches through us: those of nodes attached to this gateway, and
+    /// of other sites that our own tunnels lead to. It reaches the rest of the site by itself.
     pub(super) fn prefixes_for_sibling(&self, context: &Context, conn: ConnId) -> BTreeSet<Prefix> {
         let session = self.sessions.get(conn).and_then(Session::live);
-        let supports = session.is_some_and(|live| live.features & ATTACH != 0);
+        let features = session.map_or(0, |live| live.features & context.settings.features);
 
-        if supports {
-            context.nodes_here.clone()
-        } else {
-            BTreeSet::new()
+        // A node has no other way; a site may have one.
+        let mut prefixes = BTreeSet::new();
+        if features & ATTACH != 0 {
+            prefixes.clone_from(&context.nodes_here);
         }
+        if features & SIBLING_ROUTES != 0 {
+            let room = MAX_PREFIXES.saturating_sub(prefixes.len());
+            prefixes.extend(context.reached_here.iter().copied().take(room));
+        }
+        prefixes
     }
 
     /// Sends our offer to the peer, if it is a node, on every session where the last one differs.
@@ -100,17 +105,25 @@ impl Tunnel {
         self.is_silent
     }
 
-    /// Updates [`Tunnel::is_silent`]. Routes move to another gateway long before the session counts
-    /// as dead.
+    /// True while packets pass between us, who have siblings, and the peer.
+    pub(crate) fn carries(&self) -> bool {
+        self.carries
+    }
+
+    /// Updates [`Tunnel::is_silent`] and [`Tunnel::carries`]. Routes move to another gateway long
+    /// before the session counts as dead.
     pub(super) fn update_silence(&mut self, context: &mut Context, now: Instant) {
-        if !self.is_attachment(context) {
-            return;
-        }
         let live = self.sessions.active().and_then(Session::live);
+        let is_proved = live.is_some_and(|live| live.liveness.proved());
         let is_silent =
             live.is_some_and(|live| live.liveness.proved() && live.liveness.is_uplink_silent(now));
+        let carries = is_proved && !is_silent;
 
-        if self.is_silent != is_silent {
+        if context.has_siblings && self.carries != carries {
+            self.carries = carries;
+            context.routes_stale = true;
+        }
+        if self.is_attachment(context) && self.is_silent != is_silent {
             self.is_silent = is_silent;
             context.routes_stale = true;
         }

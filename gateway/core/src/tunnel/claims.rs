@@ -4,16 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use ringway_config::{OrgId, Prefix};
+use ringway_config::{GatewayId, OrgId, Prefix, SiteId};
 
 use super::Tunnel;
 use super::report::differing;
 use crate::action::Action;
 use crate::alarm::Alarm;
+use crate::claims::Admission;
 use crate::context::Context;
 use crate::held_record::HeldRecord;
 use crate::id::ConnId;
-use crate::message::{MAX_PREFIXES, Message, Refuse};
+use crate::membership::Membership;
+use crate::message::{MAX_PREFIXES, Message, Refuse, SIBLING_ROUTES};
 use crate::rib;
 use crate::session::Session;
 
@@ -141,12 +143,16 @@ impl Tunnel {
         prefixes: BTreeSet<Prefix>,
         now: Instant,
     ) {
+        let is_sibling = self.is_sibling(context);
         let Some(live) = self.sessions.live_mut(conn) else {
             return;
         };
 
+        let features = live.features & context.settings.features;
+        live.claims.is_of_sibling = is_sibling && features & SIBLING_ROUTES != 0;
+        let admit = admission(features);
         live.claims.announce(serial, prefixes, |prefix| {
-            rib::admit(&context.membership, &self.peer, &self.site, prefix)
+            admit(&context.membership, &self.peer, &self.site, prefix)
         });
         self.claims_changed(context, conn, now);
     }
@@ -290,14 +296,24 @@ impl Tunnel {
             return;
         };
 
+        let admit = admission(live.features & context.settings.features);
         live.claims
-            .reevaluate(|prefix| rib::admit(&context.membership, &self.peer, &self.site, prefix));
+            .reevaluate(|prefix| admit(&context.membership, &self.peer, &self.site, prefix));
         self.report_refusals(context, conn);
     }
 
     pub(super) fn live_conns(&self) -> Vec<ConnId> {
         self.sessions
             .conns(|session: &Session| session.live().is_some())
+    }
+}
+
+/// The import policy for a session with these features.
+fn admission(features: u64) -> fn(&Membership, &GatewayId, &SiteId, &Prefix) -> Admission {
+    if features & SIBLING_ROUTES != 0 {
+        rib::admit_passing_on
+    } else {
+        rib::admit
     }
 }
 

@@ -3,6 +3,7 @@
 mod addresses;
 mod carrier;
 mod handing_over;
+mod passing_on;
 mod ranks;
 mod refused;
 mod silence;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::keys::{Aead, Secret};
+use crate::outlet::MAX_RETRIES;
 use crate::peer::Peer;
 use crate::session::Path;
 use crate::shutdown::Shutdown;
@@ -100,6 +101,7 @@ impl Bench {
         let outlet = Outlet {
             udp: &self.udp,
             shutdown: &self.shutdown,
+            retries: MAX_RETRIES,
         };
         let packet = Plaintext {
             number: self.session.reserve(1).unwrap(),
@@ -115,6 +117,7 @@ impl Bench {
         self.batch.flush(&Outlet {
             udp: &self.udp,
             shutdown: &self.shutdown,
+            retries: MAX_RETRIES,
         });
         self.udp.take()
     }

@@ -74,8 +74,10 @@ fn admits(from: u32, crafted: &Crafted, is_open: bool) -> bool {
 
     let is_to_node = NODES.contains(&destination);
     match from {
-        // A sibling: its own site's, and what it passes on to a node.
+        // A sibling: its own site's, and what it passes on to a node, or from one of our hosts to
+        // a site that we have a tunnel to.
         OURS if is_to_node => !NODES.contains(&source),
+        OURS if destination == BETA => source == OURS || NODES.contains(&source),
         OURS => source == OURS && destination == OURS,
         BETA => source == BETA && (destination == OURS || is_to_node),
         node => source == node && (!is_to_node || is_open),

@@ -1,6 +1,7 @@
 //! [`Event`]: what is under way in a [`World`](crate::world::World), and happens to a node at its
 //! time.
 
+use ringway_config::Prefix;
 use ringway_core::{DialError, DialId, SessionIndex};
 use ringway_filter::FlowRecord;
 
@@ -51,8 +52,11 @@ pub(crate) enum Event {
 pub(crate) enum Content {
     Probe(u64),
     Echo(u64),
-    /// Somebody's IP packet.
-    Data,
+    /// Somebody's IP packet to this prefix. Another gateway of the site may have passed it on.
+    Data {
+        to: Prefix,
+        is_passed_on: bool,
+    },
     /// A host of the site has opened a flow.
     Flow(FlowRecord),
     /// The answer to a host of the site.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ringway_config::{GatewayId, OrgId, Prefix};
-use ringway_core::message::SIBLINGS;
+use ringway_core::message::{SIBLING_ROUTES, SIBLINGS};
 use ringway_core::{ConnId, Membership, SiteRole, TunnelState};
 use ringway_intent::{RouteState, Situation, Tunnelled, guard, plan_routes};
 
@@ -216,6 +216,44 @@ fn routes(view: &View<'_>, node: usize) -> Option<String> {
 type Ways = BTreeMap<Prefix, BTreeSet<GatewayId>>;
 
 fn ways_of_a_gateway(view: &View<'_>, node: usize) -> Option<Ways> {
+    let mut expected = own_ways(view, node)?;
+    if view.world.settings.features & SIBLING_ROUTES != 0 {
+        add_ways_of_siblings(view, node, &mut expected)?;
+    }
+    Some(expected)
+}
+
+/// What no tunnel of ours leads to, and one of a sibling's does, is reached through it.
+fn add_ways_of_siblings(view: &View<'_>, node: usize, expected: &mut Ways) -> Option<()> {
+    let here = &view.world.nodes[node];
+    let ours = &view.memberships[node];
+    let direct: BTreeSet<Prefix> = expected.keys().copied().collect();
+    let sites = ours
+        .authorized
+        .iter()
+        .filter(|((org, site), _)| !site.is_node() && (org, site) != (&here.id.org, &here.site));
+    let known: Vec<Prefix> = sites.flat_map(|(_, prefixes)| prefixes).copied().collect();
+
+    for (id, sibling) in peers(view, node) {
+        if id.org != here.id.org || view.world.nodes[sibling].site != here.site {
+            continue;
+        }
+        for prefix in own_ways(view, sibling)?.into_keys() {
+            let covers = |whole: &Prefix| whole.covers(&prefix);
+            let mut local = ours.local_prefixes().iter();
+            let is_remote = known.iter().any(covers)
+                && !local.any(|own| own.overlaps(&prefix))
+                && !direct.iter().any(covers);
+            if is_remote {
+                expected.entry(prefix).or_default().insert(id.clone());
+            }
+        }
+    }
+    Some(())
+}
+
+/// The prefixes to which this gateway has a tunnel, and those of nodes behind its siblings.
+fn own_ways(view: &View<'_>, node: usize) -> Option<Ways> {
     let world = view.world;
     let here = &world.nodes[node];
     let ours = &view.memberships[node];

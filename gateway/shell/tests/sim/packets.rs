@@ -72,8 +72,39 @@ impl World {
             return false;
         };
 
-        self.packet(conn, Content::Data);
+        let content = Content::Data {
+            to: *prefix,
+            is_passed_on: false,
+        };
+        self.packet(conn, content);
         true
+    }
+
+    /// A packet of another site's host, or of a host of this site that another gateway of it has
+    /// passed on: as `admit.rs` of the data plane has it.
+    fn data_arrived(&mut self, conn: ConnId, to: Prefix, is_passed_on: bool) {
+        let node = invariant::node_of(self, conn);
+        let daemon = self.nodes[node].running();
+        if !daemon.sealing.contains_key(&conn) {
+            return;
+        }
+        let tables = &daemon.tables;
+        if daemon.sites.get(&conn) != Some(&tables.site) {
+            self.delivered += 1;
+            return;
+        }
+
+        let next = tables.routes.get(&to).copied();
+        let next = next.filter(|next| !tables.companions.sessions.contains(next));
+        if is_passed_on {
+            self.accuse(node, "gets a packet that was passed on before");
+        } else if let Some(next) = next {
+            let content = Content::Data {
+                to,
+                is_passed_on: true,
+            };
+            self.packet(next, content);
+        }
     }
 
     pub(crate) fn probe(&mut self, conn: ConnId, probe: u64) {
@@ -134,11 +165,7 @@ impl World {
                     },
                 );
             }
-            Content::Data => {
-                if self.nodes[node].running().sealing.contains_key(&conn) {
-                    self.delivered += 1;
-                }
-            }
+            Content::Data { to, is_passed_on } => self.data_arrived(conn, to, is_passed_on),
             Content::Flow(record) => self.flow_arrived(conn, &record),
             Content::Reply(exchange) => self.reply_arrived(conn, exchange),
             Content::Handed(exchange) => self.handed_arrived(conn, exchange),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringway_core::Settings;
-use ringway_core::message::{ATTACH, SIBLINGS};
+use ringway_core::message::{ATTACH, SIBLING_ROUTES, SIBLINGS};
 
 use crate::network::Network;
 use crate::rng::Rng;
@@ -62,9 +62,9 @@ fn course(seed: u64, verbose: bool) -> Result<World, Violation> {
         drain,
         hello_timeout,
         features: if has_nodes {
-            SIBLINGS | ATTACH
+            SIBLINGS | SIBLING_ROUTES | ATTACH
         } else {
-            SIBLINGS
+            SIBLINGS | SIBLING_ROUTES
         },
         ..Settings::default()
     };

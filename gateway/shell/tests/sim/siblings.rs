@@ -3,6 +3,7 @@
 
 mod carrier;
 mod cuts;
+mod detours;
 mod lives;
 mod partition;
 
@@ -10,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ringway_config::Prefix;
-use ringway_core::message::SIBLINGS;
+use ringway_core::message::{SIBLING_ROUTES, SIBLINGS};
 use ringway_core::{Settings, SiteRole};
 use ringway_intent::{Address, HostRoute, Links};
 
@@ -34,7 +35,7 @@ impl Pair {
     /// The peers are called as the siblings are, as they often are.
     fn new(seed: u64) -> Pair {
         let settings = Settings {
-            features: SIBLINGS,
+            features: SIBLINGS | SIBLING_ROUTES,
             ..Settings::default()
         };
         let mut world = settled(&["gw0.b", "gw1.b", "gw0.a", "gw1.c"], seed, settings);

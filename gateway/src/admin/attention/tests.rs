@@ -144,6 +144,30 @@ fn a_start_is_no_trouble_and_an_outage_is_at_once() {
 }
 
 #[test]
+fn a_tunnel_that_is_down_names_the_sibling_that_passes_packets_on() {
+    let mut peer = tunnel("gw.beta", "down");
+    peer.age_s = 100;
+    let mut report = of_tunnels(vec![peer, tunnel("gw.gamma", "up")]);
+    for prefix in ["10.2.0.0/16", "fd00:2::/32"] {
+        report.routes.push(RouteReport {
+            prefix: prefix.to_owned(),
+            org: "beta".to_owned(),
+            gateway: Some("gw2.acme".to_owned()),
+            verdict: "available".to_owned(),
+            by_sibling: true,
+            ..RouteReport::default()
+        });
+    }
+    complete(&mut report, &mut Beginnings::default(), now());
+
+    assert_eq!(
+        report.attention[0].what,
+        "the tunnel to gw.beta is down: no answer yet; gw2.acme, of this site, passes packets to \
+         10.2.0.0/16 and 1 more on"
+    );
+}
+
+#[test]
 fn without_any_tunnel_up_the_gateway_is_down() {
     let report = of_tunnels(vec![
         tunnel("gw.beta", "down"),

@@ -66,8 +66,10 @@ fn route_row(route: &RouteReport, report: &Report) -> Row {
     };
     // Of a site that is not known, the gateways say nothing more.
     let via = route.via.iter().filter(|_| !route.site.is_empty());
+    let sibling = route.gateway.iter().filter(|_| route.by_sibling);
     let notes = via
         .map(|via| format!("site {} via {via}", route.site))
+        .chain(sibling.map(|sibling| format!("{sibling}, of this site, passes packets on")))
         .chain(is_unannounced.then(|| "this host has no route to it".to_owned()))
         .chain(route.refused.iter().cloned())
         .chain(

@@ -402,6 +402,7 @@ fn hostile_route() -> RouteReport {
         via: Some(HOSTILE.into()),
         served_here: false,
         gateway: Some(HOSTILE.into()),
+        by_sibling: true,
         verdict: HOSTILE.into(),
         refused: Some(HOSTILE.into()),
         conflict_with: Some(HOSTILE.into()),
