@@ -79,8 +79,7 @@ impl RecordDrift {
             return false;
         };
         let filed = files.get(&self.org).copied();
-        let digest = |held: Option<HeldRecord>| held.map(|held| held.digest);
-        if self.kind() == Drift::PeerIsOlder || digest(filed) == digest(self.ours) {
+        if self.kind() == Drift::PeerIsOlder || is_same(filed, self.ours) {
             return false;
         }
 
@@ -88,7 +87,7 @@ impl RecordDrift {
             let ours = self.ours.map(|ours| ours.serial);
             ours.is_none_or(|ours| ours != 0 && ours < filed.serial)
         });
-        is_newer && self.theirs.is_some() || digest(filed) == digest(self.theirs)
+        is_newer && self.theirs.is_some() || is_same(filed, self.theirs)
     }
 
     /// What an operator of `me` should know and do about it; see [`RecordDrift::awaits_reload`].
@@ -168,6 +167,10 @@ impl RecordDrift {
             ),
         }
     }
+}
+
+fn is_same(one: Option<HeldRecord>, other: Option<HeldRecord>) -> bool {
+    one.map(|held| held.digest) == other.map(|held| held.digest)
 }
 
 fn version(held: Option<HeldRecord>) -> String {

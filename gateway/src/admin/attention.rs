@@ -39,13 +39,13 @@
 
 mod beginnings;
 mod kind;
+mod refusals;
 mod siblings;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::SystemTime;
 
-use ringway_core::RefuseReason;
 use ringway_intent::Remedy;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -101,9 +101,10 @@ pub fn complete(report: &mut Report, beginnings: &mut Beginnings, now: SystemTim
         if !raised.contains(&format!("records {}", tunnel.peer)) {
             items.extend(drift(tunnel));
         }
-        items.extend(of_tunnel(tunnel, &conflicted, &report.gateway, now));
+        items.extend(refusals::of_tunnel(tunnel, &conflicted, report));
+        items.extend(peer_expiry(tunnel, now));
     }
-    items.extend(report.nodes.iter().filter_map(of_node));
+    items.extend(report.nodes.iter().filter_map(refusals::of_node));
     items.extend(report.routes.iter().filter_map(conflict));
     items.extend(refused_sites(&report.routes));
     items.extend(report.zones.iter().flat_map(of_zone));
@@ -265,91 +266,12 @@ fn drift(tunnel: &TunnelReport) -> Option<AttentionReport> {
     Some(item(Kind::RecordsDiffer, &tunnel.peer, &what, ""))
 }
 
-/// Findings about a tunnel, whether it is up or not. That a claim of a prefix in conflict is
-/// refused follows from the conflict, which is a finding of its own.
-fn of_tunnel(
-    tunnel: &TunnelReport,
-    conflicted: &BTreeSet<&str>,
-    ours: &str,
-    now: SystemTime,
-) -> Vec<AttentionReport> {
-    let peer = &tunnel.peer;
-    let mut items = Vec::new();
+/// The finding that a peer's certificate is about to expire, whether the tunnel is up or not.
+fn peer_expiry(tunnel: &TunnelReport, now: SystemTime) -> Option<AttentionReport> {
+    let until = tunnel.certificate_until.as_deref()?;
+    let name = format!("the certificate of {}", tunnel.peer);
 
-    let refused = tunnel.refused.iter();
-    let refused = refused.filter(|(prefix, _)| !conflicted.contains(prefix.as_str()));
-    let refused: Vec<_> = refused.collect();
-    if let Some((prefix, reason)) = refused.first() {
-        let more = more(refused.len());
-        items.push(item(
-            Kind::PrefixRefused,
-            peer,
-            &format!("we refuse {prefix}{more} of {peer}: {reason}"),
-            "",
-        ));
-    }
-    if let Some((prefix, reason)) = tunnel.refused_by_peer.first_key_value() {
-        let more = more(tunnel.refused_by_peer.len());
-        items.push(item(
-            Kind::OurPrefixRefused,
-            peer,
-            &format!(
-                "{peer} refuses our {prefix}{more}: {}",
-                why_refused(reason, ours)
-            ),
-            at_the_gateway(ours, peer),
-        ));
-    }
-    let until = tunnel.certificate_until.as_deref();
-    let name = format!("the certificate of {peer}");
-    items.extend(until.and_then(|until| expiry(&name, until, PEER_DAYS, now)));
-    items
-}
-
-/// What an attached node's operator does about refused prefixes; nothing for a gateway.
-fn at_the_gateway(ours: &str, peer: &str) -> Remedy {
-    match node_name(ours) {
-        Some(node) => Remedy::from(format!(
-            "at {peer}, ringway node show {node} prints the prefixes of its [[node]]: add this one \
-             there, or take it out of node.toml"
-        )),
-        None => Remedy::None,
-    }
-}
-
-/// The finding that an attached node claims what its `[[node]]` does not give it.
-fn of_node(node: &TunnelReport) -> Option<AttentionReport> {
-    let (prefix, reason) = node.refused.first_key_value()?;
-    let more = more(node.refused.len());
-    let name = node_name(&node.peer)?;
-
-    Some(item(
-        Kind::PrefixRefused,
-        &node.peer,
-        &format!(
-            "we refuse {prefix}{more} of node {name}: {}",
-            why_refused(reason, &node.peer)
-        ),
-        Remedy::ringway(format!(
-            "node show {name}   # add the prefix to its [[node]], or take it out of its node.toml"
-        )),
-    ))
-}
-
-/// Why a gateway refuses a prefix of `id`. For a node, its `[[node]]` at the gateway decides.
-fn why_refused(reason: &str, id: &str) -> String {
-    match node_name(id) {
-        Some(node) if reason == RefuseReason::NotAuthorized.to_string() => {
-            format!("[[node]] {node} in the gateway's gateway.toml does not list it")
-        }
-        _ => reason.to_owned(),
-    }
-}
-
-/// `db1` of `node:db1.acme`; `None` for a gateway.
-fn node_name(id: &str) -> Option<&str> {
-    let (name, _) = id.strip_prefix("node:")?.split_once('.')?;
-    Some(name)
+    expiry(&name, until, PEER_DAYS, now)
 }
 
 fn more(count: usize) -> String {

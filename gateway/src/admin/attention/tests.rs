@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
+use ringway_core::RefuseReason;
+
 use super::*;
 use crate::admin::report::{
     CertificateReport, DaemonReport, EndpointReport, FragmentReport, OutageReport,
@@ -383,6 +385,59 @@ fn a_claim_that_is_refused_for_a_conflict_is_no_finding_beside_the_conflict() {
         refused("10.10.2.0/24"),
         ["prefix-refused", "prefix-conflict"]
     );
+}
+
+#[test]
+fn a_claim_that_an_older_record_does_not_list_is_no_finding_beside_that_record() {
+    let reported = |org: &str, kind: &str| {
+        let reason = RefuseReason::NotAuthorized.to_string();
+        let refused = BTreeMap::from([("10.9.0.0/24".to_owned(), reason)]);
+        let mut peer = tunnel("gw.beta", "up");
+        peer.record_drift = vec![RecordDriftReport {
+            org: org.to_owned(),
+            kind: kind.to_owned(),
+            ours: None,
+            theirs: None,
+            what: "differs".to_owned(),
+        }];
+        peer.refused = refused.clone();
+        peer.refused_by_peer = refused;
+        let report = Report {
+            gateway: "gw.acme".to_owned(),
+            ..of_tunnels(vec![peer])
+        };
+        kinds(report).0
+    };
+    let [differs, theirs, ours] = ["records-differ", "prefix-refused", "our-prefix-refused"];
+
+    assert_eq!(reported("beta", "we-are-older"), [differs, ours]);
+    assert_eq!(reported("acme", "peer-is-older"), [differs, theirs]);
+    assert_eq!(reported("gamma", "we-are-older"), [differs, theirs, ours]);
+}
+
+#[test]
+fn what_siblings_refuse_of_each_other_for_different_nodes_is_no_finding_beside_that() {
+    let reported = |theirs: Option<&str>| {
+        let reason = RefuseReason::LocalSite.to_string();
+        let refused = BTreeMap::from([("10.9.5.10/32".to_owned(), reason)]);
+        let mut peer = tunnel("gw2.acme", "up");
+        peer.refused = refused.clone();
+        peer.refused_by_peer = refused;
+        let mut report = of_tunnels(vec![peer]);
+        report.site.nodes = Some("a".to_owned());
+        report.site.siblings = vec![SiblingReport {
+            gateway: "gw2.acme".to_owned(),
+            nodes: theirs.map(str::to_owned),
+            compared_s: 60,
+            ..SiblingReport::default()
+        }];
+        kinds(report).0
+    };
+
+    assert_eq!(reported(Some("b")), ["takeover"]);
+    let both = ["prefix-refused", "our-prefix-refused"];
+    assert_eq!(reported(Some("a")), both);
+    assert_eq!(reported(None), both);
 }
 
 #[test]
