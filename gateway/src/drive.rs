@@ -23,6 +23,7 @@ mod kernel;
 mod keys;
 mod links;
 mod lists;
+mod nodes;
 mod packet_effects;
 mod packets;
 mod policy_report;

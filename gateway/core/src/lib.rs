@@ -60,8 +60,8 @@ pub use membership::{GatewayInfo, Membership, Passing};
 pub use mesh::{Connected, Mesh, Role};
 pub use message::{
     Aead, Answer, ByeCode, Decoder, FieldError, FragmentMessage, FramingError, Hello, Incoming,
-    Kind, Lane, Message, Offer, PolicyMessage, PolicyVerdict, Refuse, RefuseReason, Relay,
-    ServicesOrigin, SiblingMessage, SiblingState, VersionMismatch, ZoneMessage,
+    Kind, Lane, Message, NodeAway, Offer, PolicyMessage, PolicyVerdict, Refuse, RefuseReason,
+    Relay, ServicesOrigin, SiblingMessage, SiblingState, VersionMismatch, ZoneMessage,
 };
 pub use outage::OutageStatus;
 pub use rank::Rank;

@@ -43,7 +43,7 @@ pub use fragment::{FRAGMENTS, FragmentMessage, MAX_VERDICT_TEXT, ServicesOrigin}
 pub use frame::{Decoder, FramingError, Incoming, Kind, MAX_FRAME};
 pub use hello::{Aead, Hello, Lane, VERSIONS, VersionMismatch};
 pub use offer::{ATTACH, MAX_RESOLVERS, Offer};
-pub use policy::{POLICY_QUESTIONS, PolicyMessage, PolicyVerdict};
+pub use policy::{NodeAway, POLICY_QUESTIONS, PolicyMessage, PolicyVerdict};
 pub use prefix::MAX_PREFIXES;
 pub use records::MAX_RECORDS;
 pub use refuse::{Refuse, RefuseReason};

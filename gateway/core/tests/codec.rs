@@ -12,8 +12,9 @@ use ringway_core::message::{
 };
 use ringway_core::{
     Aead, Answer, BootId, ByeCode, Decoder, FragmentMessage, FramingError, HeldRecord, Hello,
-    Incoming, Kind, Lane, Message, PolicyMessage, PolicyVerdict, Rank, Refuse, RefuseReason, Relay,
-    Secret, ServicesOrigin, SessionIndex, SiblingMessage, SiblingState, ZoneMessage,
+    Incoming, Kind, Lane, Message, NodeAway, PolicyMessage, PolicyVerdict, Rank, Refuse,
+    RefuseReason, Relay, Secret, ServicesOrigin, SessionIndex, SiblingMessage, SiblingState,
+    ZoneMessage,
 };
 
 fn prefix() -> impl Strategy<Value = Prefix> {
@@ -170,12 +171,20 @@ fn policy() -> impl Strategy<Value = PolicyMessage> {
         Just(PolicyVerdict::Denied),
         Just(PolicyVerdict::NotTold)
     ];
+    let node = prop_oneof![
+        Just(None),
+        Just(Some(NodeAway::Down)),
+        Just(Some(NodeAway::Silent))
+    ];
 
     prop_oneof![
         (any::<u64>(), opening)
             .prop_map(|(number, opening)| PolicyMessage::Question { number, opening }),
-        (any::<u64>(), verdict)
-            .prop_map(|(number, verdict)| PolicyMessage::Answer { number, verdict }),
+        (any::<u64>(), verdict, node).prop_map(|(number, verdict, node)| PolicyMessage::Answer {
+            number,
+            verdict,
+            node,
+        }),
     ]
 }
 

@@ -39,7 +39,7 @@
 
 mod beginnings;
 mod kind;
-mod refusals;
+mod refused;
 mod siblings;
 
 use std::collections::BTreeSet;
@@ -58,6 +58,7 @@ use super::site::SiblingReport;
 
 pub use beginnings::Beginnings;
 pub use kind::Kind;
+pub(crate) use refused::{Refused, add_to_nodes, align, differing, fact};
 
 /// Seconds that the first connection of a tunnel may take before it is a finding.
 const STARTUP_SECONDS: u64 = 10;
@@ -101,10 +102,10 @@ pub fn complete(report: &mut Report, beginnings: &mut Beginnings, now: SystemTim
         if !raised.contains(&format!("records {}", tunnel.peer)) {
             items.extend(drift(tunnel));
         }
-        items.extend(refusals::of_tunnel(tunnel, &conflicted, report));
+        items.extend(refused::of_tunnel(tunnel, &conflicted, report));
         items.extend(peer_expiry(tunnel, now));
     }
-    items.extend(report.nodes.iter().filter_map(refusals::of_node));
+    items.extend(report.nodes.iter().filter_map(refused::of_node));
     items.extend(report.routes.iter().filter_map(conflict));
     items.extend(refused_sites(&report.routes));
     items.extend(report.zones.iter().flat_map(of_zone));

@@ -78,6 +78,14 @@ pub struct Report {
     pub policy: PolicyReport,
 }
 
+impl Report {
+    /// The organization of the gateway that reports.
+    pub fn org(&self) -> &str {
+        let (_, org) = self.gateway.rsplit_once('.').unwrap_or_default();
+        org
+    }
+}
+
 /// The role of a gateway in its site.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RoleReport {
@@ -330,6 +338,9 @@ pub struct TunnelReport {
     /// When a WireGuard client was heard of last, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard: Option<String>,
+    /// For an attached node that is not up here: the site's gateway that has a session with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached_to: Option<String>,
     /// Packets from it that belong to no flow known here, and that were handed over to a sibling.
     #[serde(default)]
     pub handed_over: u64,

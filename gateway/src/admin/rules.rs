@@ -20,6 +20,9 @@ pub struct RulesReport {
     pub peer: Option<String>,
     /// The far end's verdict.
     pub theirs: PeerVerdict,
+    /// What the far end says about its host, if it is an attached node that is not reached.
+    #[serde(default)]
+    pub their_node: Option<PeerNode>,
     /// Such connections that came here lately, and that our host has not answered.
     #[serde(default)]
     pub unanswered: u64,
@@ -42,6 +45,16 @@ pub enum PeerVerdict {
     Older,
     /// It did not answer in time.
     NoAnswer,
+}
+
+/// An attached node at the far end without a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerNode {
+    /// It is down.
+    Down,
+    /// It is a WireGuard client that has been silent. It may answer all the same.
+    Silent,
 }
 
 impl RulesReport {

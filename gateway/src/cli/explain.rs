@@ -3,17 +3,20 @@
 
 mod beside;
 mod ends;
+mod naming;
 mod report;
 mod resolved;
 mod resolving;
+mod unread;
 mod way;
 
 use std::process::ExitCode;
 
-use ringway_config::{Asked, Party};
+use ringway_config::{Asked, OrgId, Party};
 
 use self::beside::{elsewhere, within};
-use self::ends::{Between, Found, find, names, party, service, unknown_end};
+use self::ends::{Between, Found, find, party, service};
+use self::naming::{names, no_family, unknown_end};
 use self::report::{Explanation, Way, text};
 use self::way::follow;
 use super::policy::Files;
@@ -30,7 +33,8 @@ pub struct Args {
     pub from: String,
     /// The host to which it is opened: a name or an address
     pub to: String,
-    /// The port, of TCP unless it says otherwise: 7051, 53/udp; without it, an echo
+    /// The port, of TCP unless it says otherwise: 7051, 53/udp; or the name of a service that rules
+    /// know, such as fabric-peer. Without it, an echo
     #[arg(long, value_name = "PORT[/PROTO]")]
     pub port: Option<String>,
     /// Ask and look, but open no connection
@@ -111,6 +115,11 @@ impl Question<'_> {
             }
         };
 
+        if ways.is_empty() {
+            explanation.add(no_family(&self.parties, &report)?);
+            return Ok(());
+        }
+
         if !self.is_node() {
             let steps = resolving::steps(&self.files.config, &self.parties, &ways, &report);
             for step in steps {
@@ -142,6 +151,15 @@ impl Question<'_> {
         self.files.config.attach.is_some()
     }
 
+    /// The organizations of both ends.
+    fn orgs(&self, found: &Found) -> Vec<OrgId> {
+        let ends = [found.opening.source, found.opening.destination];
+        let sites = ends.iter().filter_map(|end| self.judge.remote_site(*end));
+        let orgs = sites.map(|site| site.org.clone());
+
+        orgs.chain([self.files.config.id.org.clone()]).collect()
+    }
+
     /// Every step of one address family.
     fn steps(&self, found: &Found, report: &Report) -> Result<Vec<Step>, Failure> {
         let mut steps = if self.is_node() {
@@ -155,6 +173,7 @@ impl Question<'_> {
             Between::OtherSites => vec![elsewhere(found, self.files, self.judge)],
             _ => follow(found, report, self)?,
         });
+        unread::correct(&mut steps, &self.files.config, report, &self.orgs(found));
         let family = Family::of(found.opening.source);
         for step in &mut steps {
             step.family = Some(family);

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use ringway_config::{Asked, GatewayId, Opening};
 use ringway_core::message::POLICY_QUESTIONS;
-use ringway_core::{ConnId, Message, PolicyEnvelope, PolicyMessage, PolicyVerdict, RouteStatus};
+use ringway_core::{
+    ConnId, Message, NodeAway, PolicyEnvelope, PolicyMessage, PolicyVerdict, RouteStatus,
+};
 use ringway_filter::{Explanation, Rules};
 use tokio::sync::oneshot;
 
 use super::Drive;
-use crate::admin::rules::{PeerVerdict, RulesReport};
+use crate::admin::rules::{PeerNode, PeerVerdict, RulesReport};
 
 /// Maximum number of our questions that wait for an answer.
 const MAX_WAITING: usize = 64;
@@ -65,7 +67,13 @@ impl Questions {
     }
 
     /// Handles an answer. It counts only if it comes from the peer that was asked.
-    fn handle_answer(&mut self, conn: ConnId, number: u64, verdict: PolicyVerdict) {
+    fn handle_answer(
+        &mut self,
+        conn: ConnId,
+        number: u64,
+        verdict: PolicyVerdict,
+        node: Option<NodeAway>,
+    ) {
         let is_asked = self
             .waiting
             .get(&number)
@@ -74,7 +82,11 @@ impl Questions {
             return;
         }
 
-        if let Some(waiting) = self.waiting.remove(&number) {
+        if let Some(mut waiting) = self.waiting.remove(&number) {
+            waiting.report.their_node = node.map(|node| match node {
+                NodeAway::Down => PeerNode::Down,
+                NodeAway::Silent => PeerNode::Silent,
+            });
             waiting.finish(match verdict {
                 PolicyVerdict::Allowed => PeerVerdict::Allowed,
                 PolicyVerdict::Denied => PeerVerdict::Denied,
@@ -184,14 +196,22 @@ impl Drive {
                 if !self.questions.may_answer(peer, Instant::now()) {
                     return;
                 }
+                let verdict = verdict_for(peer, self.packets.rules(), opening);
+                let node = told(verdict, || self.node_away(opening));
                 let answer = PolicyMessage::Answer {
                     number: *number,
-                    verdict: verdict_for(peer, self.packets.rules(), opening),
+                    verdict,
+                    node,
                 };
                 self.links.send(*conn, &Message::Policy(answer));
             }
-            PolicyMessage::Answer { number, verdict } => {
-                self.questions.handle_answer(*conn, *number, *verdict);
+            PolicyMessage::Answer {
+                number,
+                verdict,
+                node,
+            } => {
+                self.questions
+                    .handle_answer(*conn, *number, *verdict, *node);
             }
         }
     }
@@ -244,6 +264,15 @@ fn verdict_for(peer: &GatewayId, rules: Option<&Rules>, opening: &Opening) -> Po
         Explanation::NotOurs => PolicyVerdict::NotTold,
         explanation if explanation.is_allowed() => PolicyVerdict::Allowed,
         _ => PolicyVerdict::Denied,
+    }
+}
+
+/// What a peer may learn about our host: nothing, unless it may open the connection, and could
+/// find out by trying.
+fn told(verdict: PolicyVerdict, node_away: impl FnOnce() -> Option<NodeAway>) -> Option<NodeAway> {
+    match verdict {
+        PolicyVerdict::Allowed => node_away(),
+        PolicyVerdict::Denied | PolicyVerdict::NotTold => None,
     }
 }
 
@@ -321,6 +350,17 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_learns_about_a_node_only_if_it_may_reach_it() {
+        for (verdict, expected) in [
+            (PolicyVerdict::Allowed, Some(NodeAway::Down)),
+            (PolicyVerdict::Denied, None),
+            (PolicyVerdict::NotTold, None),
+        ] {
+            assert_eq!(told(verdict, || Some(NodeAway::Down)), expected);
+        }
+    }
+
+    #[test]
     fn a_peer_that_asks_without_end_is_answered_a_few_times_a_second() {
         let mut questions = Questions::default();
         let (one, other) = ("gw.beta".parse().unwrap(), "gw2.beta".parse().unwrap());
@@ -345,10 +385,13 @@ mod tests {
         };
         let (number, mut first) = ask(1);
         let (_, mut second) = ask(2);
-        questions.handle_answer(ConnId(2), number, PolicyVerdict::Allowed);
+        questions.handle_answer(ConnId(2), number, PolicyVerdict::Allowed, None);
         assert!(first.try_recv().is_err(), "that one was not asked");
-        questions.handle_answer(ConnId(1), number, PolicyVerdict::Denied);
-        assert_eq!(first.try_recv().unwrap().theirs, PeerVerdict::Denied);
+        let away = Some(NodeAway::Silent);
+        questions.handle_answer(ConnId(1), number, PolicyVerdict::Allowed, away);
+        let first = first.try_recv().unwrap();
+        assert_eq!(first.theirs, PeerVerdict::Allowed);
+        assert_eq!(first.their_node, Some(PeerNode::Silent));
 
         let due = questions.poll_timeout().unwrap();
         questions.handle_timeout(due - Duration::from_millis(1));

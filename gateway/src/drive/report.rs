@@ -43,8 +43,8 @@ impl Drive {
             .into_iter()
             .partition(|tunnel| tunnel.peer.is_node());
         let nodes = nodes.into_iter().map(|node| self.tunnel(node, now));
-        let mut nodes: Vec<_> = nodes.collect();
-        nodes.extend(self.clients());
+        let nodes = nodes.collect();
+        let nodes = self.nodes(nodes, &status.routes);
         let tunnels = tunnels.into_iter().map(|tunnel| self.tunnel(tunnel, now));
         let tunnels = tunnels.collect();
 
@@ -128,6 +128,7 @@ impl Drive {
 
         TunnelReport {
             heard: None,
+            attached_to: None,
             org: tunnel.peer.org.to_string(),
             address: address.map(|address| address.to_string()),
             endpoints,

@@ -8,7 +8,7 @@ use ringway_core::RefuseReason;
 
 use super::{Diagnosis, Step, Verdict, down, up};
 use crate::admin::Report;
-use crate::admin::attention::Kind;
+use crate::admin::attention::{Kind, add_to_nodes};
 use crate::admin::report::{AttentionReport, RouteReport};
 use crate::ipv6;
 
@@ -149,10 +149,7 @@ pub(super) fn unlisted(report: &Report, host: IpAddr) -> Option<Step> {
         "no [[node]] here has {host}, and {sibling} announces {prefix} as an attached node's: the \
          files of the site's gateways differ"
     );
-    let remedy = format!(
-        "at {sibling}, ringway node list shows whose it is; here: ringway node add NAME --prefix \
-         {prefix}, then ringway reload"
-    );
+    let remedy = add_to_nodes(sibling, prefix);
     Some(Step::new(Verdict::NodeUnlisted, text).with(remedy))
 }
 
@@ -165,6 +162,10 @@ pub(super) fn attached(report: &Report, node: &str) -> Step {
     if tunnel.state == "up" {
         return Step::new(Verdict::NodeUp, up(tunnel));
     }
+    if let Some(gateway) = &tunnel.attached_to {
+        let text = format!("{node} is connected to {gateway}, which this gateway sends to");
+        return Step::new(Verdict::NodeElsewhere, text);
+    }
 
     if tunnel.wireguard {
         // Such a client says nothing while it has nothing to send.
@@ -173,6 +174,12 @@ pub(super) fn attached(report: &Report, node: &str) -> Step {
     }
     let remedy = format!("on the node: ringway status ({node})");
     Step::new(Verdict::NodeDown, down(tunnel)).with(remedy)
+}
+
+/// True for a WireGuard client from which nothing has come lately: its gateway answers in its
+/// place.
+pub fn is_quiet(report: &Report, node: Option<&str>) -> bool {
+    node.is_some_and(|node| attached(report, node).verdict == Verdict::NodeQuiet)
 }
 
 /// Whether the host that `opening` is to accepts connections, where its name has a check.

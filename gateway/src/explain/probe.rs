@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::{Step, Verdict};
+use crate::admin::rules::PeerVerdict;
 
 /// How long the far host may take. A router asks three times, a second each, who has an address,
 /// before it says that nobody has (Linux, `mcast_solicit`, `retrans_time_ms`).
@@ -53,6 +54,28 @@ pub enum NotTried {
 }
 
 impl NotTried {
+    /// The address that is tried from in place of `meant`. `here` is this host's address in the
+    /// site; `theirs` says what the far end's rules say about another address.
+    pub fn or_from<E>(
+        meant: IpAddr,
+        is_ours: bool,
+        here: Option<IpAddr>,
+        theirs: impl FnOnce(IpAddr) -> Result<PeerVerdict, E>,
+    ) -> Result<Result<IpAddr, NotTried>, E> {
+        // The rules about it are known already.
+        if is_ours {
+            return Ok(Ok(meant));
+        }
+        let Some(here) = here else {
+            return Ok(Err(NotTried::NoAddressInSite));
+        };
+
+        Ok(match theirs(here)? {
+            PeerVerdict::Denied => Err(NotTried::NotLetIn { meant, here }),
+            _ => Ok(here),
+        })
+    }
+
     fn verdict(&self) -> Verdict {
         match self {
             NotTried::NotWanted => Verdict::NotWanted,
@@ -76,6 +99,18 @@ impl Probe {
                 io::ErrorKind::TimedOut => Probe::Silent,
                 _ => Probe::Failed(error),
             },
+        }
+    }
+
+    /// The last step of a way to `to`, a WireGuard client that has been silent: while it is away, a
+    /// gateway answers in its place.
+    pub fn step_to_quiet(&self, to: SocketAddr) -> Step {
+        match self {
+            Probe::Connected(_) | Probe::NotTried(_) => self.step(to, None),
+            Probe::Refused | Probe::Silent | Probe::Failed(_) => {
+                let text = format!("{to} is not reached: the client has not answered");
+                Step::new(Verdict::NotAttached, text)
+            }
         }
     }
 
@@ -121,6 +156,15 @@ impl Probe {
                 })
             }
             Probe::NotTried(reason) => Step::new(reason.verdict(), format!("not tried: {reason}")),
+        }
+    }
+}
+
+/// Corrects what `steps` say of a node that was silent, and that has answered the probe.
+pub fn has_answered(steps: &mut [Step]) {
+    for step in steps {
+        if matches!(step.verdict, Verdict::NodeQuiet | Verdict::FarNodeQuiet) {
+            *step = Step::new(Verdict::NodeUp, format!("{}; it answers now", step.text));
         }
     }
 }

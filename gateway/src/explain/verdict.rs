@@ -86,6 +86,12 @@ verdicts! {
     NodeUp: Good, "node";
     /// It is not.
     NodeDown: Bad, "node";
+    /// It is attached to another gateway of the site.
+    NodeElsewhere: Good, "node";
+    /// The gateway of the far end says that the host there is an attached node that is down.
+    FarNodeDown: Bad, "node";
+    /// It says that it is a WireGuard client that has not been heard lately.
+    FarNodeQuiet: Unknown, "node";
     /// A WireGuard client that has not been heard lately.
     NodeQuiet: Unknown, "node";
     /// The gateway reports no such node.
@@ -103,6 +109,8 @@ verdicts! {
     PrefixRefused: Bad, "prefix";
     /// No member's site has the address.
     PrefixOfNobody: Bad, "prefix";
+    /// The files give it to another site than the running gateway, which has not read them.
+    PrefixUnread: Bad, "prefix";
 
     /// A tunnel leads there.
     TunnelUp: Good, "tunnel";
@@ -120,6 +128,13 @@ verdicts! {
     TunnelDown: Bad, "tunnel";
     /// Its organization has no gateway.
     NoGateway: Bad, "tunnel";
+    /// A tunnel leads to one gateway of the far site; another one there is down.
+    OtherGatewayDown: Unknown, "tunnel";
+
+    /// The gateway of the far end accepts the prefix of the near end.
+    OurPrefixAccepted: Good, "our prefix";
+    /// It refuses it.
+    OurPrefixRefused: Bad, "our prefix";
 
     /// Our rules allow it.
     OursAllow: Good, "our rules";
@@ -174,7 +189,11 @@ verdicts! {
     NotLetIn: Unknown, "connection";
     /// Not tried: something stops packets of this host alone.
     StoppedHere: Unknown, "connection";
+    /// Not reached, while the node there is down: then its gateway answers in its place.
+    NotAttached: Unknown, "connection";
 
     /// The host of ours answers this gateway, but no member.
     AnswersNobody: Bad, "answers";
+    /// It answers this gateway; its answers to members go to the active gateway.
+    AnswersElsewhere: Bad, "answers";
 }

@@ -16,8 +16,9 @@ use harness::Harness;
 use ringway_config::{Asked, Digest, Opening};
 use ringway_core::message::{Answer, Relay, SIBLINGS, SiblingMessage, SiblingState, SiteSettings};
 use ringway_core::{
-    Aead, BootId, ByeCode, ConnectionError, DialId, Hello, Lane, Message, Offer, PolicyMessage,
-    PolicyVerdict, Rank, Refuse, RefuseReason, Role, Secret, SessionIndex, TrustError, ZoneMessage,
+    Aead, BootId, ByeCode, ConnectionError, DialId, Hello, Lane, Message, NodeAway, Offer,
+    PolicyMessage, PolicyVerdict, Rank, Refuse, RefuseReason, Role, Secret, SessionIndex,
+    TrustError, ZoneMessage,
 };
 
 /// Most inputs in one sequence, so that no sequence takes long.
@@ -172,6 +173,7 @@ fn policy(bytes: &mut Bytes<'_>) -> PolicyMessage {
         _ => PolicyMessage::Answer {
             number,
             verdict: PolicyVerdict::Allowed,
+            node: Some(NodeAway::Down).filter(|_| bytes.next().is_multiple_of(2)),
         },
     }
 }

@@ -85,11 +85,11 @@ pub(super) fn a_host_that_answers_no_member_is_named(scene: &Scene) {
     ));
     let (works, causes) = explain(scene, THERE, FROM, "10.10.1.12", OPEN);
     assert!(!works && causes.len() == 1, "{causes:?}");
-    let expected = "answers-nobody: 1 connections of 10.10.0.11 went to 10.10.1.12,";
+    let expected = "answers-nobody: 1 connection of 10.10.0.11 went to 10.10.1.12,";
     assert!(causes[0].starts_with(expected), "{causes:?}");
     // About another member's host, only what it does not answer at all is known.
     let (_, causes) = explain(scene, THERE, "10.10.2.11", "10.10.1.12", OPEN);
-    let expected = "answers-nobody: 1 connections of members went to 10.10.1.12,";
+    let expected = "answers-nobody: 1 connection of members went to 10.10.1.12,";
     assert!(causes[0].starts_with(expected), "{causes:?}");
 
     // It answers one member, and still not the other.

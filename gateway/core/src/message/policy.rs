@@ -9,6 +9,7 @@
 //! | 3 | destination (question) | family u8, address |
 //! | 4 | service (question) | kind u8: 1 TCP, 2 UDP, 3 echo, 4 protocol; port or number u16, or 0 |
 //! | 5 | verdict (answer) | u8: 1 allowed, 2 denied; others: not told |
+//! | 6 | node (answer, optional) | u8, of the host there: 1 down, 2 silent; others: nothing |
 
 use std::net::IpAddr;
 
@@ -25,6 +26,7 @@ const SOURCE: u16 = 2;
 const DESTINATION: u16 = 3;
 const SERVICE: u16 = 4;
 const VERDICT: u16 = 5;
+const NODE: u16 = 6;
 
 /// A question about a gateway's policy, or its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub enum PolicyMessage {
         number: u64,
         /// What the rules say.
         verdict: PolicyVerdict,
+        /// Why the host at the answerer's end is not reached although the rules allow it.
+        node: Option<NodeAway>,
     },
 }
 
@@ -56,6 +60,15 @@ pub enum PolicyVerdict {
     NotTold,
 }
 
+/// The host at the answerer's end is an attached node without a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeAway {
+    /// It is down.
+    Down,
+    /// It is a WireGuard client that has been silent. It may answer all the same.
+    Silent,
+}
+
 pub(super) fn put(message: &PolicyMessage, out: &mut Writer<'_>) {
     match message {
         PolicyMessage::Question { number, opening } => {
@@ -64,7 +77,11 @@ pub(super) fn put(message: &PolicyMessage, out: &mut Writer<'_>) {
             out.required(DESTINATION, &opening.destination);
             out.required(SERVICE, &opening.service);
         }
-        PolicyMessage::Answer { number, verdict } => {
+        PolicyMessage::Answer {
+            number,
+            verdict,
+            node,
+        } => {
             let verdict: u8 = match verdict {
                 PolicyVerdict::Allowed => 1,
                 PolicyVerdict::Denied => 2,
@@ -72,6 +89,14 @@ pub(super) fn put(message: &PolicyMessage, out: &mut Writer<'_>) {
             };
             out.required(NUMBER, number);
             out.required(VERDICT, &verdict);
+            let node: Option<u8> = node.map(|node| match node {
+                NodeAway::Down => 1,
+                NodeAway::Silent => 2,
+            });
+            // An earlier version skips it.
+            if let Some(node) = node {
+                out.optional(NODE, &node);
+            }
         }
     }
 }
@@ -90,7 +115,12 @@ pub(super) fn get_question(body: &[u8]) -> Result<PolicyMessage, FieldError> {
 }
 
 pub(super) fn get_answer(body: &[u8]) -> Result<PolicyMessage, FieldError> {
-    let fields = Fields::split(body, &[NUMBER, VERDICT])?;
+    let fields = Fields::split(body, &[NUMBER, VERDICT, NODE])?;
+    let node = match fields.optional::<u8>(NODE)? {
+        Some(1) => Some(NodeAway::Down),
+        Some(2) => Some(NodeAway::Silent),
+        _ => None,
+    };
     let verdict = match fields.required::<u8>(VERDICT)? {
         1 => PolicyVerdict::Allowed,
         2 => PolicyVerdict::Denied,
@@ -100,6 +130,7 @@ pub(super) fn get_answer(body: &[u8]) -> Result<PolicyMessage, FieldError> {
     Ok(PolicyMessage::Answer {
         number: fields.required(NUMBER)?,
         verdict,
+        node,
     })
 }
 

@@ -157,6 +157,7 @@ fn a_node_that_sends_a_message_reserved_to_gateways_loses_its_session() {
         Message::Policy(PolicyMessage::Answer {
             number: 1,
             verdict: PolicyVerdict::Allowed,
+            node: None,
         }),
         Message::Offer(Offer::default()),
     ] {

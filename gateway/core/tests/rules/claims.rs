@@ -223,6 +223,7 @@ fn questions_about_the_policy_are_passed_on_once_the_session_is_up() {
     let message = PolicyMessage::Answer {
         number: 7,
         verdict: PolicyVerdict::Allowed,
+        node: None,
     };
     let conn = bench.tunnel("gw.a", &[]);
     bench.receive(conn, Message::Policy(message));

@@ -1,5 +1,7 @@
 //! The findings that are on the list, and those that are not.
 
+mod refused;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -547,53 +549,4 @@ fn names_of_ours_that_others_leave_out_need_attention() {
     let found = &report.attention[0];
     assert_eq!(found.kind, "names-left-out");
     assert!(found.what.contains("gw.beta: not answered") && found.what.ends_with("and 1 more"));
-}
-
-#[test]
-fn a_node_that_claims_what_it_was_not_given_is_named_with_what_to_do() {
-    let mut node = tunnel("node:db1.acme", "up");
-    let reason = RefuseReason::NotAuthorized.to_string();
-    node.refused
-        .insert("10.9.5.10/32".to_owned(), reason.clone());
-    let mut report = of_tunnels(vec![tunnel("gw.beta", "up")]);
-    report.nodes = vec![tunnel("node:db2.acme", "down"), node];
-    complete(&mut report, &mut Beginnings::default(), now());
-
-    let [found] = report.attention.as_slice() else {
-        panic!("{:?}", report.attention);
-    };
-    assert_eq!(found.kind, "prefix-refused");
-    assert_eq!(
-        found.what,
-        "we refuse 10.9.5.10/32 of node db1: [[node]] db1 in the gateway's gateway.toml does not \
-         list it"
-    );
-    assert!(
-        found.remedy.starts_with("ringway node show db1   # "),
-        "{}",
-        found.remedy
-    );
-
-    // At the node itself.
-    let mut gateway = tunnel("gw.acme", "up");
-    gateway
-        .refused_by_peer
-        .insert("10.9.5.10/32".to_owned(), reason);
-    let mut report = of_tunnels(vec![gateway]);
-    report.gateway = "node:db1.acme".to_owned();
-    complete(&mut report, &mut Beginnings::default(), now());
-    let found = &report.attention[0];
-    assert_eq!(found.kind, "our-prefix-refused");
-    assert_eq!(
-        found.what,
-        "gw.acme refuses our 10.9.5.10/32: [[node]] db1 in the gateway's gateway.toml does not \
-         list it"
-    );
-    assert!(
-        found
-            .remedy
-            .starts_with("at gw.acme, ringway node show db1 prints"),
-        "{}",
-        found.remedy
-    );
 }

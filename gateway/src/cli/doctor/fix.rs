@@ -71,8 +71,8 @@ impl Fix {
                 finding,
                 "what should listen there must be started on its own host",
             ),
-            Kind::PrefixConflict | Kind::OurPrefixRefused => no_command(finding, AGREE),
-            Kind::PrefixRefused => others_must(finding, AGREE),
+            Kind::PrefixConflict => no_command(finding, AGREE),
+            Kind::PrefixRefused | Kind::OurPrefixRefused => others_must(finding, AGREE),
             Kind::Kubernetes => no_command(
                 finding,
                 "the cluster's Services, or this gateway's rights there, must be corrected",

@@ -11,7 +11,9 @@ use super::way::{is_ours, node_of, socket_address};
 use crate::admin::Report;
 use crate::cli::policy::Files;
 use crate::cli::{Failure, block_on};
-use crate::explain::{FarEnd, NearEnd, NotTried, OtherSites, Probe, State, Step, WithinSite};
+use crate::explain::{
+    FarEnd, NearEnd, NotTried, OtherSites, Probe, State, Step, WithinSite, has_answered, is_quiet,
+};
 use crate::policy::judge::Judge;
 
 /// All steps between two hosts of the sites that this gateway serves.
@@ -49,7 +51,14 @@ pub(super) fn within(
         Asked::Tcp(_) => Probe::connect(Some(opening.source).filter(|it| is_ours(*it)), to),
         _ => Probe::NotTried(NotTried::NotTcp),
     };
-    steps.push(probe.step(to, None));
+    if !is_quiet(report, nodes[1].as_deref()) {
+        steps.push(probe.step(to, None));
+        return Ok(steps);
+    }
+    if matches!(probe, Probe::Connected(_)) {
+        has_answered(&mut steps);
+    }
+    steps.push(probe.step_to_quiet(to));
     Ok(steps)
 }
 
@@ -58,12 +67,8 @@ pub(super) fn elsewhere(found: &Found, files: &Files, judge: &Judge<'_>) -> Step
     let config = &files.config;
     let addresses = [found.opening.source, found.opening.destination];
     let here = format!("{}/{}", config.id.org, config.site);
-    let sites = addresses.map(|address| judge.remote_site(address));
     let names = addresses.map(|address| judge.site_of(address).unwrap_or_default());
-    let gateways = sites.map(|site| {
-        let gateways = site.map(|site| gateways_of(config, &site.org, &site.site));
-        gateways.unwrap_or_default()
-    });
+    let gateways = addresses.map(|address| gateways_serving(files, judge, address));
     let ends = [0, 1].map(|index| FarEnd {
         address: addresses[index],
         site: &names[index],
@@ -90,6 +95,14 @@ fn site_here(config: &Config, address: IpAddr) -> String {
         Some((member, site)) => format!("{}/{}", member.org, site.name),
         None => format!("{}/{}", config.id.org, config.site),
     }
+}
+
+/// The gateways that serve the site with the address `far`; none if it is in no other site.
+pub(super) fn gateways_serving(files: &Files, judge: &Judge<'_>, far: IpAddr) -> Vec<String> {
+    let site = judge.remote_site(far);
+
+    site.map(|site| gateways_of(&files.config, &site.org, &site.site))
+        .unwrap_or_default()
 }
 
 /// The gateways that serve a site and are not revoked, `<gateway>.<org>`.

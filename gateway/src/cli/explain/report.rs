@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Args;
 use super::ends::{Between, Found};
+use super::way::is_ours;
 use crate::explain::{Family, State, Step, Verdict};
 use crate::policy::judge::Asking;
 
@@ -36,13 +37,22 @@ pub(super) struct Way {
     destination: IpAddr,
     #[serde(skip)]
     between: Between,
+    /// True if the end in this gateway's site is this host.
+    #[serde(skip)]
+    is_this_host: bool,
     /// As of the whole, for this family alone.
     works: Option<bool>,
 }
 
 impl Way {
     pub(super) fn of(found: &Found) -> Way {
+        let near = match found.between {
+            Between::Arriving => found.opening.destination,
+            _ => found.opening.source,
+        };
+
         Way {
+            is_this_host: is_ours(near),
             family: Family::of(found.opening.source),
             source: found.opening.source,
             destination: found.opening.destination,
@@ -113,15 +123,28 @@ impl Explanation {
 /// A WireGuard client that is down is reached again once it sends something. Until then it is the
 /// cause.
 fn fails(step: &Step) -> bool {
-    step.state == State::Bad || step.verdict == Verdict::NodeQuiet
+    let is_quiet = matches!(step.verdict, Verdict::NodeQuiet | Verdict::FarNodeQuiet);
+
+    step.state == State::Bad || is_quiet
 }
 
-/// True for what may be the cause, as far as it could be judged.
-fn may_stop(step: &Step) -> bool {
-    matches!(
-        step.verdict,
-        Verdict::HostMayStop | Verdict::DnsPartlyUnreachable
-    )
+/// True for what may be the cause, as far as it could be judged. `is_connected`: a connection was
+/// made, so that the rules of the far end allow it.
+fn may_stop(step: &Step, is_connected: bool) -> bool {
+    match step.verdict {
+        Verdict::HostMayStop
+        | Verdict::DnsPartlyUnreachable
+        | Verdict::OtherGatewayDown
+        | Verdict::NodeUnknown
+        // The hosts use another gateway.
+        | Verdict::Standby => true,
+        Verdict::TheirsUntold
+        | Verdict::TheirsUntoldToNodes
+        | Verdict::TheirsUnreachable
+        | Verdict::TheirsOlder
+        | Verdict::TheirsSilent => !is_connected,
+        _ => false,
+    }
 }
 
 pub(super) fn text(explanation: &Explanation) -> String {
@@ -227,14 +250,16 @@ fn of_families(explanation: &Explanation, ways: &[Way]) -> String {
 /// No step fails.
 fn nothing_against(explanation: &Explanation, way: &Way) -> String {
     let mut steps = explanation.steps.iter();
-    if let Some(node) = steps.find(|step| step.verdict == Verdict::NodeQuiet) {
+    if let Some(node) = steps.find(|step| fails(step)) {
         return format!(
             "It does not work now: {}. Nothing else on the way is certainly against it.\n",
             node.name
         );
     }
     let mut steps = explanation.steps.iter();
-    if let Some(doubt) = steps.find(|step| may_stop(step)) {
+    let is_connected = steps.any(|step| step.verdict == Verdict::Connected);
+    let mut steps = explanation.steps.iter();
+    if let Some(doubt) = steps.find(|step| may_stop(step, is_connected)) {
         return format!(
             "Nothing on the way is certainly against it; look at what is marked with ? ({}).\n",
             doubt.name
@@ -259,6 +284,12 @@ fn nothing_against(explanation: &Explanation, way: &Way) -> String {
         }
     };
 
+    if way.is_this_host {
+        return format!(
+            "Nothing on the way is against it, and {host} is this host. If it fails all the same,\n\
+             its programs may listen on, or bind, another address: ss -tunap shows them.\n"
+        );
+    }
     format!(
         "Nothing on the way is against it. If it fails all the same, look at {host}: its route to\n\
          the other end must lead to its gateway (on that host: ip route get {other}), and its own\n\
@@ -267,96 +298,4 @@ fn nothing_against(explanation: &Explanation, way: &Way) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn explanation(bad: &[Verdict]) -> Explanation {
-        let mut explanation = Explanation {
-            from: "peer0.acme".into(),
-            to: "peer0.beta".into(),
-            source: None,
-            destination: None,
-            service: "tcp 7051".into(),
-            works: Some(true),
-            families: Vec::new(),
-            steps: Vec::new(),
-        };
-
-        for (index, [source, destination]) in
-            [["fd00:1::11", "fd00:2::11"], ["10.1.0.11", "10.2.0.11"]]
-                .into_iter()
-                .enumerate()
-        {
-            let way = Way {
-                family: Family::of(source.parse().unwrap()),
-                source: source.parse().unwrap(),
-                destination: destination.parse().unwrap(),
-                between: Between::Leaving,
-                works: None,
-            };
-            let mut step = Step::new(bad[index], "said");
-            step.family = Some(way.family);
-            explanation.add_way(way, vec![step]);
-        }
-        explanation
-    }
-
-    #[test]
-    fn each_family_has_its_steps_and_a_failing_one_is_named() {
-        let one = explanation(&[Verdict::TheirsDenyEntry, Verdict::TheirsAllow]);
-        assert_eq!(one.works, Some(false));
-        assert_eq!(
-            text(&one),
-            "peer0.acme (fd00:1::11) to peer0.beta (fd00:2::11), tcp 7051\n\
-             \x20 NO  their rules  said\n\n\
-             peer0.acme (10.1.0.11) to peer0.beta (10.2.0.11), tcp 7051\n\
-             \x20 ok  their rules  said\n\n\
-             IPv6 does not work: their rules.\nNothing is against IPv4.\n\
-             The names have addresses of both families. Most programs try IPv6 first (the C \
-             library's\norder), others IPv4; some try no other one.\n"
-        );
-        let json = serde_json::to_value(&one).unwrap();
-        assert_eq!(json["source"], "fd00:1::11");
-        assert_eq!(json["families"][0]["works"], false);
-        assert_eq!(json["families"][1]["works"], true);
-        assert_eq!(json["steps"][0]["family"], "IPv6");
-        assert_eq!(json["steps"][1]["family"], "IPv4");
-
-        let both = explanation(&[Verdict::OursDenyExit, Verdict::Silent]);
-        let shown = text(&both);
-        assert!(
-            shown.contains("IPv6 does not work: our rules.\nIPv4 does not work: connection.\n"),
-            "{shown}"
-        );
-    }
-
-    #[test]
-    fn a_client_that_is_down_is_the_cause_if_nothing_else_is() {
-        let quiet = explanation(&[Verdict::NodeQuiet, Verdict::NodeQuiet]);
-        assert_eq!(quiet.works, Some(false));
-        let shown = text(&quiet);
-        assert!(
-            shown.ends_with(
-                "\nIt does not work now: node. Nothing else on the way is certainly against it.\n"
-            ),
-            "{shown}"
-        );
-        let mut both = explanation(&[Verdict::NodeQuiet, Verdict::NodeQuiet]);
-        both.add(Step::new(Verdict::TunnelDown, ""));
-        let shown = text(&both);
-        assert!(shown.ends_with("\nIt does not work: tunnel.\n"), "{shown}");
-    }
-
-    #[test]
-    fn what_is_about_every_family_is_said_once() {
-        let mut good = explanation(&[Verdict::TunnelUp, Verdict::TunnelUp]);
-        assert_eq!(good.works, Some(true));
-        assert!(text(&good).contains("\nNothing on the way is against it."));
-
-        good.add(Step::new(Verdict::DnsUnreachable, "a chain drops them"));
-        assert_eq!(good.works, Some(false));
-        let shown = text(&good);
-        assert!(shown.ends_with("\nIt does not work: name.\n"), "{shown}");
-        assert_eq!(shown.matches("a chain drops them").count(), 1, "{shown}");
-    }
-}
+mod tests;

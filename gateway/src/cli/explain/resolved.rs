@@ -6,7 +6,7 @@ use std::net::{IpAddr, ToSocketAddrs as _};
 use ringway_config::{DnsName, Opening, Party};
 use ringway_intent::Remedy;
 
-use super::ends;
+use super::naming;
 use crate::admin::Report;
 use crate::explain::{Step, Verdict};
 use crate::policy::Judge;
@@ -51,7 +51,7 @@ fn named(party: &Party, address: IpAddr) -> Option<Step> {
 
 /// The step that says why an end has no address here.
 pub(super) fn unknown_end(unresolved: &Unresolved, report: &Report) -> Step {
-    let step = unknown_name(unresolved).unwrap_or_else(|| ends::unknown_end(unresolved, report));
+    let step = unknown_name(unresolved).unwrap_or_else(|| naming::unknown_end(unresolved, report));
 
     match step.verdict {
         // A node lists no members.

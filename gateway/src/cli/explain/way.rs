@@ -9,13 +9,14 @@ use ringway_host::obstacles::is_privileged;
 use ringway_host::watch::{Connection, Obstructions, obstructions};
 
 use super::Question;
+use super::beside::gateways_serving;
 use super::ends::{Between, Found};
 use crate::admin::report::RouteReport;
-use crate::admin::rules::{PeerVerdict, RulesReport};
+use crate::admin::rules::{PeerNode, RulesReport};
 use crate::admin::{Report, socket};
 use crate::cli::policy::Files;
 use crate::cli::{Failure, block_on};
-use crate::explain::{Diagnosis, NotTried, Probe, State, Step, Verdict, route_to};
+use crate::explain::{Diagnosis, NotTried, Probe, State, Step, has_answered, is_quiet, route_to};
 
 /// All steps between two hosts.
 pub(super) fn follow(
@@ -40,6 +41,7 @@ pub(super) fn follow(
     let route = route_to(report, far);
     let place = route.and_then(|route| files.prefix_place(route));
     let node = node_of(files, near);
+    let far_gateways = gateways_serving(files, question.judge, far);
     let by_file = RulesReport::of(question.judge.verdict(&found.opening));
     let in_the_way = look(files, found.opening, arrives, route);
     let diagnosis = Diagnosis {
@@ -47,11 +49,19 @@ pub(super) fn follow(
         arrives,
         report,
         rules: &rules,
+        near_prefix: near_prefix(files, near),
+        far_gateways: &far_gateways,
         prefix_place: place.as_deref(),
         policy_place: &policy_place(&files.config.path),
         by_file: files.config.attach.is_none().then_some(&by_file),
         obstructions: in_the_way.as_ref(),
         node: node.as_deref(),
+    };
+
+    let is_quiet = if arrives {
+        is_quiet(report, node.as_deref())
+    } else {
+        rules.their_node == Some(PeerNode::Silent)
     };
 
     let mut steps = diagnosis.steps();
@@ -67,11 +77,28 @@ pub(super) fn follow(
     };
     let beyond = rules.peer.as_deref().filter(|_| !arrives);
     let beyond = beyond.map(|peer| diagnosis.ask_there(peer));
+    if is_quiet {
+        if matches!(probe, Probe::Connected(_)) {
+            has_answered(&mut steps);
+        }
+        steps.push(probe.step_to_quiet(to));
+        return Ok(steps);
+    }
     steps.push(probe.step(to, beyond.as_deref()));
     if arrives && matches!(probe, Probe::Connected(_) | Probe::Refused) {
-        steps.extend(silence(&found.opening, &rules, socket));
+        steps.extend(diagnosis.silence(silent_to_all(near, &rules, socket)));
     }
     Ok(steps)
+}
+
+/// Unanswered connections of all members to a host that has answered none. Asked only where a
+/// gateway of an older version does not count those of one member.
+fn silent_to_all(host: IpAddr, rules: &RulesReport, socket: &Path) -> Option<u64> {
+    if rules.unanswered > 0 {
+        return None;
+    }
+
+    socket::ask_answers(socket).ok()?.silent(host)
 }
 
 /// Where a connection of TCP goes; port 0 with any other service.
@@ -82,29 +109,6 @@ pub(super) fn socket_address(opening: &Opening) -> SocketAddr {
     };
 
     SocketAddr::new(opening.destination, port)
-}
-
-/// What a host of this site does not do that answers this gateway: answer the member, or any.
-fn silence(opening: &Opening, rules: &RulesReport, socket: &Path) -> Option<Step> {
-    let (member, host) = (opening.source, opening.destination);
-    let (waiting, whose) = match rules.unanswered {
-        // A gateway of an older version does not know.
-        0 => {
-            let answers = socket::ask_answers(socket).ok()?;
-            (answers.silent(host)?, "members".to_owned())
-        }
-        waiting => (waiting, member.to_string()),
-    };
-
-    let text = format!(
-        "{waiting} connections of {whose} went to {host}, and no answer of it has come by, \
-         although it answers this gateway"
-    );
-    let remedy = format!(
-        "on {host}: ip route get {member} must lead to this gateway (in a cloud: the VPC's \
-         route, and the source/destination check), and its own firewall must let members in"
-    );
-    Some(Step::new(Verdict::AnswersNobody, text).with(remedy))
 }
 
 /// The attached node that has `near`, as the report of the gateway calls it.
@@ -119,6 +123,15 @@ pub(super) fn node_of(files: &Files, near: IpAddr) -> Option<String> {
 /// True if this host has `address` itself.
 pub(super) fn is_ours(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
+}
+
+/// The prefix that this gateway claims, and that holds `near`.
+fn near_prefix(files: &Files, near: IpAddr) -> Option<Prefix> {
+    let claimed = files.config.served_prefixes().into_iter();
+
+    claimed
+        .filter(|prefix| prefix.contains(near))
+        .max_by_key(Prefix::len)
 }
 
 /// The line at which the rules begin, if the file has any.
@@ -171,24 +184,25 @@ fn probe(
         return Ok(Probe::connect(None, to));
     }
 
-    let source = found.opening.source;
-    let here = if is_ours(source) {
-        Some(source)
-    } else {
-        files.address_in_site(to.is_ipv4())
+    let meant = found.opening.source;
+    let in_site = files.address_in_site(to.is_ipv4());
+    let here = NotTried::or_from(meant, is_ours(meant), in_site, |here| {
+        let opening = Opening {
+            source: here,
+            ..found.opening
+        };
+        let rules = socket::ask_rules(socket, &opening)?;
+        anyhow::Ok(rules.theirs)
+    })?;
+    let here = match here {
+        Ok(here) => here,
+        Err(not_tried) => return Ok(Probe::NotTried(not_tried)),
     };
-    let Some(here) = here else {
-        return Ok(Probe::NotTried(NotTried::NoAddressInSite));
-    };
+    // What stops this host alone says nothing of the way.
     let opening = Opening {
         source: here,
         ..found.opening
     };
-    if socket::ask_rules(socket, &opening)?.theirs == PeerVerdict::Denied {
-        let meant = source;
-        return Ok(Probe::NotTried(NotTried::NotLetIn { meant, here }));
-    }
-    // What stops this host alone says nothing of the way.
     let stops = look(files, opening, false, route).unwrap_or_default();
     if let Some(stopped) = stops.certain.first() {
         let what = stopped.what.clone();

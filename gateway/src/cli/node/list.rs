@@ -27,6 +27,8 @@ struct NodeReport {
     prefixes: Vec<String>,
     /// `up`, `down`, or `unknown` if no gateway answers.
     state: String,
+    /// The gateway of the site that has a session with it, if this one has none.
+    attached_to: Option<String>,
     /// Time of the last change of the state, RFC 3339.
     since: Option<String>,
     /// The node's current endpoint.
@@ -105,6 +107,7 @@ fn shown_alone(node: &NodeReport) -> String {
         ("node", Some(format!("{} ({})", node.name, node.kind))),
         ("prefixes", Some(node.prefixes.join(", "))),
         ("state", Some(state)),
+        ("gateway", node.attached_to.clone()),
         ("address", node.address.clone()),
         ("heard", node.heard.clone()),
         ("packets", moved),
@@ -128,6 +131,7 @@ fn describe(node: &Node, id: &str, report: Option<&Report>) -> NodeReport {
         },
         prefixes: prefixes.map(|placed| placed.prefix.to_string()).collect(),
         state: tunnel.map_or_else(|| "unknown".to_owned(), |tunnel| tunnel.state.clone()),
+        attached_to: tunnel.and_then(|tunnel| tunnel.attached_to.clone()),
         since: tunnel.map(|tunnel| tunnel.since.clone()),
         address: tunnel.and_then(|tunnel| tunnel.address.clone()),
         heard: tunnel.and_then(|tunnel| tunnel.heard.clone()),

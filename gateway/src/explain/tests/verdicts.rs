@@ -3,11 +3,18 @@
 use super::*;
 
 /// Tests that name verdicts: by variant, or as JSON has them.
-const TESTS: [&str; 7] = [
+const TESTS: [&str; 14] = [
     include_str!("../tests.rs"),
+    include_str!("answers.rs"),
     include_str!("beside.rs"),
+    include_str!("host.rs"),
+    include_str!("node.rs"),
+    include_str!("prefix.rs"),
+    include_str!("probe.rs"),
+    include_str!("rules.rs"),
+    include_str!("tunnel.rs"),
     include_str!("../../cli/explain.rs"),
-    include_str!("../../cli/explain/ends.rs"),
+    include_str!("../../cli/explain/naming/tests.rs"),
     include_str!("../../cli/explain/resolving.rs"),
     include_str!("../../../../tests/netns/explain.rs"),
     include_str!("../../../../tests/netns/explain/beside.rs"),
