@@ -94,6 +94,32 @@ fn diagnosis<'a>(report: &'a Report, rules: &'a RulesReport) -> Diagnosis<'a> {
     }
 }
 
+/// As [`diagnosis`], of a connection that the host of the other site opens.
+fn arriving<'a>(report: &'a Report, rules: &'a RulesReport) -> Diagnosis<'a> {
+    Diagnosis {
+        opening: Opening {
+            source: opening().destination,
+            destination: opening().source,
+            service: Asked::Tcp(7051),
+        },
+        arrives: true,
+        ..diagnosis(report, rules)
+    }
+}
+
+/// Makes this gateway a standby, whose sibling is active.
+fn stand_by(report: &mut Report) {
+    report.role = Some(RoleReport {
+        role: "standby".into(),
+        ..RoleReport::default()
+    });
+    report.site.siblings = vec![SiblingReport {
+        gateway: "gw2.acme".into(),
+        role: Some("active".into()),
+        ..SiblingReport::default()
+    }];
+}
+
 fn steps(report: &Report, rules: &RulesReport) -> Vec<Step> {
     diagnosis(report, rules).steps()
 }

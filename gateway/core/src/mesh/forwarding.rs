@@ -99,8 +99,8 @@ impl Mesh {
         }
     }
 
-    /// Removes the claims that are not to be used: those of siblings about other sites, unless no
-    /// tunnel of ours carries packets there; then those of the gateways that do not answer.
+    /// Removes the claims that are not to be used: for a prefix to which a tunnel of ours carries
+    /// packets, those of siblings; for one that only a sibling reaches, all others.
     ///
     /// A gateway announces to its siblings only what its own tunnels lead to. So packets pass one
     /// sibling at most.
@@ -116,7 +116,6 @@ impl Mesh {
         let detours: BTreeSet<Prefix> = by_sibling
             .iter()
             .map(|claim| claim.prefix)
-            .filter(|prefix| !direct.contains(prefix))
             .filter(|prefix| !direct.iter().any(|whole| whole.covers(prefix)))
             .collect();
 

@@ -1,145 +1,54 @@
-//! One UDP datagram over IPv6 in fragments of 1280 bytes, which every IPv6 path carries (RFC 8200,
-//! sections 4.5 and 5).
-//!
-//! Routers do not fragment IPv6, and Linux lets no UDP socket ask for shorter fragments than its
-//! own link needs (IPV6_MTU only bounds them). So the fragments are made here and leave through a
-//! raw socket, with the address and port of the tunnel's socket. That needs CAP_NET_RAW, is slow,
-//! and is rare: a packet of more than 1200 bytes that is not TCP, on a path of less than 1360.
-//! `v4` does the same over IPv4.
+//! One UDP datagram in fragments of at most 1280 bytes, the shortest path on which a tunnel runs.
+//! They are made here, and leave through a raw socket, with the address and port of the tunnel's
+//! socket. That needs CAP_NET_RAW, is slow, and is rare: a packet of more than 1200 bytes that is
+//! not TCP, on a path of less than 1340 or 1360.
 
 pub(super) mod v4;
+pub(super) mod v6;
 
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 
-use socket2::{Domain, MsgHdr, SockAddr, SockRef, Socket, Type};
+use socket2::{MsgHdr, SockAddr, Socket};
 
 use crate::checksum::{self, add, sum};
-use crate::ip::FRAGMENT;
-use crate::peer::MIN_MTU;
-use crate::session::Path;
 use crate::sys::control::Control;
-use crate::traffic_class::TrafficClass;
 use crate::transport::Protocol;
 
-/// Bytes of the datagram in each fragment but the last: what IPv6's header and the fragment header
-/// leave of the smallest MTU.
-const PIECE: usize = MIN_MTU as usize - 40 - 8;
-
-/// Sends `payload` along `path`, whose remote is IPv6, with the port and the mark of `socket`.
-pub(super) fn send(
-    socket: &SockRef<'_>,
-    path: &Path,
-    payload: &[u8],
-    id: u32,
-    class: TrafficClass,
-) -> io::Result<()> {
-    let SocketAddr::V6(remote) = path.remote() else {
-        return Err(io::ErrorKind::Unsupported.into());
-    };
-
-    let mark = socket.mark()?;
-    let source = match path.local() {
-        Some(IpAddr::V6(source)) => source,
-        // The checksum covers the source, so the kernel's choice must be known beforehand.
-        _ => source_to(remote, mark)?,
-    };
-
-    let local = socket
-        .local_addr()?
-        .as_socket()
-        .ok_or(io::ErrorKind::AddrNotAvailable)?;
-    let source = SocketAddrV6::new(source, local.port(), 0, 0);
-
-    let raw = raw_socket(mark)?;
-    let mut control = Control::new();
-    control.push_source((*source.ip()).into(), true);
-    control.push_class(class, true);
-
-    // A raw socket takes no port.
-    let to = SockAddr::from(SocketAddrV6::new(*remote.ip(), 0, 0, remote.scope_id()));
-
-    for fragment in fragments(&datagram(source, remote, payload), id) {
-        let buffers = [IoSlice::new(&fragment)];
-        let message = MsgHdr::new()
-            .with_addr(&to)
-            .with_buffers(&buffers)
-            .with_control(control.as_bytes());
-        raw.sendmsg(&message, 0)?;
-    }
-    Ok(())
-}
-
-/// A socket whose packets have the fragment header next to IPv6's.
-fn raw_socket(mark: u32) -> io::Result<Socket> {
-    let protocol = socket2::Protocol::from(i32::from(FRAGMENT));
-    let kind = Type::RAW.nonblocking().cloexec();
-    let socket = Socket::new(Domain::IPV6, kind, Some(protocol))?;
-    socket.set_mark(mark)?;
-    Ok(socket)
-}
-
-/// The source address that the kernel's routes choose for packets to `remote`.
-fn source_to(remote: SocketAddrV6, mark: u32) -> io::Result<Ipv6Addr> {
-    let probe = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?;
-    SockRef::from(&probe).set_mark(mark)?;
-
-    // Chooses the source and sends nothing.
-    probe.connect(remote)?;
-
-    match probe.local_addr()?.ip() {
-        IpAddr::V6(source) => Ok(source),
-        IpAddr::V4(_) => Err(io::ErrorKind::AddrNotAvailable.into()),
-    }
-}
-
-/// UDP header and payload (RFC 768), with the checksum that IPv6 demands (RFC 8200, section 8.1).
-fn datagram(source: SocketAddrV6, remote: SocketAddrV6, payload: &[u8]) -> Vec<u8> {
+/// UDP header and payload, with the checksum that IPv6 demands (RFC 768; RFC 8200, section 8.1).
+fn datagram(source: SocketAddr, remote: SocketAddr, payload: &[u8]) -> Vec<u8> {
     let len = 8 + payload.len() as u16;
     let ports = [source.port().to_be_bytes(), remote.port().to_be_bytes()].concat();
     let mut datagram = [&ports[..], &len.to_be_bytes(), &[0, 0], payload].concat();
 
-    let addresses = add(sum(&source.ip().octets()), sum(&remote.ip().octets()));
+    let addresses = add(sum_of(source.ip()), sum_of(remote.ip()));
     let pseudo_header = add(add(addresses, len), Protocol::Udp.number().into());
     let checksum = checksum::never_zero(!add(pseudo_header, sum(&datagram)));
     datagram[6..8].copy_from_slice(&checksum.to_be_bytes());
     datagram
 }
 
-/// The parts of `datagram`, each behind its fragment header.
-fn fragments(datagram: &[u8], id: u32) -> impl Iterator<Item = Vec<u8>> {
-    let last = datagram.len().div_ceil(PIECE).saturating_sub(1);
-    datagram.chunks(PIECE).enumerate().map(move |(at, piece)| {
-        // The offset, in units of eight bytes, lies above three bits; the lowest says that more
-        // fragments follow (RFC 8200, section 4.5).
-        let field = (at * PIECE) as u16 | u16::from(at < last);
-        [
-            &[Protocol::Udp.number(), 0][..],
-            &field.to_be_bytes(),
-            &id.to_be_bytes(),
-            piece,
-        ]
-        .concat()
-    })
+fn sum_of(address: IpAddr) -> u16 {
+    match address {
+        IpAddr::V4(address) => sum(&address.octets()),
+        IpAddr::V6(address) => sum(&address.octets()),
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_fragments_are_those_of_the_datagram() {
-        let payload: Vec<u8> = (0..1300u32).map(|at| (at * 7) as u8).collect();
-        let source = "[2001:db8::1]:4601".parse().unwrap();
-        let remote = "[2001:db8::2]:4600".parse().unwrap();
-        let datagram = datagram(source, remote, &payload);
-        assert_eq!(datagram[..6], [0x11, 0xf9, 0x11, 0xf8, 0x05, 0x1c]);
-        assert_eq!(&datagram[8..], payload);
-        let pieces: Vec<_> = fragments(&datagram, 0x0102_0304).collect();
-        assert_eq!(pieces[0][..8], [17, 0, 0, 1, 1, 2, 3, 4]);
-        assert_eq!(pieces[1][..8], [17, 0, 0x04, 0xd0, 1, 2, 3, 4]);
-        assert_eq!([&pieces[0][8..], &pieces[1][8..]].concat(), datagram);
-        assert_eq!(pieces.len(), 2);
-        assert_eq!(pieces[0].len() + 40, 1280);
+/// Sends each fragment through a raw socket, which takes no port.
+fn send_each(
+    raw: &Socket,
+    to: &SockAddr,
+    control: &Control,
+    fragments: impl IntoIterator<Item = Vec<u8>>,
+) -> io::Result<()> {
+    for fragment in fragments {
+        let buffers = [IoSlice::new(&fragment)];
+        let message = MsgHdr::new()
+            .with_addr(to)
+            .with_buffers(&buffers)
+            .with_control(control.as_bytes());
+        raw.sendmsg(&message, 0)?;
     }
+    Ok(())
 }

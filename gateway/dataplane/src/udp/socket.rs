@@ -89,13 +89,12 @@ impl TunnelSocket {
         set_fragments(&self.socket, libc::IP_PMTUDISC_DONT)
     }
 
-    fn raw_v4(&self) -> io::Result<Option<&Socket>> {
-        let mark = SockRef::from(&self.socket).mark()?;
-
-        Ok(self
-            .raw_v4
-            .get_or_init(|| fragment::v4::socket(mark).ok())
-            .as_ref())
+    fn raw_v4(&self) -> Option<&Socket> {
+        let raw = self.raw_v4.get_or_init(|| {
+            let mark = SockRef::from(&self.socket).mark().ok()?;
+            fragment::v4::socket(mark).ok()
+        });
+        raw.as_ref()
     }
 
     /// An address in the form that the socket's family takes.
@@ -165,10 +164,10 @@ impl Udp for TunnelSocket {
         class: TrafficClass,
     ) -> io::Result<()> {
         if path.remote().is_ipv6() {
-            return fragment::send(&SockRef::from(&self.socket), path, payload, id, class);
+            return fragment::v6::send(&SockRef::from(&self.socket), path, payload, id, class);
         }
 
-        if let Some(raw) = self.raw_v4()? {
+        if let Some(raw) = self.raw_v4() {
             let port = self.socket.local_addr()?.port();
             return fragment::v4::send(raw, port, path, payload, id, class);
         }

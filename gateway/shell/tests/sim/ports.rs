@@ -75,8 +75,8 @@ impl World {
             }
             Effect::CheckDevice => return self.check_device(node),
             Effect::ReadRecords => {
-                let disk = &self.nodes[node].disk;
-                return Some(Input::RecordsRead(Some(consortium::held(&disk.records))));
+                let held = consortium::held(&self.nodes[node].disk.records);
+                return Some(Input::RecordsRead(Some(held)));
             }
             Effect::ReadConfig { change } => self.read_config(node, change),
             Effect::Narrow { change } => self.narrow(node, change),
@@ -89,14 +89,7 @@ impl World {
             Effect::Discard { change } => {
                 self.nodes[node].running_mut().pending.remove(&change);
             }
-            Effect::Notify(Notice::TunnelUp { peer, .. }) => {
-                let now = self.now;
-                self.nodes[node].ups += 1;
-                self.nodes[node].met.entry(peer).or_insert(now);
-            }
-            Effect::Notify(Notice::Alarm(alarm)) => {
-                self.nodes[node].alarms.push(alarm.to_string());
-            }
+            Effect::Notify(notice) => self.note(node, notice),
             Effect::Raise(finding) => {
                 self.nodes[node].findings.insert(finding.name);
             }
@@ -118,11 +111,23 @@ impl World {
             | Effect::Policy(_)
             | Effect::OfferZone { .. }
             | Effect::ForgetZone { .. }
-            | Effect::ReloadEnded { .. }
-            | Effect::Notify(_) => {}
+            | Effect::ReloadEnded { .. } => {}
         }
 
         None
+    }
+
+    fn note(&mut self, node: usize, notice: Notice) {
+        let now = self.now;
+        let node = &mut self.nodes[node];
+        match notice {
+            Notice::TunnelUp { peer, .. } => {
+                node.ups += 1;
+                node.met.entry(peer).or_insert(now);
+            }
+            Notice::Alarm(alarm) => node.alarms.push(alarm.to_string()),
+            _ => {}
+        }
     }
 
     pub(crate) fn accuse(&mut self, node: usize, text: &str) {

@@ -8,15 +8,7 @@ fn silence(report: &Report, unanswered: u64, of_all: Option<u64>) -> Option<Step
         unanswered,
         ..rules()
     };
-    let diagnosis = Diagnosis {
-        opening: Opening {
-            source: opening().destination,
-            destination: opening().source,
-            service: Asked::Tcp(7051),
-        },
-        arrives: true,
-        ..diagnosis(report, &rules)
-    };
+    let diagnosis = arriving(report, &rules);
 
     diagnosis.silence(of_all)
 }
@@ -52,15 +44,7 @@ fn a_host_that_answers_this_gateway_and_no_member_is_the_cause() {
     assert_eq!(silence(&report, 0, None), None);
 
     // At a standby, answers do not come by, whatever the host does.
-    report.role = Some(RoleReport {
-        role: "standby".into(),
-        ..RoleReport::default()
-    });
-    report.site.siblings = vec![SiblingReport {
-        gateway: "gw2.acme".into(),
-        role: Some("active".into()),
-        ..SiblingReport::default()
-    }];
+    stand_by(&mut report);
     let step = silence(&report, 1, None).expect("a step");
     assert_eq!(step.verdict, Verdict::AnswersElsewhere);
     assert!(

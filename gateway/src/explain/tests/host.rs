@@ -163,15 +163,7 @@ fn a_host_of_ours_whose_check_fails_is_the_cause() {
         error: Some("connection refused".into()),
     }];
     let rules = rules();
-    let diagnosis = Diagnosis {
-        opening: Opening {
-            source: opening().destination,
-            destination: opening().source,
-            service: Asked::Tcp(7051),
-        },
-        arrives: true,
-        ..diagnosis(&report, &rules)
-    };
+    let diagnosis = arriving(&report, &rules);
 
     let steps = diagnosis.steps();
     let bad: Vec<_> = steps.iter().filter(|it| it.state == State::Bad).collect();

@@ -86,15 +86,7 @@ fn a_node_that_is_not_attached_is_the_cause() {
 #[test]
 fn a_standby_names_the_active_gateway_as_the_one_to_ask() {
     let mut report = report();
-    report.role = Some(RoleReport {
-        role: "standby".into(),
-        ..RoleReport::default()
-    });
-    report.site.siblings = vec![SiblingReport {
-        gateway: "gw2.acme".into(),
-        role: Some("active".into()),
-        ..SiblingReport::default()
-    }];
+    stand_by(&mut report);
 
     let first = &steps(&report, &rules())[0];
     assert_eq!(first.verdict, Verdict::Standby);

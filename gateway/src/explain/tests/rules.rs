@@ -7,16 +7,8 @@ fn named<'s>(steps: &'s [Step], name: &str) -> &'s Step {
 }
 
 /// The steps about the rules, if a host of the other site opens something here.
-fn arriving(report: &Report, rules: &RulesReport) -> [Verdict; 2] {
-    let diagnosis = Diagnosis {
-        opening: Opening {
-            source: opening().destination,
-            destination: opening().source,
-            service: Asked::Tcp(7051),
-        },
-        arrives: true,
-        ..diagnosis(report, rules)
-    };
+fn rules_of_an_arrival(report: &Report, rules: &RulesReport) -> [Verdict; 2] {
+    let diagnosis = arriving(report, rules);
 
     let steps = diagnosis.steps();
     ["our rules", "their rules"].map(|name| named(&steps, name).verdict)
@@ -44,8 +36,14 @@ fn rules_of_either_end_are_named_by_whose_they_are() {
     );
 
     let report = report();
-    assert_eq!(arriving(&report, &ours)[0], Verdict::OursDenyEntry);
-    assert_eq!(arriving(&report, &theirs)[1], Verdict::TheirsDenyExit);
+    assert_eq!(
+        rules_of_an_arrival(&report, &ours)[0],
+        Verdict::OursDenyEntry
+    );
+    assert_eq!(
+        rules_of_an_arrival(&report, &theirs)[1],
+        Verdict::TheirsDenyExit
+    );
 
     for (told, verdict) in [
         (PeerVerdict::NotTold, Verdict::TheirsUntold),
@@ -57,7 +55,7 @@ fn rules_of_either_end_are_named_by_whose_they_are() {
             theirs: told,
             ..rules()
         };
-        assert_eq!(arriving(&report, &theirs)[1], verdict);
+        assert_eq!(rules_of_an_arrival(&report, &theirs)[1], verdict);
         assert_eq!(verdict.state(), State::Unknown);
     }
     let untold = RulesReport {

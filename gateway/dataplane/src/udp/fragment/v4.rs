@@ -1,16 +1,14 @@
-//! One UDP datagram over IPv4 in fragments of at most 1280 bytes (RFC 791, section 3.2), the
-//! shortest path on which a tunnel runs.
+//! Over IPv4 (RFC 791, section 3.2).
 //!
 //! The kernel fragments for the MTU of its own link, and leaves the rest of the path to routers. A
-//! link whose ends have different MTUs drops without a fragment and without a message. So the
-//! fragments are made here, and leave through a raw socket, which needs CAP_NET_RAW.
+//! link whose ends have different MTUs drops without a fragment and without a message.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use socket2::{Domain, MsgHdr, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::checksum::{self, add, sum};
+use super::{datagram, send_each};
 use crate::peer::MIN_MTU;
 use crate::session::Path;
 use crate::sys::control::Control;
@@ -61,17 +59,9 @@ pub(in crate::udp) fn send(
     };
 
     let source = SocketAddrV4::new(source, port);
-    // A raw socket takes no port.
     let to = SockAddr::from(SocketAddrV4::new(*remote.ip(), 0));
-    for fragment in fragments(source, remote, payload, id, class) {
-        let buffers = [IoSlice::new(&fragment)];
-        let message = MsgHdr::new()
-            .with_addr(&to)
-            .with_buffers(&buffers)
-            .with_control(control.as_bytes());
-        raw.sendmsg(&message, 0)?;
-    }
-    Ok(())
+    let fragments = fragments(source, remote, payload, id, class);
+    send_each(raw, &to, &control, fragments)
 }
 
 /// The parts of the datagram, each behind its header. The kernel writes length and checksum.
@@ -82,7 +72,12 @@ fn fragments(
     id: u32,
     class: TrafficClass,
 ) -> Vec<Vec<u8>> {
-    let datagram = datagram(source, remote, payload);
+    let mut datagram = datagram(source.into(), remote.into(), payload);
+    // The checksum covers the source. RFC 768 lets it be left out, and the payload is
+    // authenticated anyway.
+    if source.ip().is_unspecified() {
+        datagram[6..8].fill(0);
+    }
     let last = datagram.len().div_ceil(PIECE).saturating_sub(1);
     // The kernel replaces 0, in each fragment by another number.
     let id = (id % u32::from(u16::MAX)) as u16 + 1;
@@ -105,26 +100,6 @@ fn fragments(
     pieces.collect()
 }
 
-/// UDP header and payload (RFC 768). Without a known source the checksum is left out, which the
-/// same document allows: the payload is authenticated anyway.
-fn datagram(source: SocketAddrV4, remote: SocketAddrV4, payload: &[u8]) -> Vec<u8> {
-    let len = 8 + payload.len() as u16;
-    let ports = [source.port().to_be_bytes(), remote.port().to_be_bytes()].concat();
-    let mut datagram = [&ports[..], &len.to_be_bytes(), &[0, 0], payload].concat();
-    if source.ip().is_unspecified() {
-        return datagram;
-    }
-
-    let addresses = add(sum(&source.ip().octets()), sum(&remote.ip().octets()));
-    let pseudo_header = add(
-        add(addresses, len),
-        transport::Protocol::Udp.number().into(),
-    );
-    let checksum = checksum::never_zero(!add(pseudo_header, sum(&datagram)));
-    datagram[6..8].copy_from_slice(&checksum.to_be_bytes());
-    datagram
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,9 +108,10 @@ mod tests {
     fn the_fragments_are_those_of_the_datagram_and_fit_the_smallest_path() {
         let payload: Vec<u8> = (0..1312u32).map(|at| (at * 7) as u8).collect();
         let source: SocketAddrV4 = "192.0.2.1:4601".parse().unwrap();
-        let remote = "192.0.2.2:4600".parse().unwrap();
+        let remote: SocketAddr = "192.0.2.2:4600".parse().unwrap();
+        let to = "192.0.2.2:4600".parse().unwrap();
         for id in [0, 5, 0xffff, u32::MAX] {
-            let pieces = fragments(source, remote, &payload, id, TrafficClass::default());
+            let pieces = fragments(source, to, &payload, id, TrafficClass::default());
             assert_eq!(pieces.len(), 2);
             assert_eq!(pieces[0].len(), 1276);
             assert_eq!(pieces[0][6..8], [0x20, 0], "more follow");
@@ -143,12 +119,13 @@ mod tests {
             assert_eq!(pieces[0][4..6], pieces[1][4..6]);
             assert_ne!(pieces[0][4..6], [0, 0], "the kernel would replace it");
 
-            let datagram = datagram(source, remote, &payload);
+            let datagram = datagram(source.into(), remote, &payload);
             assert_eq!([&pieces[0][20..], &pieces[1][20..]].concat(), datagram);
             assert_eq!(datagram[..6], [0x11, 0xf9, 0x11, 0xf8, 0x05, 0x28]);
         }
 
         let unknown = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 4601);
-        assert_eq!(datagram(unknown, remote, &payload)[6..8], [0, 0]);
+        let pieces = fragments(unknown, to, &payload, 1, TrafficClass::default());
+        assert_eq!(pieces[0][26..28], [0, 0], "no checksum");
     }
 }
